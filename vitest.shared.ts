@@ -1,0 +1,16 @@
+/**
+ * What every package's tests share: workspace packages resolve to their TypeScript sources,
+ * so that no build has to run first and a failure points at the line that was written.
+ */
+import { defineConfig } from 'vitest/config';
+
+const conditions = ['@holdfast/source', 'module', 'node', 'development|production'];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts', '*.test.ts'],
+    testTimeout: 60_000,
+  },
+});
