@@ -18,19 +18,19 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
-once('install', installInputs(), () => pnpm(['install', '--frozen-lockfile', '--reporter=append-only']));
+once('install', installInputs, () => pnpm(['install', '--frozen-lockfile', '--reporter=append-only']));
 if (process.argv.includes('--build')) {
-  once('build', buildInputs(), () => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--ui=stream']));
+  once('build', buildInputs, () => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--ui=stream']));
 }
 
 /** Run a step unless its inputs are those of the last time that it succeeded. */
 function once(name, inputs, step) {
   const stamp = join(stampDir, name);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs()) return;
   console.error(`holdfast: ${name}…`);
   step();
   mkdirSync(stampDir, { recursive: true });
-  writeFileSync(stamp, inputs);
+  writeFileSync(stamp, inputs());
 }
 
 function installInputs() {
