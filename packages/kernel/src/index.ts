@@ -1,1 +1,10 @@
-export {};
+// The boot.
+export type { BootOptions, Firmware, FirmwareDimm } from './boot-options.js';
+export type { BootOutcome, Kernel } from './kernel.js';
+// The log.
+export { type KernelLog, type LogLine, createKernelLog, formatLogLine } from './kernel-log.js';
+// The tree of files.
+export {
+  type BlockFile, type Resolved, type VfsBlockDevice, type VfsDir, type VfsFile, type VfsLink, type VfsNode,
+  readFile, resolvePath, vfsAttributes, vfsDir, vfsLink, vfsText, writeFile,
+} from './vfs.js';

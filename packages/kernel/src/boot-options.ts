@@ -1,0 +1,31 @@
+/**
+ * What a boot is given: the hardware, what its firmware says of it, and what the user asks for.
+ */
+import type { KernelRelease } from '@holdfast/lib';
+import type { Machine } from '@holdfast/machine';
+
+/** An NVDIMM's label area and media, which firmware gives by method and not by table. */
+export interface FirmwareDimm {
+  /** The NFIT device handle. */
+  readonly handle: number;
+  readonly labelSizeBytes: number;
+  readonly mediaSizeBytes: number;
+}
+
+/** What the firmware hands over. Tables are the raw bytes, as /sys/firmware/acpi/tables shows them. */
+export interface Firmware {
+  /** Lines of a dmesg, or a whole one: see parseE820Text. */
+  readonly e820: string;
+  readonly srat?: Uint8Array;
+  readonly slit?: Uint8Array;
+  readonly nfit?: Uint8Array;
+  readonly dimms?: readonly FirmwareDimm[];
+}
+
+export interface BootOptions {
+  readonly machine: Machine;
+  readonly firmware: Firmware;
+  readonly cmdline: string;
+  /** The Linux that is mirrored; 6.1 if left out. */
+  readonly release?: KernelRelease;
+}

@@ -1,0 +1,24 @@
+/**
+ * What a boot gives its caller: a log, and, unless it panicked, the running kernel as a tree of files.
+ */
+import type { KernelRelease } from '@holdfast/lib';
+import type { Machine } from '@holdfast/machine';
+import type { KernelLog } from './kernel-log.js';
+import type { VfsDir } from './vfs.js';
+
+/** A running kernel, for callers. Nothing below `kernel` ever receives it. */
+export interface Kernel {
+  readonly release: KernelRelease;
+  readonly cmdline: string;
+  readonly machine: Machine;
+  readonly log: KernelLog;
+  /** `/`, with `proc`, `sys` and `dev`. */
+  readonly root: VfsDir;
+  /** Orderly stop: drivers are unbound, then the machine is powered off. */
+  shutdown(): void;
+}
+
+/** How a boot ended: running, or with Linux's panic text. */
+export type BootOutcome =
+  | { readonly kernel: Kernel; readonly log: KernelLog; readonly panic?: never }
+  | { readonly kernel?: never; readonly log: KernelLog; readonly panic: string };

@@ -1,0 +1,147 @@
+/**
+ * The tree a user sees: /proc, /sys and /dev as directories, files, links and block devices.
+ * Mirrors what fs/namei.c, fs/kernfs and fs/proc show to user space, without inodes: a node answers by asking its subsystem,
+ * so nothing here is a copy that could go stale.
+ */
+import { type Attribute, KernelError } from '@holdfast/lib';
+
+export interface VfsDir {
+  readonly kind: 'dir';
+  /** Names in the order that Linux lists them is not promised: sort to print. */
+  list(): Iterable<string>;
+  lookup(name: string): VfsNode | undefined;
+}
+
+export interface VfsFile {
+  readonly kind: 'file';
+  /** Permission bits, such as 0o444. */
+  readonly mode: number;
+  /** The whole content: text, or bytes for binary files. @throws KernelError */
+  read?(): string | Uint8Array;
+  /** One write(2) of the whole text. @throws KernelError */
+  write?(text: string): void;
+}
+
+export interface VfsLink {
+  readonly kind: 'link';
+  /** As readlink(2) shows it: relative to the link's directory, or absolute. */
+  readonly target: string;
+}
+
+/** A block special file in /dev. */
+export interface VfsBlockDevice {
+  readonly kind: 'block';
+  readonly major: number;
+  readonly minor: number;
+  /** @throws KernelError */
+  open(): BlockFile;
+}
+
+/** A block device, open: the user-space view of it, with the errnos of block/fops.c. Offsets and lengths are bytes. */
+export interface BlockFile {
+  readonly sizeBytes: number;
+  readonly logicalBlockSize: number;
+  readonly physicalBlockSize: number;
+  /** BLKROGET, BLKROSET. */
+  readOnly: boolean;
+  /** Read up to `target.length` bytes; returns how many (0 at or after the end). @throws KernelError */
+  pread(target: Uint8Array, offset: number): number;
+  /** Write; returns how many bytes fitted. @throws KernelError ENOSPC at or after the end, EPERM when read-only. */
+  pwrite(source: Uint8Array, offset: number): number;
+  /** Everything written before is durable on return, as far as the device can promise. @throws KernelError */
+  fsync(): void;
+}
+
+export type VfsNode = VfsDir | VfsFile | VfsLink | VfsBlockDevice;
+
+/** A directory whose entries are fixed, or computed at each look by `entries`. */
+export function vfsDir(entries: Record<string, VfsNode> | (() => Record<string, VfsNode>)): VfsDir {
+  const now = typeof entries === 'function' ? entries : (): Record<string, VfsNode> => entries;
+  return {
+    kind: 'dir',
+    list: () => Object.keys(now()),
+    lookup(name) {
+      const all = now();
+      return Object.hasOwn(all, name) ? all[name] : undefined;
+    },
+  };
+}
+
+/** A read-only file whose text is made at each read. */
+export function vfsText(read: () => string, mode = 0o444): VfsFile {
+  return { kind: 'file', mode, read };
+}
+
+export function vfsLink(target: string): VfsLink {
+  return { kind: 'link', target };
+}
+
+/** The files of a subsystem's attributes, by name. */
+export function vfsAttributes(attributes: Iterable<Attribute>): Record<string, VfsNode> {
+  const files: Record<string, VfsNode> = {};
+  for (const attribute of attributes) {
+    files[attribute.name] = {
+      kind: 'file',
+      mode: attribute.mode,
+      ...(attribute.show ? { read: () => attribute.show!() } : {}),
+      ...(attribute.store ? { write: (text: string) => attribute.store!(text) } : {}),
+    };
+  }
+  return files;
+}
+
+/** What a path leads to, with its canonical path. `follow` says whether a link at the very end is followed. */
+export interface Resolved {
+  readonly node: VfsNode;
+  readonly path: string;
+}
+
+const MAX_LINKS = 40;
+
+/**
+ * Walk an absolute path.
+ * @throws KernelError ENOENT, ENOTDIR, or ELOOP after 40 links.
+ */
+export function resolvePath(root: VfsDir, path: string, { follow = true } = {}): Resolved {
+  let links = 0;
+  const walk = (parts: string[], stack: { name: string; node: VfsNode }[]): Resolved => {
+    const here = (): VfsNode => stack.at(-1)?.node ?? root;
+    const pathHere = (): string => `/${stack.map(({ name }) => name).join('/')}`;
+    for (const [index, part] of parts.entries()) {
+      if (part === '' || part === '.') continue;
+      const dir = here();
+      if (dir.kind !== 'dir') throw new KernelError('ENOTDIR', `${path}: ${pathHere()} is not a directory`);
+      if (part === '..') {
+        stack.pop();
+        continue;
+      }
+      const node = dir.lookup(part);
+      if (!node) throw new KernelError('ENOENT', `${path}: there is no ${part} in ${pathHere()}`);
+      const rest = parts.slice(index + 1);
+      if (node.kind === 'link' && (follow || rest.some((name) => name !== ''))) {
+        if (++links > MAX_LINKS) throw new KernelError('ELOOP', `${path}: more than ${MAX_LINKS} links`);
+        const base = node.target.startsWith('/') ? [] : stack;
+        return walk([...node.target.split('/'), ...rest], [...base]);
+      }
+      stack.push({ name: part, node });
+    }
+    return { node: here(), path: pathHere() };
+  };
+  return walk(path.split('/'), []);
+}
+
+/** The text or bytes of a file. @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES if it has no read, or the file's own. */
+export function readFile(root: VfsDir, path: string): string | Uint8Array {
+  const { node } = resolvePath(root, path);
+  if (node.kind === 'dir') throw new KernelError('EISDIR', `${path} is a directory`);
+  if (node.kind !== 'file' || !node.read) throw new KernelError('EIO', `${path} cannot be read as a file`);
+  return node.read();
+}
+
+/** Write a file's text. @throws KernelError as {@link readFile}, EACCES if it has no write. */
+export function writeFile(root: VfsDir, path: string, text: string): void {
+  const { node } = resolvePath(root, path);
+  if (node.kind === 'dir') throw new KernelError('EISDIR', `${path} is a directory`);
+  if (node.kind !== 'file' || !node.write) throw new KernelError('EACCES', `${path} cannot be written`);
+  node.write(text);
+}
