@@ -13,6 +13,7 @@ export { type Range, intersectRanges, rangesOverlap } from './range.js';
 export { type ErrnoName, BugError, KernelError, KernelPanic, bugOn, errnoNumber, strerror } from './kernel-error.js';
 // What the kernel is told, and what it says.
 export { type KernelParam, findParam, parseCmdline, sameParamName } from './cmdline.js';
+export { parseBool, parseInteger } from './kstrtox.js';
 export { type Memparse, memparse, parseSize, parseUint } from './memparse.js';
 export { type KernelRelease, DEFAULT_RELEASE, parseRelease, releaseAtLeast } from './kernel-release.js';
 export { type LogLevel, type Printk, KERN, silentPrintk } from './printk.js';
@@ -28,5 +29,7 @@ export {
 export { type Field, type Layout, type RecordOf, ascii, bytes, layout, u16, u32, u64, u8 } from './layout.js';
 export { crc32, fletcher64 } from './checksum.js';
 export { formatGuid, parseGuid } from './guid.js';
+// Names for things.
+export { type Ida, createIda } from './ida.js';
 // Chance, by seed.
 export { type Random, seededRandom } from './random.js';
