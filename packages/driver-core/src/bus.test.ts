@@ -186,13 +186,13 @@ it('undoes each probe exactly once, whatever the order of events', () => {
         unregister: () => unregisters.get(name)?.(),
         bind: () => bus.bind(device, name),
         unbind: () => bus.unbind(device, name),
-      }[what]!;
+      }[what];
       try {
         act();
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
       }
-      const seen = bus.devices.flatMap((each) => (bus.driverOf(each) ? [[each.name, bus.driverOf(each)!.name] as const] : []));
+      const seen = bus.devices.flatMap((each) => (bus.driverOf(each) ? [[each.name, bus.driverOf(each)?.name] as const] : []));
       expect(new Map(seen)).toEqual(bound);
     }
   }));
