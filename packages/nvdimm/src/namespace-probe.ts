@@ -1,0 +1,43 @@
+/**
+ * What every driver of a namespace asks first: may it be attached, with or without struct pages, and under which name.
+ * Mirrors drivers/nvdimm/namespace_devs.c: nvdimm_namespace_common_probe, pmem_should_map_pages, nvdimm_namespace_disk_name.
+ */
+import { KERN, KernelError, SUBSECTION_SIZE, isAligned, memRange, regionIntersectsSystemRam } from '@holdfast/lib';
+import type { Printk, Resource } from '@holdfast/lib';
+import type { ClaimKind, NdNamespace } from './nd-device.js';
+
+/** ND_MIN_NAMESPACE_SIZE, bytes. */
+const MIN_NAMESPACE_SIZE = 4096;
+
+/** The alignment memremap_pages needs at both ends: a sub-section, on x86. */
+const MEMREMAP_COMPAT_ALIGN = SUBSECTION_SIZE;
+
+/** Does a raw attach of this namespace map it with struct pages? Not if its range mixes with System RAM. */
+export function pmemShouldMapPages(ns: NdNamespace, iomem: Resource): boolean {
+  if (!ns.pageMapAllowed || ns.forceRaw) return false;
+  return regionIntersectsSystemRam(iomem, ns.start, ns.start + ns.sizeBytes - 1) !== 'mixed';
+}
+
+/**
+ * The checks of a raw attach, in Linux's order.
+ * @throws KernelError ENXIO if a btt, pfn or dax device holds it, ENODEV if it is smaller than a page,
+ * EOPNOTSUPP (logged) if struct pages are to map it and an end is not 2 MiB-aligned.
+ */
+export function nvdimmNamespaceCommonProbe(ns: NdNamespace, driverName: string, iomem: Resource, printk: Printk): void {
+  if (ns.claim) throw new KernelError('ENXIO', `${ns.name} is claimed by ${ns.claim.name}`);
+  if (ns.sizeBytes < MIN_NAMESPACE_SIZE) {
+    throw new KernelError('ENODEV', `${ns.name} has ${ns.sizeBytes} bytes: expected at least ${MIN_NAMESPACE_SIZE}`);
+  }
+  const end = ns.start + ns.sizeBytes;
+  const aligned = isAligned(ns.start, MEMREMAP_COMPAT_ALIGN) && isAligned(end, MEMREMAP_COMPAT_ALIGN);
+  if (!aligned && pmemShouldMapPages(ns, iomem)) {
+    const range = memRange(ns.start, end - 1).replace(']', ' flags 0x200]');
+    printk(`${driverName} ${ns.name}: ${range} misaligned, unable to map`, KERN.err);
+    throw new KernelError('EOPNOTSUPP', `${ns.name} ${memRange(ns.start, end - 1)}: struct pages need both ends aligned to ${MEMREMAP_COMPAT_ALIGN}`);
+  }
+}
+
+/** `pmem<region>[.<namespace>][s]`: the namespace's number only if it is not 0, `s` under a BTT. */
+export function nvdimmNamespaceDiskName(ns: Pick<NdNamespace, 'regionId' | 'id'>, claim?: ClaimKind): string {
+  return `pmem${ns.regionId}${ns.id === 0 ? '' : `.${ns.id}`}${claim === 'btt' ? 's' : ''}`;
+}
