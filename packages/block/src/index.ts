@@ -1,1 +1,31 @@
-export {};
+// The records: a bio, the device it is for, the disk behind it, the queue of that.
+export {
+  type AttributeGroup, type Bio, type BioEndIo, type Block, type BlockDevice, type BlockDeviceOperations, type BlockNeeds, type Gendisk,
+  type PageSource, type RequestQueue,
+  BIO, REQ, REQ_OP, opIsFlush, opIsWrite, opOf,
+} from './blk-types.js';
+// The unit of I/O, how its memory is walked, and how it ends.
+export { BIO_MAX_VECS, allocBio, bioAddPage, bioChain, bioEndIo, bioEndWith, bioHasData, bioSectors, resetBio, reuseBio } from './bio.js';
+export { type BvecIter, advanceBio, createBvecIter, nextBvec, nextSegment, startIter } from './bvec.js';
+export { type BlkStatus, BLK_STS, blkStatusText, blkStatusToErrno, errnoToBlkStatus } from './blk-status.js';
+export { submitBio, submitBioAsync, submitBioNoacct, submitBioWait } from './submit.js';
+// What a device takes in one piece, and cutting a bio to it.
+export {
+  type QueueLimits,
+  BLK_DEF_MAX_SECTORS, UINT_MAX, alignmentOffsetAt, defaultLimits, setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize, stackLimits,
+  stackingLimits,
+} from './queue-limits.js';
+export { bioSplitToLimits, maxIoSectors, splitBio, splitPoint } from './bio-split.js';
+// What a driver registers.
+export { BLOCK_EXT_MAJOR, createBlock, registerBlkdev, unregisterBlkdev } from './block.js';
+export { type GendiskSpec, addDisk, createQueue, delDisk } from './gendisk.js';
+export { bdevReadOnly, bdevRwPage, bdevSizeBytes } from './block-device.js';
+// Partitions.
+export { addPartition, deletePartition, partitionName, partitionsOf } from './partition.js';
+export { type ParseResult, type ParsedPartition, type ParsedTable, type TableReader } from './partition-table.js';
+export { type MbrPartition, encodeMbr, parseMsdos } from './partition-msdos.js';
+export { type DiskPatch, type GptPartition, encodeGpt, parseGpt } from './partition-gpt.js';
+// What users see: a device opened, /sys/block, /proc/partitions.
+export { type BlockDeviceFile, issueFlush, openBlockDevice } from './block-file.js';
+export { diskAttributeGroups, formatPartitions, partitionAttributes } from './disk-attributes.js';
+export { queueAttributes } from './queue-attributes.js';

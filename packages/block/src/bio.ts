@@ -1,0 +1,140 @@
+/**
+ * Bios: making, filling, reusing, ending and chaining them. Mirrors block/bio.c.
+ *
+ * Invariant: a bio ends exactly once. A chained parent ends after its own end and all of its children's, with the first error among them.
+ */
+import { PAGE_SIZE, bugOn, sector } from '@holdfast/lib';
+import type { Pfn, Sector } from '@holdfast/lib';
+import { BLK_STS } from './blk-status.js';
+import type { BlkStatus } from './blk-status.js';
+import { BIO } from './blk-types.js';
+import type { Bio, BlockDevice } from './blk-types.js';
+
+/** Table entries of the largest bio. */
+export const BIO_MAX_VECS = 256;
+const MAX_BIO_BYTES = 2 ** 32 - 1;
+
+/** A new bio with room for `maxVecs` table entries, for `opf` on `bdev`. */
+export function allocBio(bdev: BlockDevice | undefined, maxVecs: number, opf: number): Bio {
+  bugOn(maxVecs < 0 || maxVecs > BIO_MAX_VECS, `a bio of ${maxVecs} bvecs: at most ${BIO_MAX_VECS}`);
+  return {
+    next: undefined,
+    bdev,
+    opf,
+    flags: 0,
+    status: BLK_STS.OK,
+    remaining: 1,
+    sector: sector(0),
+    sizeBytes: 0,
+    idx: 0,
+    bvecDone: 0,
+    vcnt: 0,
+    maxVecs,
+    vecPfn: new Float64Array(maxVecs),
+    vecLen: new Uint32Array(maxVecs),
+    vecOffset: new Uint32Array(maxVecs),
+    endIo: undefined,
+    private: undefined,
+  };
+}
+
+/** Make a bio that has ended ready for its next use, with an empty table: an I/O loop allocates one bio in all (bio_reset). */
+export function resetBio(bio: Bio, bdev: BlockDevice | undefined, opf: number): void {
+  bio.next = undefined;
+  bio.bdev = bdev;
+  bio.opf = opf;
+  bio.flags = 0;
+  bio.status = BLK_STS.OK;
+  bio.remaining = 1;
+  bio.sector = sector(0);
+  bio.sizeBytes = 0;
+  bio.idx = 0;
+  bio.bvecDone = 0;
+  bio.vcnt = 0;
+  bio.endIo = undefined;
+  bio.private = undefined;
+}
+
+/** Put a bio back to the start of its table, to run it again as it was (bio_reuse): `at` is its sector, all of its entries count. */
+export function reuseBio(bio: Bio, bdev: BlockDevice | undefined, opf: number, at: Sector): void {
+  const { vcnt, endIo, private: owner } = bio;
+  resetBio(bio, bdev, opf);
+  bio.vcnt = vcnt;
+  bio.endIo = endIo;
+  bio.private = owner;
+  bio.sector = at;
+  for (let i = 0; i < vcnt; i++) bio.sizeBytes += bio.vecLen[i]!;
+}
+
+/**
+ * Append `length` bytes from byte `offset` of frame `first` on; they may reach into the frames that follow.
+ * Grows the last entry if the bytes follow on from it. Returns `length`, or 0 if the bio is full.
+ */
+export function bioAddPage(bio: Bio, first: Pfn, length: number, offset: number): number {
+  if (bio.sizeBytes + length > MAX_BIO_BYTES) return 0;
+  const last = bio.vcnt - 1;
+  if (last >= 0 && vecEnd(bio, last) === first * PAGE_SIZE + offset) {
+    bio.vecLen[last]! += length;
+  } else {
+    if (bio.vcnt === bio.maxVecs) return 0;
+    bio.vecPfn[bio.vcnt] = first;
+    bio.vecLen[bio.vcnt] = length;
+    bio.vecOffset[bio.vcnt] = offset;
+    bio.vcnt++;
+  }
+  bio.sizeBytes += length;
+  return length;
+}
+
+/** The physical address behind the last byte of an entry. */
+function vecEnd(bio: Bio, i: number): number {
+  return bio.vecPfn[i]! * PAGE_SIZE + bio.vecOffset[i]! + bio.vecLen[i]!;
+}
+
+/** The sectors that are left to do. */
+export function bioSectors(bio: Bio): number {
+  return Math.floor(bio.sizeBytes / 512);
+}
+
+/** Does it move data between the device and its table (bio_has_data)? Flushes, discards and zeroing do not. */
+export function bioHasData(bio: Bio): boolean {
+  return bio.sizeBytes > 0 && bio.vcnt > 0;
+}
+
+/**
+ * End a bio: call its `endIo` once nothing is missing any more.
+ * A chain of parents is walked in a loop, so its length costs no stack.
+ */
+export function bioEndIo(bio: Bio): void {
+  for (let ended: Bio | undefined = bio; ended !== undefined;) {
+    if ((ended.flags & BIO.CHAIN) !== 0) {
+      if (--ended.remaining > 0) return;
+      ended.flags &= ~BIO.CHAIN;
+    }
+    if (ended.endIo !== chainedBioEnds) {
+      ended.endIo?.(ended);
+      return;
+    }
+    const parent = ended.private as Bio;
+    if (parent.status === BLK_STS.OK) parent.status = ended.status;
+    ended = parent;
+  }
+}
+
+/** End a bio with a status. */
+export function bioEndWith(bio: Bio, status: BlkStatus): void {
+  bio.status = status;
+  bioEndIo(bio);
+}
+
+/** Let `parent` end no earlier than `child`, and take its error. The child's own `endIo` and `private` are taken for that (bio_chain). */
+export function bioChain(child: Bio, parent: Bio): void {
+  bugOn(child.endIo !== undefined || child.private !== undefined, 'bioChain: the child has an end of its own');
+  child.private = parent;
+  child.endIo = chainedBioEnds;
+  parent.flags |= BIO.CHAIN;
+  parent.remaining++;
+}
+
+/** Marks a chained child; bioEndIo knows it and goes on with the parent instead of calling it. */
+function chainedBioEnds(): void {}

@@ -1,0 +1,223 @@
+/**
+ * The block layer's records, which point at each other: a bio, the device it is for, the disk behind that, and the disk's queue.
+ * Mirrors include/linux/blk_types.h and include/linux/blkdev.h. What works on them lives in the file named after each.
+ *
+ * Invariant: a sector is 512 bytes everywhere here, whatever the logical block size of the disk.
+ */
+import type { Attribute, KernelRelease, Pfn, Printk, Sector } from '@holdfast/lib';
+import type { BlkStatus } from './blk-status.js';
+import type { QueueLimits } from './queue-limits.js';
+import type { PrintkRatelimited } from './ratelimit.js';
+
+/** The low 8 bits of {@link Bio.opf}. An odd operation moves data to the device. */
+export const REQ_OP = {
+  READ: 0,
+  WRITE: 1,
+  FLUSH: 2,
+  DISCARD: 3,
+  SECURE_ERASE: 5,
+  ZONE_APPEND: 7,
+  WRITE_ZEROES: 9,
+  ZONE_OPEN: 11,
+  ZONE_CLOSE: 13,
+  ZONE_FINISH: 15,
+  ZONE_RESET: 17,
+  ZONE_RESET_ALL: 19,
+  DRV_IN: 34,
+  DRV_OUT: 35,
+} as const;
+
+const REQ_OP_MASK = 0xff;
+
+/** The flags above the operation in {@link Bio.opf}: the bits that mean something to code in this repository. */
+export const REQ = {
+  SYNC: 1 << 11,
+  META: 1 << 12,
+  NOMERGE: 1 << 14,
+  /** Durable before the bio completes. */
+  FUA: 1 << 17,
+  /** Everything completed before is durable before this bio's own data is written. */
+  PREFLUSH: 1 << 18,
+  RAHEAD: 1 << 19,
+  /** Fail rather than wait. */
+  NOWAIT: 1 << 21,
+} as const;
+
+/** {@link Bio.flags}. */
+export const BIO = {
+  /** Shares its table with another bio. */
+  CLONED: 1 << 1,
+  /** Other bios must end before it can: see {@link Bio.remaining}. */
+  CHAIN: 1 << 5,
+  /** Its sector is already that of the whole disk. */
+  REMAPPED: 1 << 11,
+} as const;
+
+export function opOf(opf: number): number {
+  return opf & REQ_OP_MASK;
+}
+
+export function opIsWrite(opf: number): boolean {
+  return (opf & 1) !== 0;
+}
+
+/** Does it ask for a flush before or after its data (op_is_flush)? */
+export function opIsFlush(opf: number): boolean {
+  return (opf & (REQ.FUA | REQ.PREFLUSH)) !== 0;
+}
+
+export type BioEndIo = (bio: Bio) => void;
+
+/**
+ * The unit of I/O: an operation on consecutive sectors of a device, and the memory it reads or fills.
+ *
+ * The memory is a table of bvecs in flat arrays: entry `i` is `vecLen[i]` bytes from byte `vecOffset[i]` of frame `vecPfn[i]` on. An entry
+ * may reach over any number of physically consecutive frames. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it.
+ */
+export interface Bio {
+  /** Link in the list of whoever holds the bio now. */
+  next: Bio | undefined;
+  bdev: BlockDevice | undefined;
+  /** An operation of {@link REQ_OP} and flags of {@link REQ}. */
+  opf: number;
+  /** Flags of {@link BIO}. */
+  flags: number;
+  status: BlkStatus;
+  /** How many ends are still missing: its own, and one for each bio chained to it. Counts only while CHAIN is set. */
+  remaining: number;
+
+  /** Position: the next sector, the bytes left, the table entry and the bytes of it that are done. */
+  sector: Sector;
+  /** At most 2^32 - 1. */
+  sizeBytes: number;
+  idx: number;
+  bvecDone: number;
+
+  vcnt: number;
+  readonly maxVecs: number;
+  vecPfn: Float64Array;
+  vecLen: Uint32Array;
+  vecOffset: Uint32Array;
+
+  /** Called once, when the bio has ended; it may run before submitBio returns. The bio is the caller's again from here. */
+  endIo: BioEndIo | undefined;
+  /** For whoever set `endIo`. */
+  private: unknown;
+}
+
+/** A whole disk, or a partition of it: what /dev/pmem0 and /dev/pmem0p1 name. */
+export interface BlockDevice {
+  readonly name: string;
+  readonly disk: Gendisk;
+  /** 0 for the whole disk. */
+  readonly partno: number;
+  readonly major: number;
+  readonly minor: number;
+  readonly startSector: Sector;
+  nrSectors: number;
+  /** As BLKROSET sets it; the disk's own state comes on top, see {@link Gendisk.readOnly}. */
+  readOnly: boolean;
+}
+
+/** What a driver gives for its disk. Errors of I/O are statuses of bios; nothing here throws. */
+export interface BlockDeviceOperations {
+  /** Carry the bio out and end it with bioEndIo, at once or later. Sectors are those of the whole disk. */
+  submitBio(bio: Bio): void;
+  /** Move one page without a bio. What does not succeed is tried again with one. */
+  rwPage?(bdev: BlockDevice, sector: Sector, pfn: Pfn, op: number): BlkStatus;
+}
+
+export interface RequestQueue {
+  readonly limits: QueueLimits;
+  /** The device has a volatile write cache: flushes reach the driver. Root may turn it off and on. */
+  writeCache: boolean;
+  fua: boolean;
+  dax: boolean;
+  nowait: boolean;
+  rotational: boolean;
+  addRandom: boolean;
+  ioStats: boolean;
+  stableWrites: boolean;
+  readAheadKb: number;
+  /** 0, 1 or 2, as /sys shows them. */
+  nomerges: number;
+  rqAffinity: number;
+}
+
+/** A named directory of attributes below a device's own; '' is the device's directory itself (struct attribute_group). */
+export interface AttributeGroup {
+  readonly name: string;
+  readonly attributes: readonly Attribute[];
+}
+
+export interface Gendisk {
+  readonly name: string;
+  readonly block: Block;
+  readonly ops: BlockDeviceOperations;
+  readonly queue: RequestQueue;
+  /** The whole disk. */
+  readonly part0: BlockDevice;
+  /** Partitions by number. */
+  readonly partitions: Map<number, BlockDevice>;
+  /** Minors of its own, the disk's included; 0 when all come from the extended numbers. */
+  readonly minors: number;
+  /** Attributes that the driver adds, such as `badblocks`. */
+  readonly groups: readonly AttributeGroup[];
+  /** The disk as such is read-only (set_disk_ro): BLKROSET cannot lift it. */
+  readOnly: boolean;
+  /** Removed: what still comes in ends with IOERR. */
+  dead: boolean;
+}
+
+/** Where pages for the block layer's own I/O come from. */
+export interface PageSource {
+  /** 2^order frames that follow each other and start at a multiple of that. @throws KernelError ENOMEM */
+  allocPages(order: number): Pfn;
+  freePages(first: Pfn, order: number): void;
+}
+
+/** What the block layer needs of the kernel. */
+export interface BlockNeeds {
+  readonly printk: Printk;
+  /** The bytes of a page frame (PhysicalMemory). */
+  readonly memory: { frame(pfn: number): Uint8Array };
+  readonly pages: PageSource;
+  /** Virtual nanoseconds, for lines that the log takes only so often. */
+  readonly clock: { readonly now: number };
+  readonly release?: KernelRelease;
+  /** The name of the running task, as it appears in the log (current->comm). */
+  readonly comm?: () => string;
+  /** `gpt` was on the command line: trust a GPT without protective MBR, and look for the alternate one. */
+  readonly forceGpt?: boolean;
+}
+
+/** One kernel's block layer. Made by createBlock. */
+export interface Block {
+  readonly needs: BlockNeeds;
+  /** In the order in which they were added. */
+  readonly disks: Gendisk[];
+  /** Names of the majors that are taken, as /proc/devices lists them. */
+  readonly majors: Map<number, string>;
+  /** Minors of the extended major that are taken. */
+  readonly extMinors: Set<number>;
+  /** Lines about I/O behind the end of a device. */
+  readonly printkBeyondEnd: PrintkRatelimited;
+  /** Bios submitted while a driver's submitBio runs: see submit.ts. */
+  readonly pending: PendingBios;
+}
+
+/** Bios that wait for the driver above them to return (current->bio_list). */
+export interface PendingBios {
+  /** A driver's submitBio is running. */
+  active: boolean;
+  /** Submitted by the one that runs now. */
+  fresh: BioList;
+  /** Submitted by the ones before. */
+  older: BioList;
+}
+
+/** First in, first out, through {@link Bio.next}. */
+export interface BioList {
+  head: Bio | undefined;
+  tail: Bio | undefined;
+}

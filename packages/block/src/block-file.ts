@@ -1,0 +1,205 @@
+/**
+ * A block device as user space has it open: byte offsets, short counts and errnos. Mirrors block/fops.c and block/ioctl.c.
+ *
+ * Invariant: what a call returns has reached the driver; nothing is cached here.
+ * Differs from Linux: there is no page cache under buffered I/O yet. Each call goes to the device at once, through a few bounce pages, and a
+ * block that is written in part is read first. So a buffered write is as durable, right after the call, as the driver's copy made it.
+ */
+import { KernelError, PAGE_SIZE, SECTOR_SIZE, isAligned, pfnAdd, roundDown, roundUp, sector } from '@holdfast/lib';
+import type { Pfn } from '@holdfast/lib';
+import { BIO_MAX_VECS, allocBio, bioAddPage, resetBio } from './bio.js';
+import { BLK_STS, blkStatusToErrno } from './blk-status.js';
+import type { BlkStatus } from './blk-status.js';
+import { REQ, REQ_OP } from './blk-types.js';
+import type { Bio, BlockDevice } from './blk-types.js';
+import { bdevReadOnly, bdevSizeBytes } from './block-device.js';
+import { submitBioWait } from './submit.js';
+
+/** Offsets and lengths are bytes. */
+export interface BlockDeviceFile {
+  readonly sizeBytes: number;
+  readonly logicalBlockSize: number;
+  readonly physicalBlockSize: number;
+  /** BLKROGET and BLKROSET. A disk that is read-only as such stays so. */
+  readOnly: boolean;
+  /** Read up to `target.length` bytes; returns how many: 0 at or after the end. @throws KernelError EIO, EINVAL */
+  pread(target: Uint8Array, offset: number): number;
+  /** Write; returns how many bytes fitted. @throws KernelError ENOSPC at or after the end, EPERM if read-only, EIO, EINVAL */
+  pwrite(source: Uint8Array, offset: number): number;
+  /** All writes that returned are durable when this returns, as far as the device can promise. @throws KernelError EIO */
+  fsync(): void;
+  /** BLKDISCARD. @throws KernelError EOPNOTSUPP where the device cannot */
+  discard(offset: number, length: number): void;
+  /** BLKZEROOUT, by writing zeros. @throws KernelError EINVAL for anything but whole blocks of the device, EPERM, EIO */
+  zeroout(offset: number, length: number): void;
+}
+
+/** Bounce pages of one bio: 2^5, that is 128 KiB. */
+const MAX_BOUNCE_ORDER = 5;
+
+/**
+ * Open a device. With `direct`, as O_DIRECT: offsets and lengths must be multiples of the logical block.
+ */
+export function openBlockDevice(bdev: BlockDevice, { direct = false } = {}): BlockDeviceFile {
+  const { limits } = bdev.disk.queue;
+  const checkDirect = (offset: number, length: number): void => {
+    if (direct && !(isAligned(offset, limits.logicalBlockSize) && isAligned(length, limits.logicalBlockSize))) {
+      throw new KernelError('EINVAL', `${bdev.name}: direct I/O of ${length} bytes at ${offset}: expected multiples of ${limits.logicalBlockSize}`);
+    }
+  };
+  return {
+    get sizeBytes() {
+      return bdevSizeBytes(bdev);
+    },
+    get logicalBlockSize() {
+      return limits.logicalBlockSize;
+    },
+    get physicalBlockSize() {
+      return limits.physicalBlockSize;
+    },
+    get readOnly() {
+      return bdevReadOnly(bdev);
+    },
+    set readOnly(value) {
+      bdev.readOnly = value;
+    },
+    pread(target, offset) {
+      checkOffset(bdev, offset);
+      const length = Math.min(target.length, bdevSizeBytes(bdev) - offset);
+      if (length <= 0) return 0;
+      checkDirect(offset, length);
+      return transfer(bdev, offset, length, (bounce, from, to, done) => {
+        const status = bounce.run(REQ_OP.READ, from, to);
+        if (status === BLK_STS.OK) bounce.copyOut(offset + done - from, target, done, Math.min(to, offset + length) - offset - done);
+        return status;
+      });
+    },
+    pwrite(source, offset) {
+      checkOffset(bdev, offset);
+      if (bdevReadOnly(bdev)) throw new KernelError('EPERM', `${bdev.name} is read-only`);
+      if (source.length === 0) return 0;
+      const length = Math.min(source.length, bdevSizeBytes(bdev) - offset);
+      if (length <= 0) throw new KernelError('ENOSPC', `${bdev.name}: a write at ${offset}, and the device ends at ${bdevSizeBytes(bdev)}`);
+      checkDirect(offset, length);
+      return transfer(bdev, offset, length, (bounce, from, to, done) => {
+        const count = Math.min(to, offset + length) - offset - done;
+        const whole = offset + done === from && offset + done + count === to;
+        const status = whole ? BLK_STS.OK : bounce.run(REQ_OP.READ, from, to);
+        if (status !== BLK_STS.OK) return status;
+        bounce.copyIn(offset + done - from, source, done, count);
+        return bounce.run(REQ_OP.WRITE, from, to);
+      });
+    },
+    fsync: () => issueFlush(bdev),
+    discard(offset, length) {
+      if (limits.maxDiscardSectors === 0) throw new KernelError('EOPNOTSUPP', `${bdev.name} does not support discard`);
+      const bio = allocBio(bdev, 0, REQ_OP.DISCARD);
+      bio.sector = sector(offset / SECTOR_SIZE);
+      bio.sizeBytes = length;
+      checkStatus(bdev, submitBioWait(bio), 'discard');
+    },
+    zeroout: (offset, length) => issueZeroout(bdev, offset, length),
+  };
+}
+
+/** Make all writes that have ended durable, as fsync does (blkdev_issue_flush). @throws KernelError EIO */
+export function issueFlush(bdev: BlockDevice): void {
+  const status = submitBioWait(allocBio(bdev, 0, REQ_OP.WRITE | REQ.PREFLUSH | REQ.SYNC));
+  if (status !== BLK_STS.NOTSUPP) checkStatus(bdev, status, 'flush');
+}
+
+function issueZeroout(bdev: BlockDevice, offset: number, length: number): void {
+  const { limits } = bdev.disk.queue;
+  const grain = Math.max(SECTOR_SIZE, limits.logicalBlockSize);
+  const inside = offset >= 0 && length > 0 && offset + length <= bdevSizeBytes(bdev);
+  if (!inside || !isAligned(offset, grain) || !isAligned(length, grain)) {
+    throw new KernelError('EINVAL', `${bdev.name}: zeroout of ${length} bytes at ${offset}: expected whole blocks of ${grain} inside ${bdevSizeBytes(bdev)}`);
+  }
+  if (bdevReadOnly(bdev)) throw new KernelError('EPERM', `${bdev.name} is read-only`);
+  const { memory, pages } = bdev.disk.block.needs;
+  const page = pages.allocPages(0);
+  try {
+    memory.frame(page).fill(0);
+    const bio = allocBio(bdev, BIO_MAX_VECS, REQ_OP.WRITE);
+    for (let done = 0; done < length;) {
+      resetBio(bio, bdev, REQ_OP.WRITE);
+      bio.sector = sector((offset + done) / SECTOR_SIZE);
+      // Each entry is the same page: they never join.
+      while (done < length && bioAddPage(bio, page, Math.min(PAGE_SIZE, length - done), 0) > 0) done += Math.min(PAGE_SIZE, length - done);
+      checkStatus(bdev, submitBioWait(bio), 'zeroout');
+    }
+  } finally {
+    pages.freePages(page, 0);
+  }
+}
+
+function checkOffset(bdev: BlockDevice, offset: number): void {
+  if (!Number.isSafeInteger(offset) || offset < 0) throw new KernelError('EINVAL', `${bdev.name}: offset ${offset}: expected a whole number from 0 on`);
+}
+
+function checkStatus(bdev: BlockDevice, status: BlkStatus, what: string): void {
+  const code = blkStatusToErrno(status);
+  if (code) throw new KernelError(code, `${bdev.name}: ${what} failed`);
+}
+
+/** Move the whole blocks `[from, to)`, of which `done` bytes of the caller's range are behind us. */
+type MoveBlocks = (bounce: Bounce, from: number, to: number, done: number) => BlkStatus;
+
+/** Go through `[offset, offset + length)` in windows of whole blocks. Returns the bytes done; throws if the first window failed. */
+function transfer(bdev: BlockDevice, offset: number, length: number, move: MoveBlocks): number {
+  const grain = bdev.disk.queue.limits.logicalBlockSize;
+  const end = Math.min(roundUp(offset + length, grain), bdevSizeBytes(bdev));
+  const begin = roundDown(offset, grain);
+  return withBounce(bdev, end - begin, (bounce) => {
+    for (let from = begin; from < end; from += bounce.sizeBytes) {
+      const done = Math.max(0, from - offset);
+      const status = move(bounce, from, Math.min(from + bounce.sizeBytes, end), done);
+      if (status === BLK_STS.OK) continue;
+      if (done === 0) checkStatus(bdev, status, `I/O at ${offset}`);
+      return done;
+    }
+    return length;
+  });
+}
+
+/** Pages between a caller's bytes, which lie outside of the simulated memory, and the device. */
+interface Bounce {
+  readonly sizeBytes: number;
+  /** Read or write the device's bytes `[from, to)` to or from the start of the pages. */
+  run(op: number, from: number, to: number): BlkStatus;
+  copyIn(at: number, source: Uint8Array, sourceOffset: number, length: number): void;
+  copyOut(at: number, target: Uint8Array, targetOffset: number, length: number): void;
+}
+
+function withBounce<T>(bdev: BlockDevice, sizeBytes: number, use: (bounce: Bounce) => T): T {
+  const { memory, pages } = bdev.disk.block.needs;
+  const order = Math.min(Math.ceil(Math.log2(Math.ceil(sizeBytes / PAGE_SIZE))), MAX_BOUNCE_ORDER);
+  const first = pages.allocPages(order);
+  const bio = allocBio(bdev, 1, REQ_OP.READ);
+  /** For each page that `[at, at + length)` touches: its bytes there, and where they are in the caller's. */
+  const eachPage = (at: number, length: number, copy: (part: Uint8Array, done: number) => void): void => {
+    for (let done = 0; done < length;) {
+      const offset = (at + done) % PAGE_SIZE;
+      const count = Math.min(PAGE_SIZE - offset, length - done);
+      copy(memory.frame(pfnAdd(first, Math.floor((at + done) / PAGE_SIZE))).subarray(offset, offset + count), done);
+      done += count;
+    }
+  };
+  try {
+    return use({
+      sizeBytes: PAGE_SIZE * 2 ** order,
+      run: (op, from, to) => runBounce(bio, bdev, op, first, from, to),
+      copyIn: (at, source, from, length) => eachPage(at, length, (part, done) => part.set(source.subarray(from + done, from + done + part.length))),
+      copyOut: (at, target, to, length) => eachPage(at, length, (part, done) => target.set(part, to + done)),
+    });
+  } finally {
+    pages.freePages(first, order);
+  }
+}
+
+function runBounce(bio: Bio, bdev: BlockDevice, op: number, first: Pfn, from: number, to: number): BlkStatus {
+  resetBio(bio, bdev, op);
+  bio.sector = sector(from / SECTOR_SIZE);
+  bioAddPage(bio, first, to - from, 0);
+  return submitBioWait(bio);
+}

@@ -1,0 +1,90 @@
+/**
+ * What /sys/block/D and its partitions show, and /proc/partitions. Mirrors block/genhd.c, block/partitions/core.c, block/blk-integrity.c.
+ */
+import { SECTOR_SIZE, readOnly, roundDown } from '@holdfast/lib';
+import type { Attribute } from '@holdfast/lib';
+import type { AttributeGroup, Block, BlockDevice, Gendisk } from './blk-types.js';
+import { bdevReadOnly } from './block-device.js';
+import { partitionsOf } from './partition.js';
+import { queueAttributes } from './queue-attributes.js';
+import { alignmentOffsetAt } from './queue-limits.js';
+
+/** The directory of a disk and those below it: '' is its own, then `queue`, `integrity`, and what the driver added. */
+export function diskAttributeGroups(disk: Gendisk): AttributeGroup[] {
+  return [
+    { name: '', attributes: diskAttributes(disk) },
+    { name: 'queue', attributes: queueAttributes(disk) },
+    { name: 'integrity', attributes: integrityAttributes() },
+    ...disk.groups,
+  ];
+}
+
+function diskAttributes(disk: Gendisk): Attribute[] {
+  const { limits } = disk.queue;
+  return [
+    ...deviceAttributes(disk.part0),
+    readOnly('removable', () => 0),
+    readOnly('capability', () => 0),
+    readOnly('alignment_offset', () => (limits.misaligned ? -1 : limits.alignmentOffset)),
+    readOnly('discard_alignment', () => limits.discardAlignment),
+  ];
+}
+
+/** The directory of a partition. */
+export function partitionAttributes(partition: BlockDevice): Attribute[] {
+  const { limits } = partition.disk.queue;
+  return [
+    readOnly('partition', () => partition.partno),
+    readOnly('start', () => partition.startSector),
+    ...deviceAttributes(partition),
+    readOnly('alignment_offset', () => (limits.misaligned ? -1 : alignmentOffsetAt(limits, partition.startSector))),
+    readOnly('discard_alignment', () => discardAlignmentAt(partition)),
+  ];
+}
+
+function deviceAttributes(bdev: BlockDevice): Attribute[] {
+  return [
+    readOnly('size', () => bdev.nrSectors),
+    readOnly('ro', () => (bdevReadOnly(bdev) ? 1 : 0)),
+    readOnly('dev', () => `${bdev.major}:${bdev.minor}`),
+  ];
+}
+
+/** How far the partition's start is from the next unit that the device discards, in bytes. */
+function discardAlignmentAt({ disk, startSector }: BlockDevice): number {
+  const { maxDiscardSectors, discardGranularity, discardAlignment } = disk.queue.limits;
+  const granularity = roundDown(discardGranularity, SECTOR_SIZE);
+  if (maxDiscardSectors === 0 || granularity === 0) return 0;
+  const past = (startSector * SECTOR_SIZE) % granularity;
+  return (granularity + discardAlignment - past) % granularity;
+}
+
+/** No disk here carries protection information. */
+function integrityAttributes(): Attribute[] {
+  const zero = (name: string): Attribute => readOnly(name, () => 0);
+  return [
+    zero('device_is_integrity_capable'),
+    readOnly('format', () => 'none'),
+    zero('protection_interval_bytes'),
+    zero('read_verify'),
+    zero('tag_size'),
+    zero('write_generate'),
+  ];
+}
+
+/** The text of /proc/partitions: devices with a size, in the order in which disks were added; empty without disks. */
+export function formatPartitions(block: Block): string {
+  if (block.disks.length === 0) return '';
+  let text = 'major minor  #blocks  name\n\n';
+  for (const disk of block.disks) {
+    for (const { major, minor, nrSectors, name } of [disk.part0, ...partitionsOf(disk)]) {
+      if (nrSectors === 0) continue;
+      text += `${pad(major, 4)}  ${pad(minor, 7)} ${pad(Math.floor(nrSectors / 2), 10)} ${name}\n`;
+    }
+  }
+  return text;
+}
+
+function pad(value: number, width: number): string {
+  return String(value).padStart(width);
+}

@@ -1,0 +1,74 @@
+/**
+ * Disks: what a driver registers. Mirrors block/genhd.c: device_add_disk, del_gendisk.
+ *
+ * Invariant: a disk is in Block.disks, and owns its device numbers, from addDisk until delDisk.
+ */
+import { KernelError, bugOn, sector } from '@holdfast/lib';
+import { BLOCK_EXT_MAJOR, allocExtMinor, freeExtMinor } from './block.js';
+import type { AttributeGroup, Block, BlockDeviceOperations, Gendisk, RequestQueue } from './blk-types.js';
+import { deletePartition } from './partition.js';
+import { scanPartitions } from './partition-scan.js';
+import { defaultLimits } from './queue-limits.js';
+import type { QueueLimits } from './queue-limits.js';
+
+export interface GendiskSpec {
+  name: string;
+  ops: BlockDeviceOperations;
+  queue: RequestQueue;
+  /** 512-byte sectors. */
+  nrSectors: number;
+  /** Numbers of its own, for the disk and the partitions 1 to `minors - 1`. Without them, and above, the extended major serves. */
+  numbers?: { major: number; firstMinor: number; minors: number };
+  readOnly?: boolean;
+  groups?: readonly AttributeGroup[];
+}
+
+/** The queue of a device that works bio by bio, as blk_alloc_disk leaves it; the driver then sets what it can do. */
+export function createQueue(limits: QueueLimits = defaultLimits()): RequestQueue {
+  return {
+    limits,
+    writeCache: false,
+    fua: false,
+    dax: false,
+    nowait: false,
+    rotational: true,
+    addRandom: false,
+    ioStats: false,
+    stableWrites: false,
+    readAheadKb: 128,
+    nomerges: 0,
+    rqAffinity: 0,
+  };
+}
+
+/**
+ * Register a disk: give it its numbers, show it, and look for partitions on it.
+ * @throws KernelError EEXIST if there is a disk of that name; EINVAL for numbers of which the disk has none.
+ */
+export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
+  const { name, ops, queue, nrSectors, numbers, readOnly = false, groups = [] } = spec;
+  if (block.disks.some((disk) => disk.name === name)) throw new KernelError('EEXIST', `there is a disk ${name} already`);
+  if (numbers && (numbers.minors < 1 || !block.majors.has(numbers.major))) {
+    throw new KernelError('EINVAL', `disk ${name}: ${numbers.minors} minors of major ${numbers.major}, which must be registered`);
+  }
+  const major = numbers?.major ?? BLOCK_EXT_MAJOR;
+  const minor = numbers?.firstMinor ?? allocExtMinor(block);
+  // The two point at each other: this one is tied below.
+  const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false };
+  const disk: Gendisk = { name, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, readOnly, dead: false };
+  part0.disk = disk;
+  block.disks.push(disk);
+  scanPartitions(disk);
+  return disk;
+}
+
+/** Take a disk and its partitions away; bios that still come for it end with IOERR. */
+export function delDisk(disk: Gendisk): void {
+  const { block } = disk;
+  bugOn(disk.dead, `delDisk: ${disk.name} is gone already`);
+  for (const partno of [...disk.partitions.keys()]) deletePartition(disk, partno);
+  disk.dead = true;
+  disk.part0.nrSectors = 0;
+  if (disk.minors === 0) freeExtMinor(block, disk.part0.minor);
+  block.disks.splice(block.disks.indexOf(disk), 1);
+}
