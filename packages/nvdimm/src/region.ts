@@ -78,7 +78,7 @@ function enableRegion(bus: Bus<NdDevice>, region: NdRegion, iomem: Resource): ()
   // The namespaces first, as in Linux: what probing them needs for a moment is gone again when the seeds take the lowest ids.
   bus.addDevice(ns);
   for (const claim of claims) {
-    region.seeds[claim.type as 'btt' | 'pfn' | 'dax'] = claim;
+    region.seeds[claim.type] = claim;
     bus.addDevice(claim);
   }
   return () => {

@@ -4,8 +4,13 @@
  *
  * Invariant: a parameter always holds a value of its type; text that does not parse changes nothing.
  */
-import { KERN, KernelError, parseBool, parseInteger, sameParamName } from '@holdfast/lib';
-import type { Attribute, KernelParam, Printk } from '@holdfast/lib';
+import type { Attribute } from './attribute.js';
+import type { KernelParam } from './cmdline.js';
+import { sameParamName } from './cmdline.js';
+import { KernelError } from './kernel-error.js';
+import { parseBool, parseInteger } from './kstrtox.js';
+import type { Printk } from './printk.js';
+import { KERN } from './printk.js';
 
 /** The type of a parameter, its default, and who may see or write it. */
 export interface ParamSpec<T> {
@@ -44,7 +49,18 @@ export function stringParam(initial: string, mode: number): ParamSpec<string> {
   return { initial, mode, noArgument: false, parse, format: (value) => value };
 }
 
-type ParamSpecs = Readonly<Record<string, ParamSpec<never> | ParamSpec<boolean> | ParamSpec<number> | ParamSpec<string>>>;
+/** One word of a list. */
+export function wordParam<Word extends string>(words: readonly Word[], initial: Word, mode: number): ParamSpec<Word> {
+  const parse = (text: string): Word => {
+    const word = words.find((each) => each === text.replace(/\n$/, ''));
+    if (word === undefined) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected one of ${words.join(', ')}`);
+    return word;
+  };
+  return { initial, mode, noArgument: false, parse, format: (value) => value };
+}
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- each name has a type of its own
+type ParamSpecs = Readonly<Record<string, ParamSpec<any>>>;
 type ParamValue<Spec> = Spec extends ParamSpec<infer T> ? T : never;
 
 export interface ModuleParams<Specs> {
