@@ -1,0 +1,160 @@
+/**
+ * dd(1): copies blocks and counts them. Statistics are the two lines of records; there is no third with a speed, since a simulated
+ * copy has none, and equal runs print equal lines.
+ */
+import { KernelError, strerror } from '@holdfast/lib';
+import { parseByteCount } from '../console/byte-count.js';
+import type { Command, CommandIo } from '../console/command.js';
+import { UsageError } from '../console/getopt.js';
+import { type OpenFile, openFile } from '../console/open-file.js';
+
+const NUMBERS = ['bs', 'ibs', 'obs', 'count', 'skip', 'seek'] as const;
+const FLAGS: Record<string, readonly string[]> = {
+  conv: ['fsync', 'fdatasync', 'notrunc', 'sync', 'noerror', 'nocreat'],
+  iflag: ['direct', 'sync', 'dsync', 'fullblock', 'nonblock', 'count_bytes', 'skip_bytes'],
+  oflag: ['direct', 'sync', 'dsync', 'append', 'seek_bytes', 'nonblock'],
+};
+
+interface Job {
+  readonly input: string | undefined;
+  readonly output: string | undefined;
+  readonly bs: number;
+  readonly count: number;
+  readonly skip: number;
+  readonly seek: number;
+  readonly flags: ReadonlySet<string>;
+  readonly quiet: boolean;
+}
+
+export const dd: Command = {
+  usage: 'dd [if=FILE] [of=FILE] [bs=N] [count=N] [skip=N] [seek=N] [conv=LIST] [iflag=LIST] [oflag=LIST] [status=none]',
+  help: [
+    'N may end in c (1), w (2), b (512), k, M, G (powers of 1024), kB, MB (powers of 1000).',
+    'conv:  fsync, fdatasync, notrunc, sync, noerror     iflag: direct, fullblock, count_bytes, skip_bytes',
+    'oflag: direct, sync, dsync, append, seek_bytes',
+  ].join('\n'),
+  run(io) {
+    const job = parseOperands(io.args);
+    let opening = job.input ?? '';
+    let source: OpenFile | undefined;
+    let sink: OpenFile | undefined;
+    try {
+      if (job.input !== undefined) source = openFile(io.root, io.resolve(job.input));
+      opening = job.output ?? '';
+      if (job.output !== undefined) sink = openFile(io.root, io.resolve(job.output), { write: true, truncate: !job.flags.has('conv:notrunc') });
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      io.err(`dd: can't open '${opening}': ${strerror(error.code)}`);
+      return 1;
+    }
+    return copy(io, job, source ?? bytesFile(io.stdin()), sink);
+  },
+};
+
+function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefined): number {
+  const { bs, flags } = job;
+  const records = { inFull: 0, inPartial: 0, outFull: 0, outPartial: 0 };
+  const buffer = new Uint8Array(bs);
+  const endIn = flags.has('iflag:count_bytes') ? job.count : job.count * bs;
+  const fromIn = flags.has('iflag:skip_bytes') ? job.skip : job.skip * bs;
+  let toOut = flags.has('oflag:seek_bytes') ? job.seek : job.seek * bs;
+  let status = 0;
+  const fail = (what: string, path: string, error: unknown): void => {
+    if (!(error instanceof KernelError)) throw error;
+    io.err(`dd: error ${what} '${path}': ${strerror(error.code)}`);
+    status = 1;
+  };
+  for (let at = 0; at < endIn && status === 0; ) {
+    let got = 0;
+    try {
+      if (flags.has('iflag:direct')) checkDirect(source, fromIn + at, bs);
+      got = source.pread(buffer.subarray(0, Math.min(bs, endIn - at)), fromIn + at);
+    } catch (error) {
+      fail('reading', job.input ?? 'standard input', error);
+    }
+    if (got === 0) break;
+    if (got === bs) records.inFull++;
+    else records.inPartial++;
+    at += got;
+    if (got < bs && flags.has('conv:sync')) got = buffer.fill(0, got).length;
+    let put = 0;
+    try {
+      if (flags.has('oflag:direct') && sink) checkDirect(sink, toOut, got);
+      if (!sink) io.out(buffer.slice(0, got));
+      while (put < got) put += sink ? sink.pwrite(buffer.subarray(put, got), toOut + put) : got;
+      if (flags.has('oflag:sync') || flags.has('oflag:dsync')) sink?.fsync();
+    } catch (error) {
+      fail('writing', job.output ?? 'standard output', error);
+    }
+    toOut += put;
+    if (put === bs) records.outFull++;
+    else if (put > 0) records.outPartial++;
+  }
+  try {
+    if (flags.has('conv:fsync') || flags.has('conv:fdatasync')) sink?.fsync();
+    sink?.close();
+  } catch (error) {
+    fail('writing', job.output ?? 'standard output', error);
+  }
+  if (!job.quiet) {
+    io.err(`${records.inFull}+${records.inPartial} records in`);
+    io.err(`${records.outFull}+${records.outPartial} records out`);
+  }
+  return status;
+}
+
+/** O_DIRECT takes whole sectors only (block/fops.c: blkdev_dio_unaligned). */
+function checkDirect(file: OpenFile, offset: number, length: number): void {
+  const unit = file.logicalBlockSize;
+  if (unit !== undefined && (offset % unit !== 0 || length % unit !== 0)) {
+    throw new KernelError('EINVAL', `direct I/O of ${length} bytes at ${offset}: expected whole blocks of ${unit} bytes`);
+  }
+}
+
+function bytesFile(content: Uint8Array): OpenFile {
+  return {
+    logicalBlockSize: undefined,
+    pread(target, offset) {
+      const part = content.subarray(offset, offset + target.length);
+      target.set(part);
+      return part.length;
+    },
+    pwrite: () => 0,
+    fsync: () => {},
+    close: () => {},
+  };
+}
+
+function parseOperands(args: readonly string[]): Job {
+  const numbers: Partial<Record<(typeof NUMBERS)[number], number>> = {};
+  const flags = new Set<string>();
+  let input: string | undefined;
+  let output: string | undefined;
+  let quiet = false;
+  for (const arg of args) {
+    const { 1: name, 2: value } = /^(\w+)=([^]*)$/.exec(arg) ?? ([] as unknown as RegExpExecArray);
+    const number = NUMBERS.find((known) => known === name);
+    if (name === undefined || value === undefined) throw new UsageError(`unrecognized operand '${arg}'`);
+    if (name === 'if') input = value;
+    else if (name === 'of') output = value;
+    else if (name === 'status') quiet = value === 'none';
+    else if (number) numbers[number] = parseNumber(number, value);
+    else if (Object.hasOwn(FLAGS, name)) {
+      for (const flag of value.split(',')) {
+        if (!FLAGS[name]!.includes(flag)) throw new UsageError(`invalid ${name === 'conv' ? 'conversion' : `${name.slice(0, 1)}put flag`}: '${flag}'`);
+        flags.add(`${name}:${flag}`);
+      }
+    } else throw new UsageError(`unrecognized operand '${arg}'`);
+  }
+  const bs = numbers.bs ?? numbers.obs ?? numbers.ibs ?? 512;
+  return { input, output, bs, count: numbers.count ?? Infinity, skip: numbers.skip ?? 0, seek: numbers.seek ?? 0, flags, quiet };
+}
+
+const MAX_BLOCK = 256 * 1024 * 1024;
+
+function parseNumber(name: string, text: string): number {
+  const number = parseByteCount(text);
+  const isSize = name.endsWith('bs');
+  if (number === undefined || (isSize && (number === 0 || number > MAX_BLOCK))) throw new UsageError(`invalid number: '${text}'`);
+  return number;
+}

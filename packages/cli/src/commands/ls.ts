@@ -1,0 +1,70 @@
+/** ls(1), one name a line: `-l` long, `-a` with dots, `-d` directories themselves, `-R` recursive, `-1`. */
+import { type VfsDir, type VfsNode, resolvePath } from '@holdfast/kernel';
+import { KernelError, strerror } from '@holdfast/lib';
+import type { Command } from '../console/command.js';
+import { getopt } from '../console/getopt.js';
+import { isRamFile } from '../console/ram-files.js';
+
+const SHORT = { l: 'long', a: 'all', A: 'almost-all', d: 'directory', R: 'recursive', '1': 'one', h: 'human' };
+
+export const ls: Command = {
+  usage: 'ls [-laAdR1] [PATH]…',
+  run({ args, root, resolve, out, err }) {
+    const { has, operands } = getopt(args, { short: SHORT, long: Object.fromEntries(Object.values(SHORT).map((name) => [name, false])) });
+    const show = (shown: string, node: VfsNode, path: string): void => out(`${has('long') ? longLine(node, path) : ''}${shown}${has('long') && node.kind === 'link' ? ` -> ${node.target}` : ''}\n`);
+    const found: { operand: string; node: VfsNode; path: string }[] = [];
+    let status = 0;
+    for (const operand of operands.length > 0 ? operands : ['.']) {
+      try {
+        // A link that is named is listed itself with -l or -d, and followed otherwise.
+        const stay = has('long') || has('directory');
+        found.push({ operand, ...resolvePath(root, resolve(operand), { follow: !stay || operand.endsWith('/') }) });
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error;
+        err(`ls: ${operand}: ${strerror(error.code)}`);
+        status = 1;
+      }
+    }
+    const isListed = ({ node }: { node: VfsNode }): boolean => node.kind === 'dir' && !has('directory');
+    for (const { operand, node, path } of found.filter((entry) => !isListed(entry))) show(operand, node, path);
+    const list = (title: string, dir: VfsDir, path: string, needsTitle: boolean, isFirst: boolean): void => {
+      if (needsTitle) out(`${isFirst ? '' : '\n'}${title}:\n`);
+      const names = [...dir.list()].sort().filter((name) => has('all') || has('almost-all') || !name.startsWith('.'));
+      if (has('all')) for (const dots of ['.', '..']) show(dots, dir, path);
+      const children = names.flatMap((name) => {
+        const child = dir.lookup(name);
+        return child ? [{ name, child, path: `${path === '/' ? '' : path}/${name}` }] : [];
+      });
+      for (const { name, child, path: childPath } of children) show(name, child, childPath);
+      if (!has('recursive')) return;
+      for (const { name, child, path: childPath } of children) {
+        if (child.kind === 'dir') list(`${title === '/' ? '' : title}/${name}`, child, childPath, true, false);
+      }
+    };
+    const dirs = found.filter(isListed);
+    for (const [index, { operand, node, path }] of dirs.entries()) {
+      list(operand, node as VfsDir, path, found.length > 1 || has('recursive'), index === 0 && dirs.length === found.length);
+    }
+    return status;
+  },
+};
+
+const TYPE = { dir: 'd', file: '-', link: 'l', block: 'b' } as const;
+
+/** `-r--r--r--    1 root     root          4096 Jan  1  1970 `; virtual machines have no calendar. */
+function longLine(node: VfsNode, path: string): string {
+  const mode = node.kind === 'file' ? node.mode : { dir: 0o755, link: 0o777, block: 0o660 }[node.kind];
+  const size = node.kind === 'block' ? `${node.major},${String(node.minor).padStart(4)}` : String(sizeOf(node, path));
+  return `${TYPE[node.kind]}${permissions(mode)}    1 root     root     ${size.padStart(9)} Jan  1  1970 `;
+}
+
+function permissions(mode: number): string {
+  return Array.from('rwxrwxrwx', (letter, index) => (mode & (0o400 >> index) ? letter : '-')).join('');
+}
+
+/** sysfs shows a page for every attribute, procfs nothing. */
+function sizeOf(node: VfsNode, path: string): number {
+  if (node.kind === 'link') return path.startsWith('/sys') ? 0 : node.target.length;
+  if (isRamFile(node)) return node.content.length;
+  return node.kind === 'file' && path.startsWith('/sys') ? 4096 : 0;
+}

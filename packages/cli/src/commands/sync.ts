@@ -1,0 +1,14 @@
+/** sync(1): everything written to any block device is durable when it returns. */
+import { resolvePath } from '@holdfast/kernel';
+import type { Command } from '../console/command.js';
+import { dirAt } from '../facts/sysfs.js';
+
+export const sync: Command = {
+  usage: 'sync',
+  run({ root }) {
+    for (const name of dirAt(root, '/dev')?.list() ?? []) {
+      const { node } = resolvePath(root, `/dev/${name}`);
+      if (node.kind === 'block') node.open().fsync();
+    }
+  },
+};

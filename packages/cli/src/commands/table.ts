@@ -1,0 +1,48 @@
+/**
+ * The console's commands by name: what each is for, and where it is loaded from when it is first used.
+ */
+import type { Command } from '../console/command.js';
+
+export interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+  /** Answers even when no kernel runs. */
+  readonly withoutKernel?: boolean;
+}
+
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  cat: { summary: 'print files', load: async () => (await import('./cat.js')).cat },
+  ls: { summary: 'list a directory', load: async () => (await import('./ls.js')).ls },
+  echo: { summary: 'print words; with > FILE, write them', load: async () => (await import('./echo.js')).echo },
+  head: { summary: 'print the first lines or bytes', load: async () => (await import('./head.js')).head },
+  tail: { summary: 'print the last lines', load: async () => (await import('./tail.js')).tail },
+  grep: { summary: 'print lines that match a pattern', load: async () => (await import('./grep.js')).grep },
+  wc: { summary: 'count lines, words and bytes', load: async () => (await import('./wc.js')).wc },
+  pwd: { summary: 'print the working directory', load: async () => (await import('./pwd.js')).pwd },
+  readlink: { summary: 'print where a link leads', load: async () => (await import('./readlink.js')).readlink },
+  rm: { summary: 'remove files of /tmp', load: async () => (await import('./rm.js')).rm },
+  hexdump: { summary: 'print bytes in hexadecimal', load: async () => (await import('./hexdump.js')).hexdump },
+  od: { summary: 'print bytes in octal and other forms', load: async () => (await import('./od.js')).od },
+  cmp: { summary: 'compare two files byte by byte', load: async () => (await import('./cmp.js')).cmp },
+  dd: { summary: 'copy blocks, and count them', load: async () => (await import('./dd.js')).dd },
+  blockdev: { summary: 'ask and set what a block device is', load: async () => (await import('./blockdev.js')).blockdev },
+  lsblk: { summary: 'list block devices', load: async () => (await import('./lsblk.js')).lsblk },
+  lsmem: { summary: 'list ranges of memory with their state', load: async () => (await import('./lsmem.js')).lsmem },
+  free: { summary: 'show free and used memory', load: async () => (await import('./free.js')).free },
+  dmesg: { summary: 'print the kernel log', load: async () => (await import('./dmesg.js')).dmesg, withoutKernel: true },
+  uname: { summary: 'name the kernel', load: async () => (await import('./uname.js')).uname },
+  sleep: { summary: 'let virtual time pass', load: async () => (await import('./sleep.js')).sleep },
+  sync: { summary: 'make everything written durable', load: async () => (await import('./sync.js')).sync },
+  poweroff: { summary: 'shut down in order', load: async () => (await import('./poweroff.js')).poweroff, withoutKernel: true },
+  reboot: { summary: 'shut down in order, and boot', load: async () => (await import('./reboot.js')).reboot, withoutKernel: true },
+  powercut: { summary: 'pull the plug, and boot again', load: async () => (await import('./powercut.js')).powercut, withoutKernel: true },
+  help: { summary: 'list these commands', load: async () => (await import('./help.js')).help, withoutKernel: true },
+};
+
+/** What the shell itself answers. */
+export const BUILTINS: Readonly<Record<string, string>> = {
+  cd: 'change the working directory',
+  exit: 'leave the console',
+  true: 'succeed',
+  false: 'fail',
+};

@@ -1,0 +1,31 @@
+/**
+ * What a console command is, and what it may touch: the tree of files, the log, and the power button.
+ * A command knows nothing of the shell that runs it, nor of Node.
+ */
+import type { Kernel, VfsDir } from '@holdfast/kernel';
+import type { System } from '../system.js';
+
+export interface CommandIo {
+  /** Without the command's own name. */
+  readonly args: readonly string[];
+  readonly system: System;
+  readonly kernel: Kernel;
+  /** The kernel's tree, with what user space adds: /dev/null, /dev/zero, /tmp. */
+  readonly root: VfsDir;
+  /** A path as the command got it, made absolute by the working directory. */
+  resolve(path: string): string;
+  /** All of standard input; empty where none is piped or redirected. */
+  stdin(): Uint8Array;
+  out(data: string | Uint8Array): void;
+  /** One line on standard error; the newline is added. */
+  err(line: string): void;
+}
+
+export interface Command {
+  /** The line `Usage: …` of --help, without `Usage: `. */
+  readonly usage: string;
+  /** More of --help: the options, a line each. */
+  readonly help?: string;
+  /** The exit status, 0 if nothing is returned. @throws UsageError for a wrong call, KernelError where the kernel refuses. */
+  run(io: CommandIo): number | void;
+}

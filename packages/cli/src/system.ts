@@ -1,0 +1,87 @@
+/**
+ * A machine on a desk: its power button, its mains plug, and the kernel that runs on it now.
+ *
+ * Invariant: what NVDIMM media held in the persistence domain is there at the next boot; everything else is gone.
+ * Each boot starts a log and a tree of files of its own.
+ */
+import { type BootOptions, type BootOutcome, type Kernel, type KernelLog, type VfsDir, boot } from '@holdfast/kernel';
+import type { PowercutReport } from '@holdfast/machine';
+import { userRoot } from './console/ram-files.js';
+
+export interface SystemOptions extends BootOptions {
+  /** Chooses the outcome of power cuts: the first uses it, and each later one the next number. */
+  readonly seed?: number;
+  /** For tests: another kernel. */
+  readonly bootKernel?: (options: BootOptions) => BootOutcome;
+  /** Told of each boot, the first included. */
+  readonly onBoot?: (outcome: BootOutcome) => void;
+}
+
+export interface System {
+  /** Undefined while the machine is off, or if the kernel panicked. */
+  readonly kernel: Kernel | undefined;
+  /** The kernel's tree with /tmp and a few devices of user space; empty while there is no kernel. */
+  readonly root: VfsDir;
+  /** Of the last boot. */
+  readonly log: KernelLog;
+  readonly panic: string | undefined;
+  readonly poweredOn: boolean;
+  /** Orderly: drivers stop, and the machine is off. */
+  poweroff(): void;
+  /** Orderly, and up again. */
+  reboot(): void;
+  /** Pull the plug, and boot again. */
+  powercut(seed?: number): PowercutReport;
+}
+
+const NOTHING: VfsDir = { kind: 'dir', list: () => [], lookup: () => undefined };
+
+/** Boot a machine. A panic is an outcome, not an error. @throws KernelError for what no machine can be booted with. */
+export function createSystem(options: SystemOptions): System {
+  const { machine, bootKernel = boot, onBoot } = options;
+  let nextSeed = options.seed ?? 0;
+  let outcome: BootOutcome;
+  let root = NOTHING;
+  let poweredOn = false;
+
+  const start = (): void => {
+    outcome = bootKernel(options);
+    root = outcome.kernel ? userRoot(outcome.kernel.root) : NOTHING;
+    poweredOn = true;
+    onBoot?.(outcome);
+  };
+  const stop = (): void => {
+    if (outcome.kernel) outcome.kernel.shutdown();
+    else machine.poweroff();
+    root = NOTHING;
+    poweredOn = false;
+  };
+  start();
+  return {
+    get kernel() {
+      return poweredOn ? outcome.kernel : undefined;
+    },
+    get root() {
+      return root;
+    },
+    get log() {
+      return outcome.log;
+    },
+    get panic() {
+      return outcome.panic;
+    },
+    get poweredOn() {
+      return poweredOn;
+    },
+    poweroff: stop,
+    reboot() {
+      if (poweredOn) stop();
+      start();
+    },
+    powercut(seed = nextSeed++) {
+      const report = machine.powercut(seed);
+      start();
+      return report;
+    },
+  };
+}
