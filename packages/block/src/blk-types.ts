@@ -5,6 +5,7 @@
  * Invariant: a sector is 512 bytes everywhere here, whatever the logical block size of the disk.
  */
 import type { Attribute, KernelRelease, Pfn, Printk, Sector } from '@holdfast/lib';
+import type { Device } from '@holdfast/driver-core';
 import type { BlkStatus } from './blk-status.js';
 import type { QueueLimits } from './queue-limits.js';
 import type { PrintkRatelimited } from './ratelimit.js';
@@ -163,6 +164,8 @@ export interface Gendisk {
   readonly minors: number;
   /** Attributes that the driver adds, such as `badblocks`. */
   readonly groups: readonly AttributeGroup[];
+  /** The device it is the disk of; undefined for a virtual one. */
+  readonly parent: Device | undefined;
   /** The disk as such is read-only (set_disk_ro): BLKROSET cannot lift it. */
   readOnly: boolean;
   /** Removed: what still comes in ends with IOERR. */

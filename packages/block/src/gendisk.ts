@@ -4,6 +4,7 @@
  * Invariant: a disk is in Block.disks, and owns its device numbers, from addDisk until delDisk.
  */
 import { KernelError, bugOn, sector } from '@holdfast/lib';
+import type { Device } from '@holdfast/driver-core';
 import { BLOCK_EXT_MAJOR, allocExtMinor, freeExtMinor } from './block.js';
 import type { AttributeGroup, Block, BlockDeviceOperations, Gendisk, RequestQueue } from './blk-types.js';
 import { deletePartition } from './partition.js';
@@ -21,6 +22,8 @@ export interface GendiskSpec {
   numbers?: { major: number; firstMinor: number; minors: number };
   readOnly?: boolean;
   groups?: readonly AttributeGroup[];
+  /** The device it is the disk of, such as a namespace. */
+  parent?: Device;
 }
 
 /** The queue of a device that works bio by bio, as blk_alloc_disk leaves it; the driver then sets what it can do. */
@@ -46,7 +49,7 @@ export function createQueue(limits: QueueLimits = defaultLimits()): RequestQueue
  * @throws KernelError EEXIST if there is a disk of that name; EINVAL for numbers of which the disk has none.
  */
 export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
-  const { name, ops, queue, nrSectors, numbers, readOnly = false, groups = [] } = spec;
+  const { name, ops, queue, nrSectors, numbers, readOnly = false, groups = [], parent } = spec;
   if (block.disks.some((disk) => disk.name === name)) throw new KernelError('EEXIST', `there is a disk ${name} already`);
   if (numbers && (numbers.minors < 1 || !block.majors.has(numbers.major))) {
     throw new KernelError('EINVAL', `disk ${name}: ${numbers.minors} minors of major ${numbers.major}, which must be registered`);
@@ -55,7 +58,7 @@ export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
   const minor = numbers?.firstMinor ?? allocExtMinor(block);
   // The two point at each other: this one is tied below.
   const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false };
-  const disk: Gendisk = { name, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, readOnly, dead: false };
+  const disk: Gendisk = { name, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent, readOnly, dead: false };
   part0.disk = disk;
   block.disks.push(disk);
   scanPartitions(disk);

@@ -33,8 +33,8 @@ export interface VfsBlockDevice {
   readonly kind: 'block';
   readonly major: number;
   readonly minor: number;
-  /** @throws KernelError */
-  open(): BlockFile;
+  /** With `direct`, as O_DIRECT. @throws KernelError */
+  open(options?: { direct?: boolean }): BlockFile;
 }
 
 /** A block device, open: the user-space view of it, with the errnos of block/fops.c. Offsets and lengths are bytes. */
