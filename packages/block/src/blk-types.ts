@@ -145,6 +145,12 @@ export interface RequestQueue {
   rqAffinity: number;
 }
 
+/** A named directory of attributes below a device's own; '' is the device's directory itself (struct attribute_group). */
+export interface AttributeGroup {
+  readonly name: string;
+  readonly attributes: readonly Attribute[];
+}
+
 export interface Gendisk {
   readonly name: string;
   readonly block: Block;
@@ -156,8 +162,8 @@ export interface Gendisk {
   readonly partitions: Map<number, BlockDevice>;
   /** Minors of its own, the disk's included; 0 when all come from the extended numbers. */
   readonly minors: number;
-  /** What the driver shows in the disk's directory; a group's attribute is named with its folder, such as `dax/write_cache`. */
-  readonly driverAttributes: readonly Attribute[];
+  /** Attributes that the driver adds, such as `badblocks`. */
+  readonly groups: readonly AttributeGroup[];
   /** The device it is the disk of; undefined for a virtual one. */
   readonly parent: Device | undefined;
   /** The disk as such is read-only (set_disk_ro): BLKROSET cannot lift it. */

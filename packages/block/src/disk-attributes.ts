@@ -3,14 +3,23 @@
  */
 import { SECTOR_SIZE, readOnly, roundDown } from '@holdfast/lib';
 import type { Attribute } from '@holdfast/lib';
-import type { Block, BlockDevice, Gendisk } from './blk-types.js';
+import type { AttributeGroup, Block, BlockDevice, Gendisk } from './blk-types.js';
 import { bdevReadOnly } from './block-device.js';
 import { partitionsOf } from './partition.js';
 import { queueAttributes } from './queue-attributes.js';
 import { alignmentOffsetAt } from './queue-limits.js';
 
-/** The directory of a disk; what lies in a folder of it is named with that, such as `queue/dax`. Beside these it has {@link Gendisk.driverAttributes}. */
-export function diskAttributes(disk: Gendisk): Attribute[] {
+/** The directory of a disk and those below it: '' is its own, then `queue`, `integrity`, and what the driver added. */
+export function diskAttributeGroups(disk: Gendisk): AttributeGroup[] {
+  return [
+    { name: '', attributes: diskAttributes(disk) },
+    { name: 'queue', attributes: queueAttributes(disk) },
+    { name: 'integrity', attributes: integrityAttributes() },
+    ...disk.groups,
+  ];
+}
+
+function diskAttributes(disk: Gendisk): Attribute[] {
   const { limits } = disk.queue;
   return [
     ...deviceAttributes(disk.part0),
@@ -18,8 +27,6 @@ export function diskAttributes(disk: Gendisk): Attribute[] {
     readOnly('capability', () => 0),
     readOnly('alignment_offset', () => (limits.misaligned ? -1 : limits.alignmentOffset)),
     readOnly('discard_alignment', () => limits.discardAlignment),
-    ...queueAttributes(disk).map((attribute) => ({ ...attribute, name: `queue/${attribute.name}` })),
-    ...integrityAttributes(),
   ];
 }
 
@@ -54,10 +61,10 @@ function discardAlignmentAt({ disk, startSector }: BlockDevice): number {
 
 /** No disk here carries protection information. */
 function integrityAttributes(): Attribute[] {
-  const zero = (name: string): Attribute => readOnly(`integrity/${name}`, () => 0);
+  const zero = (name: string): Attribute => readOnly(name, () => 0);
   return [
     zero('device_is_integrity_capable'),
-    readOnly('integrity/format', () => 'none'),
+    readOnly('format', () => 'none'),
     zero('protection_interval_bytes'),
     zero('read_verify'),
     zero('tag_size'),

@@ -4,10 +4,9 @@
  * Invariant: a disk is in Block.disks, and owns its device numbers, from addDisk until delDisk.
  */
 import { KernelError, bugOn, sector } from '@holdfast/lib';
-import type { Attribute } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
 import { BLOCK_EXT_MAJOR, allocExtMinor, freeExtMinor } from './block.js';
-import type { Block, BlockDeviceOperations, Gendisk, RequestQueue } from './blk-types.js';
+import type { AttributeGroup, Block, BlockDeviceOperations, Gendisk, RequestQueue } from './blk-types.js';
 import { deletePartition } from './partition.js';
 import { scanPartitions } from './partition-scan.js';
 import { defaultLimits } from './queue-limits.js';
@@ -22,7 +21,7 @@ export interface GendiskSpec {
   /** Numbers of its own, for the disk and the partitions 1 to `minors - 1`. Without them, and above, the extended major serves. */
   numbers?: { major: number; firstMinor: number; minors: number };
   readOnly?: boolean;
-  driverAttributes?: readonly Attribute[];
+  groups?: readonly AttributeGroup[];
   /** The device it is the disk of, such as a namespace. */
   parent?: Device;
 }

@@ -1,6 +1,6 @@
 // The records: a bio, the device it is for, the disk behind it, the queue of that.
 export {
-  type Bio, type BioEndIo, type Block, type BlockDevice, type BlockDeviceOperations, type BlockNeeds, type Gendisk,
+  type AttributeGroup, type Bio, type BioEndIo, type Block, type BlockDevice, type BlockDeviceOperations, type BlockNeeds, type Gendisk,
   type PageSource, type RequestQueue,
   BIO, REQ, REQ_OP, opIsFlush, opIsWrite, opOf,
 } from './blk-types.js';
@@ -28,5 +28,5 @@ export { type MbrPartition, encodeMbr, parseMsdos } from './partition-msdos.js';
 export { type DiskPatch, type GptPartition, encodeGpt, parseGpt } from './partition-gpt.js';
 // What users see: a device opened, /sys/block, /proc/partitions.
 export { type BlockDeviceFile, issueFlush, openBlockDevice } from './block-file.js';
-export { diskAttributes, formatPartitions, partitionAttributes } from './disk-attributes.js';
+export { diskAttributeGroups, formatPartitions, partitionAttributes } from './disk-attributes.js';
 export { queueAttributes } from './queue-attributes.js';
