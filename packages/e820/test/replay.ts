@@ -1,0 +1,39 @@
+/** The memory map's whole part in a boot, as a kernel calls it, with what it said and what it left. */
+import { type KernelRelease, type LogLevel, createIomem, parseCmdline, walkResources } from '@holdfast/lib';
+import {
+  type E820Firmware, applyLateE820Edits, finishE820EarlyParams, firmwareMemmapOf, memblockRangesOf, registerNosaveRegions, removeEfiMmio,
+  reserveE820ResourcesEarly, reserveE820ResourcesLate, setupE820Memory, setupPciGap, trimE820Table,
+} from '../src/index.js';
+
+/** `[_text, _end)` of the captured kernel; in the other logs it only has to lie in RAM. */
+const KERNEL_IMAGE = { start: 0x1000000, end: 0x4430000 };
+
+export interface LogLine {
+  readonly text: string;
+  readonly level: LogLevel;
+}
+
+export function replay(firmware: E820Firmware, cmdline: string, release: KernelRelease, maxArchPfn: number) {
+  const lines: LogLine[] = [];
+  const log = { release, printk: (text: string, level: LogLevel = 6) => void lines.push({ text, level }) };
+  const setup = setupE820Memory({ firmware, params: parseCmdline(cmdline), maxArchPfn, ...log });
+  finishE820EarlyParams(setup);
+  const { table } = setup;
+  removeEfiMmio(table, firmware.efiMmio, log);
+  const limits = trimE820Table(setup, KERNEL_IMAGE);
+  const memblock = memblockRangesOf(table);
+  applyLateE820Edits(table, firmware.lateEdits, log);
+
+  const iomem = createIomem();
+  const resources = reserveE820ResourcesEarly(table, iomem, release);
+  registerNosaveRegions(table, limits.maxPfn, log);
+  setupPciGap(table, limits.maxPfn, log);
+  reserveE820ResourcesLate(table, resources, iomem, log);
+  return {
+    lines,
+    limits,
+    memblock,
+    firmwareMemmap: firmwareMemmapOf(setup.firmwareEntries, release).map(({ start, end, type }) => `${start}-${end} ${type}`),
+    iomem: [...walkResources(iomem)].map(({ resource }) => `0x${resource.start.toString(16)}-0x${resource.end.toString(16)} ${resource.name}`),
+  };
+}
