@@ -1,0 +1,147 @@
+/**
+ * The data path of both drivers: bytes between page frames and a mapping. Mirrors drivers/nvdimm/pmem.c: pmem_submit_bio, pmem_do_read,
+ * pmem_do_write, and v4.1's drivers/block/pmem.c: pmem_make_request.
+ *
+ * Invariant: a bio is carried out and ended before submitBio returns. Nothing is allocated on the way.
+ * Differs from Linux: while a device has no bad blocks, a bio's entries are copied whole instead of page by page. Nobody can tell: a
+ * copy cannot fail half way then.
+ */
+import { PAGE_SIZE, SECTOR_SIZE } from '@holdfast/lib';
+import type { Pfn, PhysAddr, Sector } from '@holdfast/lib';
+import {
+  BLK_STS, REQ, bioEndWith, createBvecIter, nextBvec, nextSegment, opIsWrite, startIter,
+  type Badblocks, type Bio, type BlkStatus, type BlockDeviceOperations,
+} from '@holdfast/block';
+import { CHUNK_SIZE, type Mapping, type PhysicalMemory } from '@holdfast/machine';
+
+/** How stores are made: v4.1 copies plainly, later drivers past the caches (memcpy_flushcache). */
+type StoreName = 'write' | 'writeFlushCache';
+
+/** A device, ready for I/O. */
+export interface PmemDevice {
+  readonly memory: Pick<PhysicalMemory, 'frame' | 'chunk'>;
+  /** Over the whole device. */
+  readonly mapping: Mapping;
+  /** Bytes from the start of the mapping to sector 0. */
+  readonly dataOffset: number;
+  /** Bytes of the data area, for those who come without a bio. */
+  readonly dataSize: number;
+  /** In sectors of the data area. */
+  readonly badblocks: Badblocks;
+  /** Order and complete what was stored before. */
+  flush(): BlkStatus;
+  /** Heal `[start, start + length)` of the physical range for a write; returns how many bytes, from the start on, are good now. */
+  clearPoison(start: PhysAddr, length: number): number;
+  /** 4.2 to 4.7 advertised no write cache, and completed each write only when it was durable (wmb_pmem). */
+  readonly flushEachWrite: boolean;
+}
+
+/** What today's driver does with bios and single pages. */
+export function pmemOperations(pmem: PmemDevice): BlockDeviceOperations {
+  // One iterator serves: the block layer never calls a driver while its submitBio runs.
+  const iter = createBvecIter();
+
+  function transfer(bio: Bio): BlkStatus {
+    const write = opIsWrite(bio.opf);
+    const next = pmem.badblocks.count > 0 ? nextSegment : nextBvec;
+    startIter(iter, bio);
+    while (next(iter, bio)) {
+      const status = write ? writePiece(pmem, iter.sector, iter.pfn, iter.offset, iter.len) : readPiece(pmem, iter.sector, iter.pfn, iter.offset, iter.len);
+      if (status !== BLK_STS.OK) return status;
+    }
+    return BLK_STS.OK;
+  }
+
+  return {
+    submitBio(bio) {
+      let flushed: BlkStatus = BLK_STS.OK;
+      if ((bio.opf & REQ.PREFLUSH) !== 0) flushed = pmem.flush();
+      let status = transfer(bio);
+      // As in Linux: FUA flushes even if the data failed, and a flush's outcome, the last one's, is reported before the data's.
+      if ((bio.opf & REQ.FUA) !== 0 || (pmem.flushEachWrite && opIsWrite(bio.opf))) flushed = pmem.flush();
+      if (flushed !== BLK_STS.OK) status = flushed;
+      bioEndWith(bio, status);
+    },
+    rwPage(_bdev, sector, pfn, op) {
+      return opIsWrite(op) ? writePiece(pmem, sector, pfn, 0, PAGE_SIZE) : readPiece(pmem, sector, pfn, 0, PAGE_SIZE);
+    },
+  };
+}
+
+/** What v4.1's driver does: plain copies, no flush, no bad blocks, and its own check of the end. */
+export function pmem41Operations(pmem: PmemDevice): BlockDeviceOperations {
+  const iter = createBvecIter();
+
+  return {
+    submitBio(bio) {
+      if (bio.sector * SECTOR_SIZE + bio.sizeBytes > pmem.dataSize) return bioEndWith(bio, BLK_STS.IOERR);
+      const write = opIsWrite(bio.opf);
+      startIter(iter, bio);
+      while (nextBvec(iter, bio)) {
+        const at = iter.sector * SECTOR_SIZE;
+        if (write) copyIn(pmem, 'write', at, iter.pfn, iter.offset, iter.len);
+        else copyOut(pmem, at, iter.pfn, iter.offset, iter.len);
+      }
+      bioEndWith(bio, BLK_STS.OK);
+    },
+    rwPage(_bdev, sector, pfn, op) {
+      if (opIsWrite(op)) copyIn(pmem, 'write', sector * SECTOR_SIZE, pfn, 0, PAGE_SIZE);
+      else copyOut(pmem, sector * SECTOR_SIZE, pfn, 0, PAGE_SIZE);
+      return BLK_STS.OK;
+    },
+  };
+}
+
+function readPiece(pmem: PmemDevice, sector: Sector, pfn: Pfn, offset: number, length: number): BlkStatus {
+  if (pmem.badblocks.count > 0 && pmem.badblocks.check(sector, length / SECTOR_SIZE)) return BLK_STS.IOERR;
+  copyOut(pmem, pmem.dataOffset + sector * SECTOR_SIZE, pfn, offset, length);
+  return BLK_STS.OK;
+}
+
+function writePiece(pmem: PmemDevice, sector: Sector, pfn: Pfn, offset: number, length: number): BlkStatus {
+  const at = pmem.dataOffset + sector * SECTOR_SIZE;
+  if (pmem.badblocks.count > 0 && !healForWrite(pmem, sector, at, length)) return BLK_STS.IOERR;
+  copyIn(pmem, 'writeFlushCache', at, pfn, offset, length);
+  return BLK_STS.OK;
+}
+
+/** Clear the poison under a write, if there is any; false if not all of it went. */
+function healForWrite(pmem: PmemDevice, sector: Sector, at: number, length: number): boolean {
+  if (!pmem.badblocks.check(sector, length / SECTOR_SIZE)) return true;
+  const cleared = pmem.clearPoison((pmem.mapping.start + at) as PhysAddr, length);
+  const nrSectors = Math.floor(cleared / SECTOR_SIZE);
+  if (nrSectors > 0) pmem.badblocks.clear(sector, nrSectors);
+  return cleared >= length;
+}
+
+/** From byte `offset` of frame `pfn` on into the mapping at `at`. */
+function copyIn(pmem: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset: number, length: number): void {
+  // A whole frame is the common case, and its view is cached: nothing is allocated, here or below.
+  if (length === PAGE_SIZE && offset === 0) {
+    if (store === 'write') pmem.mapping.write(at, pmem.memory.frame(pfn), 0, PAGE_SIZE);
+    else pmem.mapping.writeFlushCache(at, pmem.memory.frame(pfn), 0, PAGE_SIZE);
+    return;
+  }
+  const addr = pfn * PAGE_SIZE + offset;
+  for (let done = 0; done < length;) {
+    const within = (addr + done) % CHUNK_SIZE;
+    const count = Math.min(CHUNK_SIZE - within, length - done);
+    pmem.mapping[store](at + done, pmem.memory.chunk((addr + done - within) / CHUNK_SIZE), within, count);
+    done += count;
+  }
+}
+
+/** From the mapping at `at` to byte `offset` of frame `pfn` and on. */
+function copyOut(pmem: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): void {
+  if (length === PAGE_SIZE && offset === 0) {
+    pmem.mapping.read(at, pmem.memory.frame(pfn), 0, PAGE_SIZE);
+    return;
+  }
+  const addr = pfn * PAGE_SIZE + offset;
+  for (let done = 0; done < length;) {
+    const within = (addr + done) % CHUNK_SIZE;
+    const count = Math.min(CHUNK_SIZE - within, length - done);
+    pmem.mapping.read(at + done, pmem.memory.chunk((addr + done - within) / CHUNK_SIZE), within, count);
+    done += count;
+  }
+}
