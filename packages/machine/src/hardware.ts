@@ -9,6 +9,8 @@ import type { PhysAddr } from '@holdfast/lib';
 /** Bytes of one chunk of physical memory: made when first written, and zeros until then. */
 export const CHUNK_SIZE = 2 * 1024 * 1024;
 export const CACHE_LINE_SIZE = 64;
+/** The widest store that a power cut never tears, if aligned. */
+export const WORD_SIZE = 8;
 
 /** x86 memory types (SDM vol. 3, 12.3), `UC-` being UC that a WC MTRR may turn into WC. */
 export type MemoryType = 'UC' | 'UC-' | 'WC' | 'WT' | 'WB';
@@ -18,18 +20,34 @@ export type PersistenceDomain = 'none' | 'memory_controller' | 'cpu_cache';
 
 /** Virtual time. */
 export interface Clock {
-  /** Nanoseconds since power-on. */
+  /** Nanoseconds since power-on; may have a fraction. */
   readonly now: number;
   advance(ns: number): void;
 }
 
+export type MediumKind = 'dram' | 'nvdimm' | 'pci';
+
+/** A thing that holds bytes: it can be plugged into one machine at a time, and a non-volatile one keeps them in between. */
+export interface Medium {
+  readonly kind: MediumKind;
+  readonly sizeBytes: number;
+  /** Does it forget when the power goes? */
+  readonly volatile: boolean;
+  /** Bytes that the CPU has stored to it so far. */
+  readonly bytesWritten: number;
+}
+
 /** The physical address space: media at addresses. All numbers are bytes. */
 export interface PhysicalMemory {
-  /** The chunk `[nr * CHUNK_SIZE, …)` for writing, made if need be. @throws KernelError EFAULT where nothing is attached. */
+  /**
+   * The chunk `[nr * CHUNK_SIZE, …)` for writing, made if need be.
+   * Stores through it reach the medium at once, unseen by the cache model: for RAM, and for data that need not survive.
+   * @throws KernelError EFAULT where nothing is attached.
+   */
   chunk(nr: number): Uint8Array;
   /** The same for reading: undefined if it was never written and reads as zeros, or if nothing is attached. */
   peekChunk(nr: number): Uint8Array | undefined;
-  /** A view of one 4 KiB frame for writing; the same object at each call, so that a hot path allocates nothing. */
+  /** A view of one 4 KiB frame for writing, as {@link chunk}; the same object at each call, so that a hot path allocates nothing. */
   frame(pfn: number): Uint8Array;
   /** Is every byte of `[start, start + sizeBytes)` backed by some medium? */
   isBacked(start: PhysAddr, sizeBytes: number): boolean;
@@ -37,11 +55,18 @@ export interface PhysicalMemory {
   read(addr: PhysAddr, target: Uint8Array): void;
   /** Copy bytes in with ordinary cached (WB) stores: what the kernel does to its own RAM. @throws KernelError EFAULT */
   write(addr: PhysAddr, source: Uint8Array): void;
+  /**
+   * Make `[start, start + sizeBytes)` zeros by stores as those of {@link chunk}; costs only what was ever written there.
+   * RAM holds noise after a power cycle, so whoever relies on zeros clears first.
+   * @throws KernelError EFAULT where nothing is attached.
+   */
+  clear(start: PhysAddr, sizeBytes: number): void;
 }
 
 /**
  * A virtual mapping of a physical range with one memory type: what ioremap and memremap return.
- * Offsets are bytes from the start of the mapping. Out-of-range access is a bug of the caller and throws BugError.
+ * Offsets are bytes from the start of the mapping. Out-of-range access, or use after {@link Cpu.unmap} or a power cycle, is a bug
+ * of the caller and throws BugError. Where the medium has been pulled, loads give ones and stores are dropped.
  */
 export interface Mapping {
   readonly start: PhysAddr;
@@ -53,6 +78,8 @@ export interface Mapping {
   write(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
   /** Stores that bypass the caches, edges flushed line by line (memcpy_flushcache): durable after the next {@link Cpu.sfence}. */
   writeFlushCache(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
+  /** A locked exchange of one aligned word of 1, 2, 4 or 8 bytes: `word` goes in, and what was there comes out. Fences first. */
+  xchg(offset: number, word: Uint8Array): void;
   /** Write lines back, keep them (clwb); complete after the next sfence. */
   clwb(offset: number, length: number): void;
   /** Write lines back and drop them; complete after the next sfence. */
@@ -67,29 +94,84 @@ export interface Cpu {
   /** The CPUID hypervisor bit: the kernel chooses other defaults in a guest. */
   readonly hypervisor: boolean;
   /**
-   * Map a physical range with a memory type.
+   * Map a physical range with a memory type. As in Linux, a live mapping's type may be given instead of the one asked for
+   * (see memtype.ts), so look at `mapping.type`.
    * @throws KernelError EINVAL if nothing is there, EBUSY if a live mapping of part of it has a conflicting type (memtype).
    */
   map(start: PhysAddr, sizeBytes: number, type: MemoryType): Mapping;
   unmap(mapping: Mapping): void;
-  /** Order and complete all earlier flushes and non-temporal stores: what they wrote is in the persistence domain. */
+  /** Order and complete all earlier flushes and non-temporal stores of this CPU: what they wrote is in the persistence domain. */
   sfence(): void;
 }
 
 /** What a power cut did: for people, tests and the log. */
 export interface PowercutReport {
-  /** Cache lines (or 8-byte units, for WC) whose fate was open. */
+  /** Cache lines (or 8-byte words, for WC and non-temporal stores) whose fate was open. */
   readonly undecided: number;
   /** Of these, how many fell back to what they held before. */
   readonly lost: number;
 }
 
+/**
+ * A cache line (64 bytes, cached stores) or a word (8 bytes, WC and non-temporal stores) whose fate is open, and the different
+ * contents that it may be left with: `images[0]` with no open store persisted, the last one with all of them, as a reader sees it now.
+ */
+export interface UndecidedUnit {
+  readonly addr: PhysAddr;
+  readonly images: readonly Uint8Array[];
+}
+
+/** When the power shall fail. Stores are counted as the memory sees them: aligned pieces of at most 8 bytes, of all CPUs. */
+export interface PowercutTrigger {
+  /** Right after so many more stores; 0 is before the next one. */
+  readonly afterStores?: number;
+  /** Right after so many more fences have completed (sfence, and locked instructions). */
+  readonly afterFences?: number;
+}
+
 export interface Machine {
   readonly memory: PhysicalMemory;
+  /** The boot CPU: `cpus[0]`. */
   readonly cpu: Cpu;
+  readonly cpus: readonly Cpu[];
   readonly clock: Clock;
+  readonly persistence: PersistenceDomain;
+  /** Plug a medium in at `[start, start + sizeBytes)`. @throws KernelError EINVAL on a bad range, EBUSY if it overlaps or is in use. */
+  attach(slot: MediumSlot): void;
+  /** Pull a medium out, caches written back first. Its mappings stay, with nothing behind them. @throws KernelError ENODEV */
+  detach(medium: Medium): void;
+  /** The medium at an address, or undefined. */
+  mediumAt(addr: PhysAddr): Medium | undefined;
+
   /** Orderly: caches and queues are drained; volatile media forget. The machine may then be booted again. */
   poweroff(): void;
   /** Sudden: what the persistence domain held stays; of the rest, an outcome that x86 allows, chosen by the seed. Volatile media hold noise then. */
   powercut(seed: number): PowercutReport;
+  /**
+   * Let the power fail at a later moment, in the middle of whatever runs then, which ends with {@link PowerFailure}. Until
+   * {@link powercut} or {@link applyOutcome} says what was lost, every further store and fence throws it again.
+   */
+  armPowercut(trigger: PowercutTrigger): void;
+  /** Everything whose fate a power cut now would decide, by address: the cut's outcomes are all combinations of the units' images. */
+  undecided(): readonly UndecidedUnit[];
+  /** How many different images of the media a power cut now could leave: the product over {@link undecided}. */
+  countOutcomes(): bigint;
+  /** A power cut with a chosen outcome: `choices[i]` is the index of the image that unit i keeps. @throws KernelError EINVAL */
+  applyOutcome(choices: readonly number[]): PowercutReport;
+}
+
+/** A medium at its place in the physical address space: `[start, start + sizeBytes)` shows its first bytes. */
+export interface MediumSlot {
+  readonly start: number;
+  /** The whole medium if not given. */
+  readonly sizeBytes?: number;
+  readonly medium: Medium;
+}
+
+/** The power failed in the middle of what was running, as {@link Machine.armPowercut} asked. Not an error of anybody's. */
+export class PowerFailure extends Error {
+  constructor() {
+    super('power failure');
+    this.name = 'PowerFailure';
+  }
 }

@@ -1,5 +1,13 @@
 // The contract: what the kernel may ask of the hardware.
 export {
-  type Clock, type Cpu, type Machine, type Mapping, type MemoryType, type PersistenceDomain, type PhysicalMemory, type PowercutReport,
-  CACHE_LINE_SIZE, CHUNK_SIZE,
+  type Clock, type Cpu, type Machine, type Mapping, type Medium, type MediumKind, type MediumSlot, type MemoryType,
+  type PersistenceDomain, type PhysicalMemory, type PowercutReport, type PowercutTrigger, type UndecidedUnit,
+  CACHE_LINE_SIZE, CHUNK_SIZE, PowerFailure, WORD_SIZE,
 } from './hardware.js';
+// A machine, and what is plugged into it.
+export { type MachineSpec, createMachine } from './machine.js';
+export { type NonVolatileSpec, createDram, createNvdimm, createPciMemory } from './medium.js';
+export type { ImageBacking } from './image-backing.js';
+// Virtual time, and what an access costs.
+export { createClock } from './clock.js';
+export { type AccessCost, SFENCE_COST, accessCost } from './costs.js';

@@ -1,0 +1,300 @@
+/**
+ * The CPU caches and write-combining buffers, by what a power cut would take back.
+ *
+ * Mirrors the Px86 model (Raad et al., "Persistency Semantics of the Intel-x86 Architecture", POPL 2020), with non-temporal stores
+ * and the uncached types of the SDM (vol. 3, 12.3) beside it:
+ * - a cached store is open until its line has been flushed *and* fenced by the same CPU, or clflushed; open stores to a line persist in
+ *   order (any prefix), lines independently;
+ * - a non-temporal or WC store is open until its CPU fences; each 8-byte word on its own;
+ * - a UC or WT store is in the domain when the call returns; UC accesses also drain the CPU's write-combining buffers;
+ * - under eADR cached stores are in the domain at once; without any protection nothing ever is, but what is old enough.
+ *
+ * Invariant: open stores on one line are all of one kind. A cached store drains what combining stores the line had, a combining one
+ * writes the dirty line back, as hardware does; crash-states.ts applies that when it reads the log.
+ */
+import { roundDown, roundUp } from '@holdfast/lib';
+import { copyBytes } from './copy-bytes.js';
+import { CACHE_LINE_SIZE, CHUNK_SIZE, PowerFailure, type PersistenceDomain, type PowercutTrigger, WORD_SIZE } from './hardware.js';
+import type { AddressSpace, Slot, Window } from './physical-memory.js';
+import { CACHED, COMBINING, UndoLog } from './undo-log.js';
+
+/** Stores that are in the domain when the call returns: UC and WT. */
+export const THROUGH = 2;
+export type AccessKind = typeof CACHED | typeof COMBINING | typeof THROUGH;
+
+/** Lines `[start, end)` are in the domain, as far as stores with a serial below `serial` go. */
+interface Settled {
+  readonly start: number;
+  readonly end: number;
+  readonly serial: number;
+}
+
+/**
+ * Old bytes are kept of everything stored since the last fence, up to so much; after that, of one frame in every SAMPLE_STRIDE bytes
+ * of non-temporal stores, while the others have left their buffers, which on hardware hold only ten or so lines. Keeping all costs a
+ * 4 KiB write 40 % of its speed, one frame in sixteen 5 %.
+ */
+const KEEP_ALL_BYTES = 64 * 1024;
+const SAMPLE_STRIDE = 64 * 1024;
+const FRAME = 4096;
+
+const FILTER_BUCKETS = 1024;
+
+export class Caches {
+  readonly log: UndoLog;
+  readonly #memory: AddressSpace;
+  readonly #domain: PersistenceDomain;
+  readonly #exact: boolean;
+  readonly #nrCpus: number;
+  /** Pending clwb and clflushopt of each CPU. */
+  readonly #flushes: Settled[][];
+  /** How many frames of open cached stores fall in each bucket: most flushes and fences find none, without a search. */
+  readonly #buckets = new Uint32Array(FILTER_BUCKETS);
+
+  /** Bytes of combining stores since the last fence, and when the next frame is to be kept. */
+  #streamed = 0;
+  #nextSample = 0;
+  #sampleSeed = 1;
+
+  /** A power cut is to come, or has come and waits for its outcome. */
+  #armed = false;
+  #failed = false;
+  #storesLeft = Infinity;
+  #fencesLeft = Infinity;
+
+  /** `limit` bounds the log's bytes: a power of two, or Infinity to forget nothing and sample nothing. */
+  constructor(memory: AddressSpace, domain: PersistenceDomain, nrCpus: number, limit: number) {
+    this.#memory = memory;
+    this.#domain = domain;
+    this.#nrCpus = nrCpus;
+    this.#exact = limit === Infinity;
+    this.log = new UndoLog(limit);
+    this.#flushes = Array.from({ length: nrCpus }, () => []);
+  }
+
+  // Stores.
+
+  store(kind: AccessKind, cpu: number, addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    if (this.#armed) this.#storeByWords(kind, cpu, addr, source, sourceOffset, length);
+    else this.#storeRange(kind, cpu, addr, source, sourceOffset, length);
+  }
+
+  #storeRange(kind: AccessKind, cpu: number, addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    const memory = this.#memory;
+    for (let done = 0; done < length; ) {
+      const at = addr + done;
+      const nr = Math.floor(at / CHUNK_SIZE);
+      const within = at - nr * CHUNK_SIZE;
+      let n = Math.min(length - done, CHUNK_SIZE - within);
+      const slot = memory.make(nr);
+      const window = slot?.window ?? memory.windowAt(at);
+      if (slot === undefined || window === undefined) {
+        done += slot === undefined ? n : 1; // nothing there: the store is lost on the bus
+        continue;
+      }
+      if (window.end - at < n) n = window.end - at;
+      if (!window.medium.volatile) this.#remember(kind, cpu, at, slot, within, n);
+      copyBytes(slot.bytes, within, source, sourceOffset + done, n);
+      window.medium.bytesWritten += n;
+      if (slot.hasImage) this.#touchImage(kind, window, at, n);
+      done += n;
+    }
+  }
+
+  /** An armed power cut counts stores as the memory sees them, so they are made one by one. */
+  #storeByWords(kind: AccessKind, cpu: number, addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    for (let done = 0; done < length; ) {
+      this.#checkPower();
+      if (this.#storesLeft <= 0) this.#fail();
+      const n = Math.min(length - done, WORD_SIZE - ((addr + done) % WORD_SIZE));
+      this.#storeRange(kind, cpu, addr + done, source, sourceOffset + done, n);
+      done += n;
+      if (--this.#storesLeft <= 0) this.#fail();
+    }
+  }
+
+  #remember(kind: AccessKind, cpu: number, addr: number, slot: Slot, within: number, length: number): void {
+    if (kind === COMBINING) this.#rememberCombining(cpu, addr, slot, within, length);
+    else if (this.#domain === 'none') this.#rememberOpen(kind, cpu, addr, slot, within, length);
+    else if (kind === CACHED && this.#domain !== 'cpu_cache') this.#rememberOpen(kind, cpu, addr, slot, within, length);
+    else if (this.log.count > 0) this.#settle([this.#lines(addr, length)]);
+  }
+
+  #rememberOpen(kind: AccessKind, cpu: number, addr: number, slot: Slot, within: number, length: number): void {
+    if (kind === CACHED) {
+      if (this.log.cachedCount === 0) this.#buckets.fill(0);
+      for (let frame = Math.floor(addr / FRAME); frame * FRAME < addr + length; frame++) this.#buckets[frame % FILTER_BUCKETS]! += 1;
+    }
+    this.log.push(kind === CACHED ? CACHED : COMBINING, cpu, addr, slot.chunk, within, length);
+  }
+
+  #rememberCombining(cpu: number, addr: number, slot: Slot, within: number, length: number): void {
+    if (this.#exact || this.#streamed + length <= KEEP_ALL_BYTES) {
+      this.#streamed += length;
+      this.#nextSample = this.#streamed;
+      this.log.push(COMBINING, cpu, addr, slot.chunk, within, length);
+      return;
+    }
+    // Open cached stores on these lines are written back first, and must not come back after the fence.
+    if (this.log.cachedCount > 0 || this.#nrCpus > 1) this.log.pushSettled(COMBINING, cpu, addr, length);
+    const end = this.#streamed + length;
+    while (this.#nextSample < end) {
+      const offset = Math.max(this.#nextSample - this.#streamed, 0);
+      const from = offset - ((within + offset) % FRAME);
+      const start = Math.max(from, 0);
+      this.log.push(COMBINING, cpu, addr + start, slot.chunk, within + start, Math.min(from + FRAME, length) - start);
+      this.#sampleSeed = (Math.imul(this.#sampleSeed, 1664525) + 1013904223) >>> 0;
+      this.#nextSample += SAMPLE_STRIDE / 2 + (this.#sampleSeed % SAMPLE_STRIDE);
+    }
+    this.#streamed = end;
+  }
+
+  // Loads.
+
+  /** A load of an uncached type: it finds the write-combining buffers drained, all of them (UC) or those it matches (WC). */
+  beforeUncachedLoad(drainAll: boolean, cpu: number, addr: number, length: number): void {
+    if (this.log.count === 0) return;
+    if (drainAll) this.drainCombining(cpu);
+    else if (this.#domain !== 'none') this.#settle([this.#lines(addr, length)]);
+  }
+
+  // Flushes and fences.
+
+  /** clwb and clflushopt: done at the CPU's next fence. */
+  flush(cpu: number, addr: number, length: number): void {
+    if (this.#armed) this.#checkPower();
+    if (this.log.cachedCount === 0 || length === 0) return;
+    const lines = this.#lines(addr, length);
+    if (this.#mayHoldCached(lines)) this.#flushes[cpu]!.push(lines);
+  }
+
+  /** clflush: done when it returns. */
+  flushNow(addr: number, length: number): void {
+    if (this.#armed) this.#checkPower();
+    if (this.#domain !== 'none' && this.log.count > 0 && length > 0) this.#settle([this.#lines(addr, length)]);
+    this.#memory.sync();
+  }
+
+  /** sfence. Returns whether there was anything to wait for. */
+  fence(cpu: number): boolean {
+    if (this.#armed) this.#checkPower();
+    const busy = this.#streamed > 0 || this.log.count > 0;
+    this.#complete(cpu, this.#flushes[cpu]!);
+    this.#flushes[cpu] = [];
+    this.#memory.sync();
+    if (this.#armed && --this.#fencesLeft <= 0) this.#fail();
+    return busy;
+  }
+
+  /** A UC access: the CPU's combining stores reach the domain before it. */
+  drainCombining(cpu: number): void {
+    if (this.#streamed === 0 && this.log.count === 0) return;
+    this.#complete(cpu, []);
+    this.#memory.sync();
+  }
+
+  /** Write `[start, end)` back, as before its medium is pulled. */
+  settleRange(start: number, end: number): void {
+    this.#settle([this.#lines(start, end - start)]);
+  }
+
+  /** A power cycle: nothing is open, nothing is armed. */
+  reset(): void {
+    this.log.clear();
+    for (const pending of this.#flushes) pending.length = 0;
+    this.#streamed = 0;
+    this.#nextSample = 0;
+    this.#sampleSeed = 1;
+    this.arm({});
+  }
+
+  #complete(cpu: number, flushed: readonly Settled[]): void {
+    const { log } = this;
+    this.#streamed = 0;
+    this.#nextSample = 0;
+    if (this.#domain === 'none' || log.count === 0) return;
+    if (log.cachedCount === 0 && this.#nrCpus === 1) return log.clear();
+    const settled = [...flushed];
+    for (let i = log.count - 1; i >= 0; i--) {
+      if (log.kind(i) !== COMBINING || log.cpu(i) !== cpu) continue;
+      const lines = { ...this.#lines(log.addr(i), log.length(i)), serial: log.serial(i) };
+      if (this.#nrCpus > 1 || this.#mayHoldCached(lines)) settled.push(lines);
+    }
+    if (settled.length === 0) log.dropCombiningTail(cpu);
+    if (settled.length > 0 || log.count > log.cachedCount) this.#settle(settled, cpu);
+  }
+
+  /** Drop what is in the domain now: the settled lines, and the combining stores of `fencedCpu`. */
+  #settle(settled: readonly Settled[], fencedCpu = -1): void {
+    const { log } = this;
+    let kept = 0;
+    let changed = false;
+    for (let i = 0; i < log.count && !(kept > 0 && changed); i++) {
+      const fenced = log.kind(i) === COMBINING && log.cpu(i) === fencedCpu;
+      if (!fenced && !settled.some((lines) => covers(lines, log, i))) kept++;
+      if (fenced || settled.some((lines) => touches(lines, log, i))) changed = true;
+    }
+    if (kept === 0) return log.clear();
+    if (!changed) return;
+    log.filter((i, emit) => {
+      if (log.kind(i) === COMBINING && log.cpu(i) === fencedCpu) return;
+      const start = log.addr(i);
+      let pieces = [{ start, end: start + log.length(i) }];
+      for (const lines of settled) if (touches(lines, log, i)) pieces = pieces.flatMap((piece) => subtract(piece, lines));
+      for (const piece of pieces) emit(piece.start - start, piece.end - start);
+    });
+  }
+
+  #lines(addr: number, length: number): Settled {
+    return { start: roundDown(addr, CACHE_LINE_SIZE), end: roundUp(addr + length, CACHE_LINE_SIZE), serial: this.log.nextSerial };
+  }
+
+  #mayHoldCached({ start, end }: Settled): boolean {
+    for (let frame = Math.floor(start / FRAME); frame * FRAME < end; frame++) if (this.#buckets[frame % FILTER_BUCKETS] !== 0) return true;
+    return false;
+  }
+
+  // Images.
+
+  /** What is in the domain when the call returns must be in the image then; the rest, at the next fence. */
+  #touchImage(kind: AccessKind, window: Window, addr: number, length: number): void {
+    const from = addr - window.gridStart;
+    const atOnce = kind === THROUGH || (kind === CACHED && this.#domain === 'cpu_cache');
+    if (atOnce) window.medium.writeThrough(from, from + length);
+    else window.medium.touch(from, from + length);
+  }
+
+  // The power.
+
+  arm({ afterStores = Infinity, afterFences = Infinity }: PowercutTrigger): void {
+    this.#failed = false;
+    this.#storesLeft = afterStores;
+    this.#fencesLeft = afterFences;
+    this.#armed = afterStores < Infinity || afterFences < Infinity;
+  }
+
+  #checkPower(): void {
+    if (this.#failed || this.#fencesLeft <= 0) this.#fail();
+  }
+
+  /** From here on nothing reaches the memory. */
+  #fail(): never {
+    this.#failed = true;
+    throw new PowerFailure();
+  }
+}
+
+function touches(lines: Settled, log: UndoLog, i: number): boolean {
+  return log.serial(i) < lines.serial && lines.start < log.addr(i) + log.length(i) && log.addr(i) < lines.end;
+}
+
+function covers(lines: Settled, log: UndoLog, i: number): boolean {
+  return log.serial(i) < lines.serial && lines.start <= log.addr(i) && log.addr(i) + log.length(i) <= lines.end;
+}
+
+function subtract(piece: { start: number; end: number }, hole: Settled): { start: number; end: number }[] {
+  if (hole.end <= piece.start || piece.end <= hole.start) return [piece];
+  const before = { start: piece.start, end: hole.start };
+  const after = { start: hole.end, end: piece.end };
+  return [before, after].filter(({ start, end }) => start < end);
+}

@@ -1,0 +1,136 @@
+/**
+ * A mapping: the CPU's loads and stores to a physical range, each of the mapping's memory type.
+ * Mirrors what ioremap/memremap give, and memcpy, memcpy_flushcache (arch/x86/lib/usercopy_64.c), clwb, clflushopt, clflush.
+ *
+ * Invariant: every access is inside the mapping, which is live. `#limit` is its size while it lives and -1 after, so that one check
+ * does for both.
+ */
+import { type PhysAddr, BugError } from '@holdfast/lib';
+import { type AccessKind, type Caches, THROUGH } from './caches.js';
+import type { MachineClock } from './clock.js';
+import { type AccessCost, SFENCE_COST } from './costs.js';
+import { CACHE_LINE_SIZE, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
+import type { AddressSpace } from './physical-memory.js';
+import { CACHED, COMBINING } from './undo-log.js';
+
+/** What a mapping needs of its machine. */
+export interface MappingHost {
+  readonly memory: AddressSpace;
+  readonly caches: Caches;
+  readonly clock: MachineClock;
+}
+
+const STORE_KIND: Record<MemoryType, AccessKind> = { UC: THROUGH, 'UC-': THROUGH, WT: THROUGH, WC: COMBINING, WB: CACHED };
+
+export class CpuMapping implements Mapping {
+  readonly start: PhysAddr;
+  readonly sizeBytes: number;
+  readonly type: MemoryType;
+  readonly #cpu: number;
+  readonly #memory: AddressSpace;
+  readonly #caches: Caches;
+  readonly #clock: MachineClock;
+  readonly #cost: AccessCost;
+  readonly #storeKind: AccessKind;
+  readonly #uncached: boolean;
+  #limit: number;
+
+  constructor(host: MappingHost, cpu: number, start: PhysAddr, sizeBytes: number, type: MemoryType, cost: AccessCost) {
+    this.start = start;
+    this.sizeBytes = sizeBytes;
+    this.type = type;
+    this.#cpu = cpu;
+    this.#memory = host.memory;
+    this.#caches = host.caches;
+    this.#clock = host.clock;
+    this.#cost = cost;
+    this.#storeKind = STORE_KIND[type];
+    this.#uncached = type === 'UC' || type === 'UC-';
+    this.#limit = sizeBytes;
+  }
+
+  /** The range is no longer mapped. */
+  die(): void {
+    this.#limit = -1;
+  }
+
+  read(offset: number, target: Uint8Array, targetOffset: number, length: number): void {
+    this.#check(offset, length, target, targetOffset);
+    this.#clock.now += this.#cost.readFixed + this.#cost.readPerByte * length;
+    if (this.#uncached || this.type === 'WC') this.#caches.beforeUncachedLoad(this.#uncached, this.#cpu, this.start + offset, length);
+    this.#memory.load(this.start + offset, target, targetOffset, length);
+  }
+
+  write(offset: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    this.#check(offset, length, source, sourceOffset);
+    this.#clock.now += this.#cost.writeFixed + this.#cost.writePerByte * length;
+    if (this.#uncached) this.#caches.drainCombining(this.#cpu);
+    this.#caches.store(this.#storeKind, this.#cpu, this.start + offset, source, sourceOffset, length);
+  }
+
+  writeFlushCache(offset: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    if (this.#uncached) return this.write(offset, source, sourceOffset, length); // UC ignores the non-temporal hint
+    this.#check(offset, length, source, sourceOffset);
+    this.#clock.now += this.#cost.writeFixed + this.#cost.streamPerByte * length;
+    const addr = this.start + offset;
+    // The ends that movnti cannot store are plain stores, with their lines written back.
+    const head = Math.min((WORD_SIZE - (addr % WORD_SIZE)) % WORD_SIZE, length);
+    const tail = (length - head) % 4;
+    if (head > 0) this.#storeEdge(addr, source, sourceOffset, head);
+    this.#caches.store(COMBINING, this.#cpu, addr + head, source, sourceOffset + head, length - head - tail);
+    if (tail > 0) this.#storeEdge(addr + length - tail, source, sourceOffset + length - tail, tail);
+  }
+
+  xchg(offset: number, word: Uint8Array): void {
+    const { length } = word;
+    this.#check(offset, length, word, 0);
+    if (![1, 2, 4, 8].includes(length) || (this.start + offset) % length !== 0) {
+      throw new BugError(`xchg: ${length} bytes at offset ${offset} are not an aligned word`);
+    }
+    if (this.#caches.fence(this.#cpu)) this.#clock.now += SFENCE_COST;
+    const before = new Uint8Array(length);
+    this.#memory.load(this.start + offset, before, 0, length);
+    this.write(offset, word, 0, length);
+    word.set(before);
+  }
+
+  clwb(offset: number, length: number): void {
+    this.#check(offset, length);
+    this.#chargeFlush(offset, length);
+    this.#caches.flush(this.#cpu, this.start + offset, length);
+  }
+
+  /** The model holds no clean lines, so that dropping them or keeping them is one. */
+  clflushopt(offset: number, length: number): void {
+    this.clwb(offset, length);
+  }
+
+  clflush(offset: number, length: number): void {
+    this.#check(offset, length);
+    this.#chargeFlush(offset, length);
+    this.#caches.flushNow(this.start + offset, length);
+  }
+
+  #storeEdge(addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    this.#caches.store(this.#storeKind, this.#cpu, addr, source, sourceOffset, length);
+    this.#caches.flush(this.#cpu, addr, length);
+  }
+
+  #chargeFlush(offset: number, length: number): void {
+    const lines = Math.ceil((((this.start + offset) % CACHE_LINE_SIZE) + length) / CACHE_LINE_SIZE);
+    this.#clock.now += this.#cost.flushPerLine * lines;
+  }
+
+  /** Not in range, for NaN too, or not enough bytes in the buffer. */
+  #check(offset: number, length: number, buffer?: Uint8Array, bufferOffset = 0): void {
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.#limit)) this.#refuse(offset, length);
+    if (buffer !== undefined && !(bufferOffset >= 0 && bufferOffset + length <= buffer.length)) {
+      throw new BugError(`mapping: ${length} bytes from offset ${bufferOffset} of a buffer of ${buffer.length}`);
+    }
+  }
+
+  #refuse(offset: number, length: number): never {
+    if (this.#limit < 0) throw new BugError(`mapping: access at offset ${offset} of a mapping that is gone`);
+    throw new BugError(`mapping: access at offset ${offset}, ${length} bytes, of a mapping of ${this.sizeBytes} bytes`);
+  }
+}
