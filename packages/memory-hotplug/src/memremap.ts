@@ -1,0 +1,105 @@
+/**
+ * Device memory with struct pages: ranges that a driver owns and that everyone may point to. Mirrors mm/memremap.c of 6.1 and
+ * mm/memory_hotplug.c: __add_pages.
+ *
+ * Invariant: the frames of a live pagemap have struct pages, belong to no other pagemap and hold no System RAM. A failed call leaves
+ * nothing behind.
+ * Differs from Linux: one range a pagemap, types FS_DAX and GENERIC only, struct pages in RAM only (no altmap, no shared tail pages).
+ */
+import { KERN, KernelError, PAGES_PER_SUBSECTION, PAGE_SIZE, bugOn, hex, hex16, isAligned, physToPfn, physAdd, regionIntersectsSystemRam } from '@holdfast/lib';
+import type { NodeId, Pfn, PhysAddr, Printk, Range, Resource } from '@holdfast/lib';
+import { firstEndingAfter, runHolding } from './run-set.js';
+import type { PageSource, Sections } from './sparse.js';
+
+/** Who owns a range of device memory, and how its pages behave. */
+export interface DevPagemap {
+  readonly type: 'fs-dax' | 'generic';
+  readonly start: PhysAddr;
+  readonly sizeBytes: number;
+  /** For people: the device. */
+  readonly owner: string;
+}
+
+/** What mm does for device memory. */
+export interface ZoneDevice {
+  /** Make frames `[start, end)` part of ZONE_DEVICE on a node, whose span grows over them, and give each its idle struct page. */
+  moveToZoneDevice(range: Range<Pfn>, nid: NodeId, pgmap: DevPagemap): void;
+  /** Forget the struct pages; the span of ZONE_DEVICE stays as it is. */
+  removeFromZoneDevice(range: Range<Pfn>, nid: NodeId): void;
+}
+
+export interface DeviceMemoryDeps {
+  sections: Sections;
+  source: PageSource;
+  zoneDevice: ZoneDevice;
+  iomem: Resource;
+  /** One past the highest byte that the direct map can reach. */
+  maxPhysAddr: number;
+  printk: Printk;
+}
+
+export interface DeviceMemory {
+  /**
+   * Give a device's range struct pages, near a node (NUMA_NO_NODE: node 0). The returned function takes them away again (memunmap_pages).
+   * @throws KernelError ENOMEM if a pagemap holds either end or there is no room for struct pages, ENXIO if System RAM is inside,
+   * EINVAL if an end is not 2 MiB-aligned or the range is beyond the direct map, EEXIST if memory is in one of its 2 MiB units.
+   */
+  memremapPages(pgmap: DevPagemap, nid: NodeId): () => void;
+  /** The live pagemap that holds a frame (get_dev_pagemap). */
+  pagemapOf(frame: Pfn): DevPagemap | undefined;
+}
+
+interface LivePagemap extends Range<Pfn> {
+  readonly pgmap: DevPagemap;
+}
+
+export function createDeviceMemory(deps: DeviceMemoryDeps): DeviceMemory {
+  const { sections, source, zoneDevice } = deps;
+  /** Sorted and disjoint. */
+  const live: LivePagemap[] = [];
+
+  return {
+    pagemapOf: (frame) => runHolding(live, frame)?.pgmap,
+
+    memremapPages(pgmap, nid) {
+      checkRange(pgmap, live, deps);
+      const node = nid < 0 ? (0 as NodeId) : nid;
+      const range = { start: physToPfn(pgmap.start), end: physToPfn(physAdd(pgmap.start, pgmap.sizeBytes)) };
+      sections.addRange(range, node, source);
+      zoneDevice.moveToZoneDevice(range, node, pgmap);
+      const entry = { ...range, pgmap };
+      live.splice(firstEndingAfter(live, range.start), 0, entry);
+      return () => {
+        bugOn(!live.includes(entry), `pagemap of ${pgmap.owner} was released twice`);
+        live.splice(live.indexOf(entry), 1);
+        zoneDevice.removeFromZoneDevice(range, node);
+        sections.removeRange(range, source);
+      };
+    },
+  };
+}
+
+/** The refusals of pagemap_range and __add_pages, in their order. */
+function checkRange(pgmap: DevPagemap, live: readonly LivePagemap[], { iomem, maxPhysAddr, printk }: DeviceMemoryDeps): void {
+  const { start, sizeBytes, owner } = pgmap;
+  const last = start + sizeBytes - 1;
+  const where = `${owner}: ${hex(start)}-${hex(last)}`;
+  if (runHolding(live, physToPfn(start)) || runHolding(live, physToPfn(last as PhysAddr))) {
+    printk('Conflicting mapping in same section', KERN.warning);
+    throw new KernelError('ENOMEM', `${where}: an end of it has struct pages of another device`);
+  }
+  const ram = regionIntersectsSystemRam(iomem, start, last);
+  if (ram !== 'disjoint') {
+    printk(`attempted on ${ram === 'mixed' ? 'mixed' : 'ram'} region ${hex(start)}-${hex(last)}`, KERN.warning);
+    throw new KernelError('ENXIO', `${where}: there is System RAM in it`);
+  }
+  if (last >= maxPhysAddr) {
+    printk(`Hotplug memory [${hex(start)}-${hex(last)}] exceeds maximum addressable range [0x0-${hex(maxPhysAddr - 1)}]`, KERN.warning);
+    throw new KernelError('EINVAL', `${where}: beyond the direct map, which ends at ${hex16(maxPhysAddr)}`);
+  }
+  const [startPfn, endPfn] = [start / PAGE_SIZE, (last + 1) / PAGE_SIZE];
+  if (!isAligned(startPfn, PAGES_PER_SUBSECTION) || !isAligned(endPfn, PAGES_PER_SUBSECTION) || sizeBytes <= 0) {
+    printk(`Misaligned __add_pages start: ${hex(Math.floor(startPfn))} end: #${Math.floor(last / PAGE_SIZE).toString(16)}`, KERN.warning);
+    throw new KernelError('EINVAL', `${where}: expected both ends aligned to 2 MiB`);
+  }
+}
