@@ -1,0 +1,168 @@
+/**
+ * The way through block and pmem, against a bare Uint8Array.set of the same bytes: 4 KiB random and 128 KiB sequential, reads and writes,
+ * through submitBio, for the mappings wb and pages. Both run in turns over the same offsets, source and target frames; a ratio of 1 would
+ * mean that bio, driver, mapping and cache model cost nothing. The bare copy uses views that were made beforehand.
+ *
+ *   node tools/bench/block.js [--device MIB] [--rounds N] [--flush-every N] [--json]
+ */
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const load = (name) => import(pathToFileURL(join(here, `../../packages/${name}/dist/index.js`)).href);
+const [lib, hardware, block, pmem] = await Promise.all(['lib', 'machine', 'block', 'pmem'].map(load));
+const { REQ, REQ_OP, allocBio, bioAddPage, createBlock, resetBio, submitBio } = block;
+
+const { values: options } = parseArgs({
+  options: {
+    device: { type: 'string', default: '512' },
+    rounds: { type: 'string', default: '25' },
+    'flush-every': { type: 'string', default: '32' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const deviceSize = Number(options.device) * lib.MIB;
+const rounds = Number(options.rounds);
+const flushEvery = Number(options['flush-every']);
+
+const PAGE = 4096;
+const KIB_128 = 32 * PAGE;
+const DEVICE_START = 4 * lib.GIB;
+/** Frames that hold the callers' buffers. */
+const POOL_START = 16 * lib.MIB;
+const POOL_FRAMES = 256;
+const OPERATIONS_4K = 8192;
+const OPERATIONS_128K = 1024;
+
+function attach(mapping) {
+  const machine = hardware.createMachine({
+    media: [
+      { start: 0, medium: hardware.createDram(64 * lib.MIB) },
+      { start: DEVICE_START, medium: hardware.createNvdimm({ sizeBytes: deviceSize }) },
+    ],
+  });
+  const iomem = lib.createIomem();
+  const layer = createBlock({
+    printk: lib.silentPrintk,
+    memory: machine.memory,
+    clock: machine.clock,
+    pages: { allocPages: () => lib.pfn(1), freePages() {} },
+  });
+  const driver = pmem.createNdPmemDriver({
+    cpu: machine.cpu,
+    memory: machine.memory,
+    iomem,
+    block: layer,
+    printk: lib.silentPrintk,
+    release: lib.DEFAULT_RELEASE,
+    config: { defaultMapping: mapping },
+    memremapPages: () => ({ release() {} }),
+  });
+  driver.probe({
+    type: 'namespace', name: 'namespace0.0', parent: undefined, region: { persistenceDomain: undefined }, regionId: 0, id: 0, kind: 'io',
+    start: DEVICE_START, sizeBytes: deviceSize, numaNode: 0, targetNode: 0, sectorSize: 512, pageMapAllowed: true, hasFlush: true,
+    readOnly: false, forceRaw: false, claim: undefined, attributes: () => [],
+  });
+  return { machine, bdev: layer.disks[0].part0 };
+}
+
+/** One workload: the same bytes moved `bare` and through bios. */
+function workloads({ machine, bdev }) {
+  const { memory } = machine;
+  const random = lib.seededRandom(1);
+  const poolPfn = POOL_START / PAGE;
+  for (let i = 0; i < POOL_FRAMES; i++) random.fill(memory.frame(poolPfn + i));
+  const bio = allocBio(bdev, 1, REQ_OP.READ);
+  const flush = allocBio(bdev, 0, REQ_OP.WRITE);
+
+  const run = (op, sector, frame, length) => {
+    resetBio(bio, bdev, op);
+    bio.sector = sector;
+    bioAddPage(bio, frame, length, 0);
+    submitBio(bio);
+    if (bio.status !== 0) throw new Error(`I/O at sector ${sector} ended with status ${bio.status}`);
+  };
+  const runFlush = () => {
+    resetBio(flush, bdev, REQ_OP.WRITE | REQ.PREFLUSH | REQ.SYNC);
+    submitBio(flush);
+  };
+
+  const nrFrames = deviceSize / PAGE;
+  const view = (start, length) => {
+    const chunk = memory.chunk(Math.floor(start / hardware.CHUNK_SIZE));
+    return chunk.subarray(start % hardware.CHUNK_SIZE, (start % hardware.CHUNK_SIZE) + length);
+  };
+  const make = (name, length, count, targets, write, flushes) => {
+    const device = targets.map((at) => view(DEVICE_START + at, length));
+    const sectors = targets.map((at) => at / 512);
+    const perBuffer = length / PAGE;
+    const frames = targets.map((_, i) => poolPfn + ((i * perBuffer) % POOL_FRAMES));
+    const buffers = frames.map((frame) => view(frame * PAGE, length));
+    return {
+      name,
+      length,
+      count,
+      bare() {
+        if (write) for (let i = 0; i < count; i++) device[i].set(buffers[i]);
+        else for (let i = 0; i < count; i++) buffers[i].set(device[i]);
+      },
+      bios() {
+        const op = write ? REQ_OP.WRITE : REQ_OP.READ;
+        for (let i = 0; i < count; i++) {
+          run(op, sectors[i], frames[i], length);
+          if (flushes && i % flushEvery === flushEvery - 1) runFlush();
+        }
+      },
+    };
+  };
+  const randomTargets = Array.from({ length: OPERATIONS_4K }, () => random.below(nrFrames) * PAGE);
+  const inOrder = Array.from({ length: OPERATIONS_128K }, (_, i) => (i * KIB_128) % deviceSize);
+  return [
+    make('4 KiB random read', PAGE, OPERATIONS_4K, randomTargets, false, false),
+    make('4 KiB random write', PAGE, OPERATIONS_4K, randomTargets, true, false),
+    make(`4 KiB random write, flush each ${flushEvery}`, PAGE, OPERATIONS_4K, randomTargets, true, true),
+    make('128 KiB sequential read', KIB_128, OPERATIONS_128K, inOrder, false, false),
+    make('128 KiB sequential write', KIB_128, OPERATIONS_128K, inOrder, true, false),
+    make(`128 KiB sequential write, flush each ${flushEvery}`, KIB_128, OPERATIONS_128K, inOrder, true, true),
+  ];
+}
+
+function time(step) {
+  const begin = process.hrtime.bigint();
+  step();
+  return Number(process.hrtime.bigint() - begin);
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+function measure({ name, length, count, bare, bios }) {
+  const pairs = [];
+  for (let round = -3; round < rounds; round++) {
+    // In turns, and each first as often as second, so that neither finds warmer caches.
+    const first = round % 2 === 0;
+    const a = first ? time(bare) : 0;
+    const b = time(bios);
+    const bareNs = first ? a : time(bare);
+    if (round >= 0) pairs.push({ bareNs, biosNs: b });
+  }
+  const bareNs = median(pairs.map((pair) => pair.bareNs)) / count;
+  const biosNs = median(pairs.map((pair) => pair.biosNs)) / count;
+  const ratio = median(pairs.map((pair) => pair.bareNs / pair.biosNs));
+  return { name, ratio, bareNs, biosNs, gibPerSecond: length / biosNs / 1.073741824 };
+}
+
+const results = [];
+for (const mapping of ['wb', 'pages']) {
+  for (const workload of workloads(attach(mapping))) results.push({ mapping, ...measure(workload) });
+}
+
+if (options.json) {
+  console.log(JSON.stringify(results, null, 2));
+} else {
+  console.log('mapping  workload                                  bare ns    bio ns   GiB/s  ratio');
+  for (const { mapping, name, ratio, bareNs, biosNs, gibPerSecond } of results) {
+    const columns = [bareNs.toFixed(0).padStart(9), biosNs.toFixed(0).padStart(9), gibPerSecond.toFixed(1).padStart(7), ratio.toFixed(2).padStart(6)];
+    console.log(`${mapping.padEnd(8)} ${name.padEnd(40)} ${columns.join(' ')}`);
+  }
+}
