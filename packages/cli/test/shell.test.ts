@@ -109,9 +109,9 @@ describe('tables', () => {
   it('lsmem merges what its columns cannot tell apart', async () => {
     expect((await run('lsmem')).out).toBe(
       [
-        'RANGE                                 SIZE   STATE REMOVABLE BLOCK',
-        '0x0000000000000000-0x0000000017ffffff 384M  online       yes   0-2',
-        '0x0000000050000000-0x0000000057ffffff 128M offline       yes    10',
+        'RANGE                                  SIZE   STATE REMOVABLE BLOCK',
+        '0x0000000000000000-0x0000000017ffffff  384M  online       yes   0-2',
+        '0x0000000050000000-0x0000000057ffffff  128M offline              10',
         '',
         'Memory block size:       128M',
         'Total online memory:     384M',

@@ -102,6 +102,7 @@ function lsblkColumns(root: VfsDir, inBytes: boolean, paths: boolean): ColumnSpe
     {
       name: 'SIZE',
       right: true,
+      hint: 5,
       ...(inBytes ? { json: 'number' as const } : {}),
       get: (row) => (inBytes ? String(Number(own('size')(row)) * 512) : humanSize(Number(own('size')(row)) * 512)),
     },

@@ -115,11 +115,12 @@ function lsmemColumns(inBytes: boolean): ColumnSpec<Blocks>[] {
     {
       name: 'SIZE',
       right: true,
+      hint: 5,
       ...(inBytes ? { json: 'number' as const } : {}),
       get: ({ count, blockSize }) => (inBytes ? String(count * blockSize) : humanSize(count * blockSize)),
     },
     { name: 'STATE', right: true, get: ({ state }) => state },
-    { name: 'REMOVABLE', right: true, json: 'boolean', get: ({ removable }) => (removable ? 'yes' : 'no') },
+    { name: 'REMOVABLE', right: true, json: 'boolean', get: ({ state, removable }) => (state === 'online' ? (removable ? 'yes' : 'no') : '') },
     { name: 'BLOCK', right: true, get: ({ first, count }) => (count === 1 ? String(first) : `${first}-${first + count - 1}`) },
     { name: 'NODE', right: true, json: 'number', get: ({ node }) => (node === undefined ? '' : String(node)) },
     { name: 'ZONES', right: true, get: ({ zones }) => zones },

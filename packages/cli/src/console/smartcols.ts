@@ -5,6 +5,8 @@
 export interface ColumnSpec<Row> {
   readonly name: string;
   readonly right?: boolean;
+  /** A width to take where the cells fill the heading's, but not this. */
+  readonly hint?: number;
   readonly json?: 'number' | 'boolean' | 'strings';
   readonly get: (row: Row) => string;
 }
@@ -18,12 +20,16 @@ export interface TableOptions {
 export function formatTable<Row>(columns: readonly ColumnSpec<Row>[], rows: readonly Row[], { headings = true, format = 'table' }: TableOptions = {}): string {
   const cells = rows.map((row) => columns.map((column) => column.get(row)));
   if (format === 'pairs') {
-    return lines(cells.map((row) => columns.map(({ name }, index) => `${name.replace(/\W/g, '_')}="${row[index]!.replace(/["\\]/g, '\\$&')}"`).join(' ')));
+    return lines(cells.map((row) => columns.map(({ name }, index) => `${name}="${row[index]!.trim().replace(/["\\]/g, '\\$&')}"`).join(' ')));
   }
   const head = headings ? [columns.map(({ name }) => name)] : [];
   if (format === 'raw') return lines([...head, ...cells.map((row) => row.map(rawCell))].map((row) => row.join(' ')));
   const all = [...head, ...cells];
-  const widths = columns.map((_, index) => Math.max(0, ...all.map((row) => row[index]!.length)));
+  const widths = columns.map((column, index) => {
+    const cell = cells.reduce((widest, row) => Math.max(widest, row[index]!.length), 0);
+    const heading = headings ? column.name.length : 0;
+    return cell < heading ? heading : Math.max(cell, heading < (column.hint ?? 0) ? column.hint! : 0);
+  });
   const pad = (text: string, index: number): string => {
     if (columns[index]!.right) return text.padStart(widths[index]!);
     return index === columns.length - 1 ? text : text.padEnd(widths[index]!);
@@ -53,7 +59,7 @@ export function formatJson<Row>(name: string, columns: readonly ColumnSpec<Row>[
 function jsonRows<Row>(columns: readonly ColumnSpec<Row>[], rows: readonly JsonRow<Row>[], indent: string): string {
   const inner = `${indent}   `;
   const objects = rows.map(({ row, children }) => {
-    const fields = columns.map((column) => `${inner}"${column.name.toLowerCase()}": ${jsonValue(column, column.get(row), inner)}`);
+    const fields = columns.map((column) => `${inner}"${column.name.toLowerCase()}": ${jsonValue(column, column.get(row).trim(), inner)}`);
     if (children && children.length > 0) fields.push(`${inner}"children": [\n${jsonRows(columns, children, `${inner}   `)}\n${inner}]`);
     return `{\n${fields.join(',\n')}\n${indent}}`;
   });

@@ -1,0 +1,184 @@
+/**
+ * `holdfast boot`: from options to a machine, from a machine to a kernel, and from a kernel to what was asked of it.
+ */
+import { readFileSync } from 'node:fs';
+import { type BootOutcome, formatLogLine } from '@holdfast/kernel';
+import { DEFAULT_RELEASE, GIB, KernelError, type KernelRelease, parseRelease, parseSize } from '@holdfast/lib';
+import { buildMachine } from './build-machine.js';
+import { CliError } from './cli-error.js';
+import { type LoadedFirmware, loadFirmware } from './firmware.js';
+import { planMachine } from './machine-plan.js';
+import { pcMap, pmemLines } from './pc-map.js';
+import type { CommandRunner } from './run-commands.js';
+import { type System, createSystem } from './system.js';
+
+/** As commander gives them; all text as typed. */
+export interface BootCommandOptions {
+  firmware?: string;
+  memory?: string;
+  cmdline?: string;
+  kernel?: string;
+  nvdimm?: string[];
+  run?: string[];
+  script?: string;
+  dmesg?: boolean;
+  json?: boolean;
+  sysroot?: string;
+  seed?: string;
+  cpus?: string;
+  la57?: boolean;
+  bareMetal?: boolean;
+}
+
+/** Where output goes, and whether a person sits there. */
+export interface Terminal {
+  readonly interactive: boolean;
+  out(data: string | Uint8Array): void;
+  err(text: string): void;
+}
+
+interface NvdimmOption {
+  readonly sizeBytes: number;
+  readonly image: string | undefined;
+}
+
+/** Build the machine that the options ask for, and boot it. @throws CliError, KernelError for bad files and sizes. */
+export async function bootFromOptions(options: BootCommandOptions, note: (text: string) => void = () => {}, onBoot?: (outcome: BootOutcome) => void): Promise<System> {
+  if (options.firmware !== undefined && options.memory !== undefined) throw new CliError('--memory describes a machine without --firmware; give one of them');
+  const nvdimms = (options.nvdimm ?? []).map(parseNvdimm);
+  const loaded = options.firmware === undefined ? pcFirmware(options.memory ?? '4G') : loadFirmware(options.firmware);
+  const cmdline = options.cmdline ?? loaded.cmdline ?? '';
+  const release = chooseRelease(options.kernel ?? loaded.release);
+  if (options.firmware !== undefined) {
+    if (options.cmdline === undefined && loaded.cmdline !== undefined) note(`--cmdline from ${options.firmware}: ${loaded.cmdline}`);
+    if (options.kernel === undefined && loaded.release !== undefined) note(`--kernel from ${options.firmware}: ${loaded.release}`);
+  }
+  const { e820, images } = addNvdimms(loaded.firmware.e820, nvdimms);
+  const firmware = { ...loaded.firmware, e820 };
+  const plan = planMachine({ firmware, cmdline, release, images, ...(options.la57 === undefined ? {} : { la57: options.la57 }) });
+  const machine = await buildMachine(plan, {
+    cpus: options.cpus === undefined ? 1 : wholeNumber(options.cpus, '--cpus', 1, 256),
+    hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
+  });
+  const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
+  return createSystem({ machine, firmware, cmdline, release, seed, ...(onBoot ? { onBoot } : {}) });
+}
+
+function pcFirmware(memory: string): LoadedFirmware {
+  const e820 = pcMap(parseSize(memory, '--memory'));
+  return { firmware: { e820 }, images: [], cmdline: undefined, release: undefined, hypervisor: undefined };
+}
+
+function chooseRelease(text: string | undefined): KernelRelease {
+  return text === undefined ? DEFAULT_RELEASE : parseRelease(text);
+}
+
+/** `size=1G,image=FILE`. @throws CliError */
+function parseNvdimm(text: string): NvdimmOption {
+  const expected = `--nvdimm '${text}': expected size=SIZE[,image=FILE], as in size=1G,image=pmem.img`;
+  const fields = new Map<string, string>();
+  for (const part of text.split(',')) {
+    const at = part.indexOf('=');
+    if (at < 0 || fields.has(part.slice(0, at))) throw new CliError(expected);
+    fields.set(part.slice(0, at), part.slice(at + 1));
+  }
+  if (fields.has('label')) {
+    throw new CliError(`--nvdimm '${text}': an NVDIMM with a label area needs an NFIT: describe it with --firmware DIR, or leave label= out for legacy pmem`);
+  }
+  const size = fields.get('size');
+  const image = fields.get('image');
+  if (size === undefined || image === '' || [...fields.keys()].some((field) => field !== 'size' && field !== 'image')) throw new CliError(expected);
+  const sizeBytes = parseSize(size, '--nvdimm size');
+  if (sizeBytes === 0 || sizeBytes % 4096 !== 0) throw new CliError(`--nvdimm size '${size}': expected a multiple of 4096 above 0`);
+  return { sizeBytes, image };
+}
+
+/** Put legacy pmem above the highest row of the map. */
+function addNvdimms(e820: string, nvdimms: readonly NvdimmOption[]): { e820: string; images: Map<number, string> } {
+  const images = new Map<number, string>();
+  if (nvdimms.length === 0) return { e820, images };
+  const lines = pmemLines(Math.max(4 * GIB, topOfMap(e820)), nvdimms.map(({ sizeBytes }) => sizeBytes));
+  for (const [index, line] of lines.entries()) {
+    const { image } = nvdimms[index]!;
+    if (image !== undefined) images.set(Number(/0x[0-9a-f]+/.exec(line)![0]), image);
+  }
+  // Right behind the firmware's own rows: a map in a whole dmesg ends where other lines begin.
+  const rows = e820.trimEnd().split('\n');
+  const last = rows.findLastIndex((row) => /BIOS-e8\w\w: /.test(row));
+  return { e820: [...rows.slice(0, last + 1), ...lines, ...rows.slice(last + 1), ''].join('\n'), images };
+}
+
+/** The end of the highest row that is not reserved, in bytes. */
+function topOfMap(e820: string): number {
+  const rows = [...e820.matchAll(/BIOS-e8\w\w: \[mem 0x[0-9a-f]+-0x([0-9a-f]+)\] (?!reserved)/g)];
+  return Math.max(0, ...rows.map((row) => Number.parseInt(row[1]!, 16) + 1));
+}
+
+function wholeNumber(text: string, what: string, least: number, most: number): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(number >= least && number <= most)) throw new CliError(`${what} '${text}': expected a whole number from ${least} to ${most}`);
+  return number;
+}
+
+/** The whole command: boot, then run, print and export as asked. @returns the exit status */
+export async function bootCommand(options: BootCommandOptions, terminal: Terminal): Promise<number> {
+  const lines = commandLines(options);
+  const asked = lines.length > 0 || options.json === true || options.sysroot !== undefined;
+  const console = !asked && terminal.interactive;
+  const showLog = options.dmesg === true || !asked;
+  const printLog = ({ log }: BootOutcome): void => {
+    if (showLog && !options.json) terminal.out(log.lines.map((line) => `${formatLogLine(line)}\n`).join(''));
+  };
+  const system = await bootFromOptions(options, (text) => terminal.err(`holdfast: ${text}\n`), printLog);
+  if (system.panic !== undefined) terminal.err(`holdfast: the kernel panicked: ${system.panic}\n`);
+  let status = system.panic === undefined ? 0 : 1;
+  if (options.json) {
+    status = await runForJson(system, lines, terminal, status);
+  } else if (lines.length > 0) {
+    const { createCommandRunner } = await import('./run-commands.js');
+    const runner = createCommandRunner(system, { out: (data) => terminal.out(data), err: (text) => terminal.err(text) });
+    status = await runLines(runner, lines);
+  }
+  if (options.sysroot !== undefined) await writeSysroot(system, options.sysroot, terminal);
+  if (console && system.poweredOn) {
+    const { runConsole } = await import('./interactive.js');
+    status = await runConsole(system);
+  }
+  if (system.poweredOn) system.poweroff();
+  return status;
+}
+
+async function runForJson(system: System, lines: readonly string[], terminal: Terminal, status: number): Promise<number> {
+  const [{ createCommandRunner }, { bootFacts, withCommands }] = await Promise.all([import('./run-commands.js'), import('./report.js')]);
+  const facts = bootFacts(system, system.kernel?.cmdline ?? '');
+  const runner = createCommandRunner(system);
+  const last = lines.length > 0 ? await runLines(runner, lines) : status;
+  terminal.out(`${JSON.stringify(withCommands(facts, runner), undefined, 1)}\n`);
+  return last;
+}
+
+async function runLines(runner: CommandRunner, lines: readonly string[]): Promise<number> {
+  for (const line of lines) {
+    if (runner.exited) break;
+    await runner.run(line);
+  }
+  return runner.status;
+}
+
+async function writeSysroot(system: System, target: string, terminal: Terminal): Promise<void> {
+  const { exportSysroot } = await import('./sysroot.js');
+  const { directories, files, links } = exportSysroot(system.root, target);
+  terminal.err(`holdfast: ${target}: ${directories} directories, ${files} files, ${links} links\n`);
+}
+
+/** The lines of --run, then those of --script. */
+function commandLines({ run = [], script }: BootCommandOptions): string[] {
+  if (script === undefined) return run;
+  try {
+    const text = readFileSync(script === '-' ? 0 : script, 'utf8');
+    return [...run, ...text.split('\n').filter((line) => line.trim() !== '' && !line.trimStart().startsWith('#'))];
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new KernelError(missing ? 'ENOENT' : 'EIO', `${script}: ${missing ? 'No such file or directory' : String(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The command line: options, help, and errors as a good Unix tool gives them (one line on stderr, exit status 2).
+ */
+import { Command, CommanderError, Option } from 'commander';
+import { KernelError } from '@holdfast/lib';
+import type { BootCommandOptions, Terminal } from './boot-command.js';
+import { CliError } from './cli-error.js';
+
+const EXAMPLES = `
+Examples:
+  holdfast boot                                   a PC with 4G of RAM; its console, or its log where there is no terminal
+  holdfast boot --firmware dmesg.txt --run lsmem  what the machine that wrote this log has
+  holdfast boot --memory 8G --cmdline 'memmap=2G!4G' --run lsblk --run 'cat /proc/iomem'
+  holdfast boot --nvdimm size=1G,image=pmem.img --run 'echo hello > /dev/pmem0' --run sync
+  holdfast boot --firmware DIR --json             the facts, as one JSON object
+  holdfast boot --firmware DIR --sysroot out      /proc and /sys as files; then: lsmem --sysroot out
+`;
+
+/** @returns the exit status */
+export async function runProgram(args: readonly string[], terminal: Terminal): Promise<number> {
+  let status = 0;
+  const program = new Command('holdfast')
+    .description('Boots a simulated Linux memory subsystem, with persistent memory that survives power loss.')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
+    .enablePositionalOptions()
+    .addHelpText('after', `\nWithout a command: boots a default machine; a console in a terminal, a short guided run elsewhere.\n${EXAMPLES}`)
+    .usage('[boot [options]]')
+    .argument('[command]')
+    .allowExcessArguments(true)
+    .action(async (command?: string) => {
+      if (command !== undefined) throw new CliError(`unknown command '${command}'`);
+      status = await startDefault(terminal);
+    });
+  program
+    .command('boot')
+    .description('boot a machine, and run commands on it, show its log, or print its facts')
+    .option('--firmware <path>', 'firmware description: a directory, or a file with an e820 map or a whole dmesg')
+    .option('--memory <size>', 'RAM of a machine without --firmware (default: 4G)')
+    .option('--cmdline <string>', "kernel command line (default: the firmware description's, or empty)")
+    .option('--kernel <release>', "Linux release to mirror (default: a dmesg's own, or 6.1)")
+    .option('--nvdimm <spec>', 'add persistent memory: size=1G[,image=FILE]; may be repeated', collect)
+    .option('--run <command>', 'run a console command; may be repeated; the last status is the exit status', collect)
+    .option('--script <file>', 'run console commands from a file, or - for standard input')
+    .option('--dmesg', 'print the kernel log even with --run')
+    .option('--json', 'print the facts as JSON, and nothing else')
+    .option('--sysroot <dir>', 'write /proc and /sys as files there, at the end')
+    .option('--seed <n>', 'choose the outcome of power cuts (default: 0)')
+    .option('--cpus <n>', 'number of CPUs (default: 1)')
+    .addOption(new Option('--la57', '5-level paging (default: where the map needs it)'))
+    .addOption(new Option('--no-la57', '4-level paging').hideHelp())
+    .option('--bare-metal', 'no hypervisor, which the kernel asks for some defaults')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
+    .action(async (options: BootCommandOptions) => {
+      const { bootCommand } = await import('./boot-command.js');
+      status = await bootCommand(options, terminal);
+    });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (error instanceof CommanderError || error instanceof KernelError || error instanceof CliError) {
+      terminal.err(`holdfast: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
+      return 2;
+    }
+    throw error;
+  }
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value];
+}
+
+async function startDefault(terminal: Terminal): Promise<number> {
+  const { DEFAULT_MACHINE, guidedRun } = await import('./guided-run.js');
+  if (!terminal.interactive) return guidedRun(terminal);
+  const { bootCommand } = await import('./boot-command.js');
+  return bootCommand({ ...DEFAULT_MACHINE }, terminal);
+}
