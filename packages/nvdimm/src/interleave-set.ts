@@ -8,8 +8,8 @@ import { fletcher64, layout, u16, u32, u64, u8 } from '@holdfast/lib';
 export interface InterleaveSetDimm {
   /** Byte offset of the DIMM's first line in the region. */
   readonly regionOffset: number;
-  readonly serialNumber: number;
-  readonly vendorId: number;
+  readonly serial: number;
+  readonly vendor: number;
   readonly manufacturingDate: number;
   readonly manufacturingLocation: number;
 }
@@ -21,11 +21,11 @@ export interface InterleaveSetCookies {
   readonly altCookie: bigint;
 }
 
-const INFO = layout('interleave set info', 16, { regionOffset: u64(0), serialNumber: u32(8) });
+const INFO = layout('interleave set info', 16, { regionOffset: u64(0), serial: u32(8) });
 const INFO2 = layout('interleave set info 2', 48, {
   regionOffset: u64(0),
-  serialNumber: u32(8),
-  vendorId: u16(12),
+  serial: u32(8),
+  vendor: u16(12),
   manufacturingDate: u16(14),
   manufacturingLocation: u8(16),
 });

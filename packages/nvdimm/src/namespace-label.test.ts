@@ -71,7 +71,7 @@ describe('labels', () => {
 });
 
 describe('interleave set cookies', () => {
-  const dimm = (regionOffset: number, serialNumber: number, vendorId = 0) => ({ regionOffset, serialNumber, vendorId, manufacturingDate: 0, manufacturingLocation: 0 });
+  const dimm = (regionOffset: number, serial: number, vendor = 0) => ({ regionOffset, serial, vendor, manufacturingDate: 0, manufacturingLocation: 0 });
 
   it("are those that Linux shows for QEMU's DIMMs", () => {
     expect(interleaveSetCookies([dimm(0, 0x123456, 0x8086)])).toMatchObject({ cookie1: 0x2468ac00123456n, cookie2: 0xba90120012b4dcn });
