@@ -12,7 +12,7 @@
  * Invariant: open stores on one line are all of one kind. A cached store drains what combining stores the line had, a combining one
  * writes the dirty line back, as hardware does; crash-states.ts applies that when it reads the log.
  */
-import { roundDown, roundUp } from '@holdfast/lib';
+import { type Range, rangesOverlap, roundDown, roundUp } from '@holdfast/lib';
 import { copyBytes } from './copy-bytes.js';
 import { CACHE_LINE_SIZE, CHUNK_SIZE, PowerFailure, type PersistenceDomain, type PowercutTrigger, WORD_SIZE } from './hardware.js';
 import type { AddressSpace, Slot, Window } from './physical-memory.js';
@@ -23,19 +23,17 @@ export const THROUGH = 2;
 export type AccessKind = typeof CACHED | typeof COMBINING | typeof THROUGH;
 
 /** Lines `[start, end)` are in the domain, as far as stores with a serial below `serial` go. */
-interface Settled {
-  readonly start: number;
-  readonly end: number;
+interface Settled extends Range {
   readonly serial: number;
 }
 
 /**
- * Old bytes are kept of everything stored since the last fence, up to so much; after that, of one frame in every SAMPLE_STRIDE bytes
- * of non-temporal stores, while the others have left their buffers, which on hardware hold only ten or so lines. Keeping all costs a
- * 4 KiB write 40 % of its speed, one frame in sixteen 5 %.
+ * Old bytes are kept of all non-temporal stores since the last fence, up to so much; after that, of one frame in every `stride` bytes,
+ * while the others have left their buffers, which on hardware hold only ten or so lines. Why: the host must fetch old bytes from its
+ * memory, where a bare store does not; keeping all halves the speed of 4 KiB writes, and one frame in 32 costs a few percent.
  */
 const KEEP_ALL_BYTES = 64 * 1024;
-const SAMPLE_STRIDE = 64 * 1024;
+const MIN_SAMPLE_STRIDE = 128 * 1024;
 const FRAME = 4096;
 
 const FILTER_BUCKETS = 1024;
@@ -125,26 +123,27 @@ export class Caches {
       if (this.log.cachedCount === 0) this.#buckets.fill(0);
       for (let frame = Math.floor(addr / FRAME); frame * FRAME < addr + length; frame++) this.#buckets[frame % FILTER_BUCKETS]! += 1;
     }
-    this.log.push(kind === CACHED ? CACHED : COMBINING, cpu, addr, slot.chunk, within, length);
+    this.log.push(kind === CACHED ? CACHED : COMBINING, cpu, addr, slot.bytes, within, length);
   }
 
   #rememberCombining(cpu: number, addr: number, slot: Slot, within: number, length: number): void {
     if (this.#exact || this.#streamed + length <= KEEP_ALL_BYTES) {
       this.#streamed += length;
       this.#nextSample = this.#streamed;
-      this.log.push(COMBINING, cpu, addr, slot.chunk, within, length);
+      this.log.push(COMBINING, cpu, addr, slot.bytes, within, length);
       return;
     }
     // Open cached stores on these lines are written back first, and must not come back after the fence.
     if (this.log.cachedCount > 0 || this.#nrCpus > 1) this.log.pushSettled(COMBINING, cpu, addr, length);
     const end = this.#streamed + length;
+    const stride = Math.max(MIN_SAMPLE_STRIDE, 4 * length);
     while (this.#nextSample < end) {
       const offset = Math.max(this.#nextSample - this.#streamed, 0);
       const from = offset - ((within + offset) % FRAME);
       const start = Math.max(from, 0);
-      this.log.push(COMBINING, cpu, addr + start, slot.chunk, within + start, Math.min(from + FRAME, length) - start);
+      this.log.push(COMBINING, cpu, addr + start, slot.bytes, within + start, Math.min(from + FRAME, length) - start);
       this.#sampleSeed = (Math.imul(this.#sampleSeed, 1664525) + 1013904223) >>> 0;
-      this.#nextSample += SAMPLE_STRIDE / 2 + (this.#sampleSeed % SAMPLE_STRIDE);
+      this.#nextSample += stride / 2 + (this.#sampleSeed % stride);
     }
     this.#streamed = end;
   }
@@ -227,21 +226,17 @@ export class Caches {
   /** Drop what is in the domain now: the settled lines, and the combining stores of `fencedCpu`. */
   #settle(settled: readonly Settled[], fencedCpu = -1): void {
     const { log } = this;
-    let kept = 0;
-    let changed = false;
-    for (let i = 0; i < log.count && !(kept > 0 && changed); i++) {
-      const fenced = log.kind(i) === COMBINING && log.cpu(i) === fencedCpu;
-      if (!fenced && !settled.some((lines) => covers(lines, log, i))) kept++;
-      if (fenced || settled.some((lines) => touches(lines, log, i))) changed = true;
-    }
-    if (kept === 0) return log.clear();
-    if (!changed) return;
-    log.filter((i, emit) => {
-      if (log.kind(i) === COMBINING && log.cpu(i) === fencedCpu) return;
+    const isFenced = (i: number): boolean => log.kind(i) === COMBINING && log.cpu(i) === fencedCpu;
+    let first = 0; // of the entries that change
+    while (first < log.count && !isFenced(first) && !touchesAny(settled, log, first)) first++;
+    log.filter(first, (i) => {
+      if (isFenced(i)) return [];
       const start = log.addr(i);
-      let pieces = [{ start, end: start + log.length(i) }];
-      for (const lines of settled) if (touches(lines, log, i)) pieces = pieces.flatMap((piece) => subtract(piece, lines));
-      for (const piece of pieces) emit(piece.start - start, piece.end - start);
+      let pieces: Range[] = [{ start: 0, end: log.length(i) }];
+      for (const lines of settled) {
+        if (touches(lines, log, i)) pieces = pieces.flatMap((piece) => subtract(piece, { start: lines.start - start, end: lines.end - start }));
+      }
+      return pieces;
     });
   }
 
@@ -284,17 +279,16 @@ export class Caches {
   }
 }
 
+function touchesAny(settled: readonly Settled[], log: UndoLog, i: number): boolean {
+  for (let j = 0; j < settled.length; j++) if (touches(settled[j]!, log, i)) return true;
+  return false;
+}
+
 function touches(lines: Settled, log: UndoLog, i: number): boolean {
   return log.serial(i) < lines.serial && lines.start < log.addr(i) + log.length(i) && log.addr(i) < lines.end;
 }
 
-function covers(lines: Settled, log: UndoLog, i: number): boolean {
-  return log.serial(i) < lines.serial && lines.start <= log.addr(i) && log.addr(i) + log.length(i) <= lines.end;
-}
-
-function subtract(piece: { start: number; end: number }, hole: Settled): { start: number; end: number }[] {
-  if (hole.end <= piece.start || piece.end <= hole.start) return [piece];
-  const before = { start: piece.start, end: hole.start };
-  const after = { start: hole.end, end: piece.end };
-  return [before, after].filter(({ start, end }) => start < end);
+function subtract(piece: Range, hole: Range): Range[] {
+  if (!rangesOverlap(piece, hole)) return [piece];
+  return [{ start: piece.start, end: hole.start }, { start: hole.end, end: piece.end }].filter(({ start, end }) => start < end);
 }

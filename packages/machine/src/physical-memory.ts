@@ -6,7 +6,7 @@
  * Differs from hardware: decoding is per byte, so that any firmware map can be attached as it is; gaps inside a chunk that some
  * medium backs are stray bytes of that chunk.
  */
-import { KernelError, PAGE_SIZE } from '@holdfast/lib';
+import { KernelError } from '@holdfast/lib';
 import { type Chunk, FRAMES_PER_CHUNK } from './chunk.js';
 import { copyBytes } from './copy-bytes.js';
 import { CHUNK_SIZE, type MediumSlot, type PhysicalMemory } from './hardware.js';
@@ -160,7 +160,7 @@ export class AddressSpace implements PhysicalMemory {
       const n = Math.min(length - done, CHUNK_SIZE - within);
       const at = targetOffset + done;
       const slot = this.peek(nr);
-      if (slot !== undefined) loadPiece(slot.chunk, within, target, at, n);
+      if (slot !== undefined) copyBytes(target, at, slot.bytes, within, n);
       else target.fill(this.isBacked(addr + done, n) ? 0 : 0xff, at, at + n);
       done += n;
     }
@@ -242,11 +242,6 @@ export class AddressSpace implements PhysicalMemory {
       throw new KernelError('EFAULT', `memory: ${hexRange(addr, addr + length)} is not all backed by a medium`);
     }
   }
-}
-
-function loadPiece(chunk: Chunk, within: number, target: Uint8Array, targetOffset: number, length: number): void {
-  if (length === PAGE_SIZE && within % PAGE_SIZE === 0) target.set(chunk.frame(within / PAGE_SIZE), targetOffset);
-  else copyBytes(target, targetOffset, chunk.bytes, within, length);
 }
 
 function chunkNr(addr: number): number {

@@ -8,8 +8,8 @@
  * Invariant: entries are in program order. Dropping the oldest is therefore always legal: those stores have reached the medium, as
  * evicted lines do. The log is bounded that way, unless its limit is Infinity: then it grows and forgets nothing.
  */
-import { PAGE_SIZE } from '@holdfast/lib';
-import type { Chunk } from './chunk.js';
+import type { Range } from '@holdfast/lib';
+import { copyBytes } from './copy-bytes.js';
 
 /** A store through the caches: within a line, stores persist in order. */
 export const CACHED = 0;
@@ -77,18 +77,16 @@ export class UndoLog {
     return this.#bytes.subarray(pos, pos + this.length(i));
   }
 
-  /** Remember that `[addr, addr + length)`, now `chunk[within, …)`, is about to be stored to. */
-  push(kind: StoreKind, cpu: number, addr: number, chunk: Chunk, within: number, length: number): void {
+  /** Remember that `[addr, addr + length)`, now `bytes[within, …)`, is about to be stored to. */
+  push(kind: StoreKind, cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
     if (length > this.#limit) {
       // Its head would push everything out, itself included, before its tail is in.
       const head = length - this.#limit;
       this.clear();
-      return this.push(kind, cpu, addr + head, chunk, within + head, this.#limit);
+      return this.push(kind, cpu, addr + head, bytes, within + head, this.#limit);
     }
     const at = this.#reserve(length);
-    if (length === PAGE_SIZE && within % PAGE_SIZE === 0) this.#bytes.set(chunk.frame(within / PAGE_SIZE), at);
-    else if (length <= 32) for (let i = 0; i < length; i++) this.#bytes[at + i] = chunk.bytes[within + i]!;
-    else this.#bytes.set(chunk.bytes.subarray(within, within + length), at);
+    copyBytes(this.#bytes, at, bytes, within, length);
     this.#append(kind, cpu, addr, length, at);
     this.#head = at + length;
   }
@@ -113,28 +111,23 @@ export class UndoLog {
   }
 
   /**
-   * Keep, of each entry, only what `keep` says: it is given the entry's index and calls `emit` with sub-ranges as offsets
-   * `[from, to)` in the entry. Order and serials stay.
+   * Keep, of each entry from index `from` on, only the parts that `keep` says, as offsets `[from, to)` in the entry. Order and
+   * serials stay. Few entries are expected after `from`.
    */
-  filter(keep: (i: number, emit: (from: number, to: number) => void) => void): void {
-    const [first, capacity] = [this.#first, this.#addr.length];
-    const [addr, pos, serial, kind, cpu] = [this.#addr, this.#pos, this.#serial, this.#kind, this.#cpu];
-    const kept = new UndoLog(this.#limit);
-    kept.#resizeEntries(capacity);
-    for (let i = 0; i < this.count; i++) {
-      const at = (first + i) & (capacity - 1);
-      keep(i, (from, to) => {
-        if (kept.count >= kept.#addr.length) kept.#resizeEntries(2 * kept.#addr.length);
-        const start = pos[at] === NO_BYTES ? NO_BYTES : pos[at]! + from;
-        kept.#nextSerial = serial[at]!;
-        kept.#append(kind[at] as StoreKind, cpu[at]!, addr[at]! + from, to - from, start);
-      });
+  filter(from: number, keep: (i: number) => readonly Range[]): void {
+    const kept: (() => void)[] = [];
+    for (let i = from; i < this.count; i++) {
+      const at = this.#index(i);
+      const [addr, pos, serial, kind, cpu] = [this.#addr[at]!, this.#pos[at]!, this.#serial[at]!, this.kind(i), this.#cpu[at]!];
+      for (const { start, end } of keep(i)) {
+        kept.push(() => this.#append(kind, cpu, addr + start, end - start, pos === NO_BYTES ? NO_BYTES : pos + start, serial));
+      }
     }
-    this.count = kept.count;
-    this.cachedCount = kept.cachedCount;
-    this.#first = 0;
-    [this.#addr, this.#length, this.#pos] = [kept.#addr, kept.#length, kept.#pos];
-    [this.#serial, this.#kind, this.#cpu] = [kept.#serial, kept.#kind, kept.#cpu];
+    while (this.count > from) if (this.kind(--this.count) === CACHED) this.cachedCount--;
+    for (const append of kept) {
+      if (this.count >= this.#addr.length) this.#makeEntryRoom();
+      append();
+    }
     this.#rewind();
   }
 
@@ -142,12 +135,12 @@ export class UndoLog {
     return (this.#first + i) & (this.#addr.length - 1);
   }
 
-  #append(kind: StoreKind, cpu: number, addr: number, length: number, pos: number): void {
+  #append(kind: StoreKind, cpu: number, addr: number, length: number, pos: number, serial = this.#nextSerial++): void {
     const at = this.#index(this.count);
     this.#addr[at] = addr;
     this.#length[at] = length;
     this.#pos[at] = pos;
-    this.#serial[at] = this.#nextSerial++;
+    this.#serial[at] = serial;
     this.#kind[at] = kind;
     this.#cpu[at] = cpu;
     this.count++;
