@@ -2,6 +2,7 @@
  * `holdfast boot`: from options to a machine, from a machine to a kernel, and from a kernel to what was asked of it.
  */
 import { readFileSync } from 'node:fs';
+import { E820_TYPE_RESERVED, parseE820Text } from '@holdfast/e820';
 import { type BootOutcome, formatLogLine } from '@holdfast/kernel';
 import { DEFAULT_RELEASE, GIB, KernelError, type KernelRelease, parseRelease, parseSize } from '@holdfast/lib';
 import { buildMachine } from './build-machine.js';
@@ -110,8 +111,8 @@ function addNvdimms(e820: string, nvdimms: readonly NvdimmOption[]): { e820: str
 
 /** The end of the highest row that is not reserved, in bytes. */
 function topOfMap(e820: string): number {
-  const rows = [...e820.matchAll(/BIOS-e8\w\w: \[mem 0x[0-9a-f]+-0x([0-9a-f]+)\] (?!reserved)/g)];
-  return Math.max(0, ...rows.map((row) => Number.parseInt(row[1]!, 16) + 1));
+  const rows = parseE820Text(e820).entries.filter(({ type }) => type !== E820_TYPE_RESERVED);
+  return Math.max(0, ...rows.map(({ addr, size }) => Number(addr + size)));
 }
 
 function wholeNumber(text: string, what: string, least: number, most: number): number {

@@ -4,9 +4,11 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { type E820Firmware, parseE820Text } from '@holdfast/e820';
 import type { Firmware } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
-import { parseBootLog, stripLogPrefix } from './facts/boot-log.js';
+import { stripLogPrefix } from './facts/boot-log.js';
+import { sratOfLog } from './srat-of-log.js';
 
 /** An NVDIMM of `dimms.json`; `image` is a path that exists, or undefined. */
 export interface DimmImage {
@@ -34,13 +36,13 @@ export function loadFirmware(path: string): LoadedFirmware {
   const isDirectory = statSync(path).isDirectory();
   const e820Path = isDirectory ? join(path, 'e820.txt') : path;
   const e820 = readText(e820Path);
-  const log = parseBootLog(e820);
+  const told = parseMap(e820, e820Path);
   const file = (name: string): Uint8Array | undefined => (isDirectory && existsSync(join(path, name)) ? readBytes(join(path, name)) : undefined);
-  const [srat, slit, nfit] = [file('SRAT'), file('SLIT'), file('NFIT')];
+  const [srat, slit, nfit] = [file('SRAT') ?? sratOfLog(e820), file('SLIT'), file('NFIT')];
   const dimms = isDirectory && existsSync(join(path, 'dimms.json')) ? readDimms(join(path, 'dimms.json')) : undefined;
-  const cmdline = isDirectory && existsSync(join(path, 'cmdline')) ? readText(join(path, 'cmdline')).trim() : log.cmdline;
+  const cmdline = isDirectory && existsSync(join(path, 'cmdline')) ? readText(join(path, 'cmdline')).trim() : told.cmdline;
   const lines = e820.split('\n').map(stripLogPrefix);
-  const told = log.kernel !== undefined && lines.some((line) => line.startsWith('DMI: '));
+  const tellsWhere = lines.some((line) => line.startsWith('DMI: '));
   return {
     firmware: {
       e820,
@@ -54,14 +56,22 @@ export function loadFirmware(path: string): LoadedFirmware {
       return { handle, mediaSizeBytes, image: at !== undefined && existsSync(at) ? at : undefined };
     }),
     cmdline,
-    release: log.kernel === undefined ? undefined : releaseOf(log.kernel),
-    hypervisor: told ? lines.some((line) => GUEST.test(line)) : undefined,
+    release: told.release === undefined ? undefined : readableRelease(told.release),
+    hypervisor: tellsWhere ? lines.some((line) => GUEST.test(line)) : undefined,
   };
 }
 
+function parseMap(text: string, path: string): E820Firmware {
+  try {
+    return parseE820Text(text);
+  } catch (error) {
+    if (error instanceof KernelError) throw new KernelError(error.code, `${path}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
 /** A release that this program can read, or none: a vendor may call a kernel anything. */
-function releaseOf(version: string): string | undefined {
-  const release = version.split(' ')[0]!;
+function readableRelease(release: string): string | undefined {
   try {
     return parseRelease(release).text;
   } catch {
