@@ -68,6 +68,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
       proc: vfsDir({ cmdline: vfsText(() => 'quiet\n'), iomem: vfsText(() => '00001000-0009fbff : System RAM\n') }),
       sys: vfsDir({
         block: vfsDir({ pmem0: block }),
+        dev: vfsDir({ block: vfsDir({ '259:0': vfsLink('../../block/pmem0') }) }),
         devices: vfsDir({ system: vfsDir({ memory: vfsDir({
           block_size_bytes: vfsText(() => '8000000\n'),
           memory0: memoryBlock(0, 'online', 'none'), memory1: memoryBlock(1), memory2: memoryBlock(2), memory10: memoryBlock(10, 'offline', 'Normal Movable', 1),

@@ -121,7 +121,7 @@ describe('tables', () => {
     );
   });
   it.each([
-    ['lsmem -n -o RANGE,ZONES,NODE --summary=never', '0x0000000000000000-0x0000000007ffffff           None 0\n0x0000000008000000-0x0000000017ffffff         Normal 0\n0x0000000050000000-0x0000000057ffffff Normal/Movable 1\n'],
+    ['lsmem -n -o RANGE,ZONES,NODE --summary=never', '0x0000000000000000-0x0000000007ffffff           None    0\n0x0000000008000000-0x0000000017ffffff         Normal    0\n0x0000000050000000-0x0000000057ffffff Normal/Movable    1\n'],
     ['lsmem -rn -S none -o BLOCK', '0-2\n10\n'],
     ['lsblk', 'NAME  MAJ:MIN RM SIZE RO TYPE MOUNTPOINTS\npmem0 259:0    0  64K  0 disk \n'],
     ['lsblk -nb -o NAME,SIZE', 'pmem0 65536\n'],

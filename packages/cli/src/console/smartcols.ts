@@ -27,7 +27,7 @@ export function formatTable<Row>(columns: readonly ColumnSpec<Row>[], rows: read
   const all = [...head, ...cells];
   const widths = columns.map((column, index) => {
     const cell = cells.reduce((widest, row) => Math.max(widest, row[index]!.length), 0);
-    const heading = headings ? column.name.length : 0;
+    const heading = column.name.length; // even where headings are not printed
     return cell < heading ? heading : Math.max(cell, heading < (column.hint ?? 0) ? column.hint! : 0);
   });
   const pad = (text: string, index: number): string => {
