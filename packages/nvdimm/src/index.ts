@@ -9,3 +9,5 @@ export { nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages
 export { nvdimmHasFlush } from './flush.js';
 // Providers: e820 type 12.
 export { type NodeLookup, registerE820Driver, registerE820Pmem, resourcesOf } from './e820.js';
+// Providers: the firmware's NFIT.
+export { type NfitDeps, type NfitNodeLookup, registerNfit } from './nfit.js';
