@@ -3,6 +3,8 @@
  */
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
+import type { PmemConfig } from '@holdfast/pmem';
+import type { LogLine } from './kernel-log.js';
 
 /** An NVDIMM's label area and media, which firmware gives by method and not by table. */
 export interface FirmwareDimm {
@@ -28,4 +30,13 @@ export interface BootOptions {
   readonly cmdline: string;
   /** The Linux that is mirrored; 6.1 if left out. */
   readonly release?: KernelRelease;
+  /** What the kernel was built with. */
+  readonly config?: KernelConfig;
+  /** Sees each line of the log as it is written. */
+  readonly onLogLine?: (line: LogLine) => void;
+}
+
+/** Choices of the one who builds the kernel, which the command line may overrule. */
+export interface KernelConfig {
+  readonly pmem?: PmemConfig;
 }

@@ -1,5 +1,6 @@
 // The boot.
-export type { BootOptions, Firmware, FirmwareDimm } from './boot-options.js';
+export { boot } from './boot.js';
+export type { BootOptions, Firmware, FirmwareDimm, KernelConfig } from './boot-options.js';
 export type { BootOutcome, Kernel } from './kernel.js';
 // The log.
 export { type KernelLog, type LogLine, createKernelLog, formatLogLine } from './kernel-log.js';

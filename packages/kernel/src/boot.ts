@@ -1,0 +1,99 @@
+/**
+ * boot(): a machine, its firmware and a command line become a running kernel. Mirrors init/main.c: start_kernel.
+ * Read it from top to bottom: it is the story that the log tells.
+ */
+import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, parseCmdline } from '@holdfast/lib';
+import { createBlock } from '@holdfast/block';
+import { createPlatformBus } from '@holdfast/driver-core';
+import { createDeviceMemory, createMemoryBlocks, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
+import { createNvdimms } from '@holdfast/nvdimm';
+import type { BootOptions } from './boot-options.js';
+import { type DriverNeeds, driverInitcalls } from './drivers.js';
+import { runInitcalls } from './initcalls.js';
+import type { BootOutcome, Kernel } from './kernel.js';
+import { DEBIAN_6_1_IMAGE } from './kernel-image.js';
+import { type KernelLog, createKernelLog } from './kernel-log.js';
+import { mmInit } from './mm-init.js';
+import { createProc, versionBanner } from './procfs.js';
+import { setupArch } from './setup-arch.js';
+import { devBlock } from './sysfs-block.js';
+import { createSys } from './sysfs.js';
+import { vfsDir } from './vfs.js';
+
+/** Boot. A panic is an outcome, with the log up to it. @throws KernelError EINVAL if the firmware's texts or tables cannot be read. */
+export function boot(options: BootOptions): BootOutcome {
+  const { machine } = options;
+  const log = createKernelLog(() => machine.clock.now, options.onLogLine);
+  try {
+    return { kernel: startKernel(options, log), log };
+  } catch (error) {
+    if (!(error instanceof KernelPanic)) throw error;
+    const reason = `Kernel panic - not syncing: ${error.message}`;
+    log.printk(reason, KERN.emerg);
+    log.printk(`---[ end ${reason} ]---`, KERN.emerg);
+    return { panic: error.message, log };
+  }
+}
+
+function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, config = {} }: BootOptions, log: KernelLog): Kernel {
+  const { printk } = log;
+  const params = parseCmdline(cmdline);
+  printk(versionBanner(release), KERN.notice);
+  printk(`Command line: ${cmdline}`);
+
+  // From the firmware's map to nodes, sections and zones.
+  const iomem = createIomem(2 ** machine.cpu.physBits - 1);
+  const arch = setupArch({ machine, firmware, params, release, printk, iomem, image: DEBIAN_6_1_IMAGE });
+
+  // From zones to pages that can be handed out.
+  const mm = mmInit({ arch, machine, params, release, printk, cmdline, image: DEBIAN_6_1_IMAGE });
+  if (!arch.hasTrampoline) throw new KernelPanic('Real mode trampoline was not allocated');
+
+  // Memory as sysfs and drivers see it.
+  const policy = hotplugPolicy(params, release, printk);
+  const blockSize = probeMemoryBlockSize({ maxPfn: arch.maxPfn, totalRam: mm.totalRamBytes(), hypervisor: machine.cpu.hypervisor, release }, printk);
+  const memoryBlocks = createMemoryBlocks({ sections: arch.sections, blockSize, pageRuns: mm.pageRuns, onliner: mm.onliner, policy, iomem });
+  const maxPhysAddr = 2 ** machine.cpu.physBits;
+  const deviceMemory = createDeviceMemory({ sections: arch.sections, source: mm.memmapSource, zoneDevice: mm.zoneDevice, iomem, maxPhysAddr, printk });
+
+  // Buses first, then drivers; devices appear last, and find their driver waiting.
+  const platform = createPlatformBus(iomem, printk, release);
+  const memregions = createIda();
+  const nvdimms = createNvdimms({ iomem, printk, memregions, release });
+  const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release });
+  const drivers: DriverNeeds = {
+    arch, block, config, deviceMemory, firmware, iomem, machine, memregions, nvdimms, params, platform, printk, release,
+  };
+  const { initcalls, buses, modules } = driverInitcalls(drivers);
+  const undoInitcalls = runInitcalls(initcalls);
+
+  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, now: () => machine.clock.now });
+  const sys = createSys({
+    block,
+    buses,
+    firmwareMemmap: arch.firmwareMemmap,
+    acpiTables: acpiTables(firmware),
+    memoryBlocks,
+    numa: arch.numa,
+    nodeTexts: mm.nodeTexts,
+    modules: { memory_hotplug: policy.parameters, ...modules },
+    nrCpus: machine.cpus.length,
+  });
+  return {
+    release,
+    cmdline,
+    machine,
+    log,
+    root: vfsDir({ proc, sys, dev: vfsDir(() => devBlock(block)) }),
+    shutdown() {
+      undoInitcalls();
+      printk('reboot: Power down');
+      machine.poweroff();
+    },
+  };
+}
+
+function acpiTables({ srat, slit, nfit }: BootOptions['firmware']): Record<string, Uint8Array> {
+  return { ...(srat ? { SRAT: srat } : {}), ...(slit ? { SLIT: slit } : {}), ...(nfit ? { NFIT: nfit } : {}) };
+}
+

@@ -1,0 +1,45 @@
+/**
+ * /proc: texts that are made at each read by the subsystem they tell of. Mirrors fs/proc.
+ */
+import { type KernelRelease, type Resource, formatIomem } from '@holdfast/lib';
+import { type Block, formatPartitions } from '@holdfast/block';
+import type { MmTexts } from './mm-init.js';
+import { type VfsDir, type VfsNode, vfsDir, vfsText } from './vfs.js';
+
+export interface ProcNeeds {
+  readonly cmdline: string;
+  readonly release: KernelRelease;
+  readonly iomem: Resource;
+  readonly block: Block;
+  readonly mm: MmTexts;
+  /** Virtual nanoseconds since power-on. */
+  readonly now: () => number;
+}
+
+export function createProc({ cmdline, release, iomem, block, mm, now }: ProcNeeds): VfsDir {
+  const files: Record<string, VfsNode> = {
+    buddyinfo: vfsText(mm.buddyinfo),
+    cmdline: vfsText(() => `${cmdline}\n`),
+    devices: vfsText(() => formatDevices(block)),
+    iomem: vfsText(() => formatIomem(iomem), 0o400),
+    meminfo: vfsText(mm.meminfo),
+    pagetypeinfo: vfsText(mm.pagetypeinfo, 0o400),
+    partitions: vfsText(() => formatPartitions(block)),
+    uptime: vfsText(() => `${(now() / 1e9).toFixed(2)} ${(now() / 1e9).toFixed(2)}\n`),
+    version: vfsText(() => `${versionBanner(release)}\n`),
+    zoneinfo: vfsText(mm.zoneinfo),
+    // Page-frame flags as runs of equal frames: the file's real form is eight bytes for each frame there is.
+    kpageflags: vfsText(mm.kpageflags, 0o400),
+  };
+  return vfsDir(files);
+}
+
+/** What begins a boot's log, and /proc/version. */
+export function versionBanner(release: KernelRelease): string {
+  return `Linux version ${release.text} (holdfast@holdfast) #1 SMP PREEMPT_DYNAMIC Holdfast`;
+}
+
+function formatDevices(block: Block): string {
+  const majors = [...block.majors].sort(([a], [b]) => a - b);
+  return `Character devices:\n  1 mem\n  5 /dev/console\n\nBlock devices:\n${majors.map(([major, name]) => `${String(major).padStart(3)} ${name}\n`).join('')}`;
+}

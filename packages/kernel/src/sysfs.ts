@@ -1,0 +1,62 @@
+/**
+ * /sys: what each subsystem shows, hung together. Mirrors fs/sysfs, with the directories that this kernel has something to say in.
+ */
+import type { Attribute } from '@holdfast/lib';
+import type { Block } from '@holdfast/block';
+import type { Bus, Device } from '@holdfast/driver-core';
+import type { FirmwareMemmapEntry } from '@holdfast/e820';
+import type { MemoryBlocks } from '@holdfast/memory-hotplug';
+import type { Numa } from '@holdfast/mm';
+import { disksOf, sysBlock, sysClassBlock, sysDevBlock, virtualDisks } from './sysfs-block.js';
+import { busEntries, deviceEntries } from './sysfs-devices.js';
+import { type NodeTexts, memoryDir, nodeDir } from './sysfs-memory.js';
+import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsText } from './vfs.js';
+
+export interface SysNeeds {
+  readonly block: Block;
+  readonly buses: readonly Bus<Device>[];
+  readonly firmwareMemmap: readonly FirmwareMemmapEntry[];
+  /** The binary tables that the firmware gave, by signature. */
+  readonly acpiTables: Readonly<Record<string, Uint8Array>>;
+  readonly memoryBlocks: MemoryBlocks;
+  readonly numa: Numa;
+  readonly nodeTexts: NodeTexts;
+  /** The parameters of each module that has any. */
+  readonly modules: Readonly<Record<string, readonly Attribute[]>>;
+  readonly nrCpus: number;
+}
+
+export function createSys(needs: SysNeeds): VfsDir {
+  const { block, buses } = needs;
+  return vfsDir({
+    block: vfsDir(() => sysBlock(block)),
+    bus: vfsDir(() => busEntries(buses)),
+    class: vfsDir({ block: vfsDir(() => sysClassBlock(block)) }),
+    dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)) }),
+    devices: vfsDir(() => ({
+      ...deviceEntries(buses, (device) => disksOf(block, device)),
+      system: systemDir(needs),
+      virtual: vfsDir({ block: vfsDir(() => virtualDisks(block)) }),
+    })),
+    firmware: vfsDir({ memmap: memmapDir(needs.firmwareMemmap), acpi: vfsDir({ tables: tablesDir(needs.acpiTables) }) }),
+    module: vfsDir(Object.fromEntries(Object.entries(needs.modules).map(([name, attributes]) => [name, vfsDir({ parameters: vfsDir(vfsAttributes(attributes)) })]))),
+  });
+}
+
+function systemDir({ memoryBlocks, numa, nodeTexts, nrCpus }: SysNeeds): VfsDir {
+  const cpus = nrCpus > 1 ? `0-${nrCpus - 1}` : '0';
+  const cpuDir = vfsDir({ online: vfsText(() => `${cpus}\n`), possible: vfsText(() => `${cpus}\n`), present: vfsText(() => `${cpus}\n`) });
+  return vfsDir({ cpu: cpuDir, memory: memoryDir(memoryBlocks), node: nodeDir(numa, memoryBlocks, nodeTexts) });
+}
+
+function memmapDir(entries: readonly FirmwareMemmapEntry[]): VfsDir {
+  return vfsDir(Object.fromEntries(entries.map(({ start, end, type }, index) => [
+    String(index),
+    vfsDir({ start: vfsText(() => `${start}\n`), end: vfsText(() => `${end}\n`), type: vfsText(() => `${type}\n`) }),
+  ])));
+}
+
+function tablesDir(tables: Readonly<Record<string, Uint8Array>>): VfsDir {
+  return vfsDir(Object.fromEntries(Object.entries(tables).map(([signature, table]): [string, VfsNode] => [signature, { kind: 'file', mode: 0o400, read: () => table }])));
+}
+
