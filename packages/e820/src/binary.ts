@@ -8,8 +8,8 @@
  *     setup_data  u64 next @0 │ u32 type @8 │ u32 len @12 │ payload @16
  */
 import { KernelError, ascii, hex, layout, u16, u32, u64, u8 } from '@holdfast/lib';
-import { type AddressRange, type E820Firmware, plainFirmware } from './firmware.js';
-import type { E820Entry } from './table.js';
+import type { AddressRange, E820Entry } from './entry.js';
+import { type E820Firmware, plainFirmware } from './firmware.js';
 
 export const E820_ENTRY_SIZE = 20;
 const ZEROPAGE_SIZE = 4096;

@@ -4,9 +4,9 @@
  * efi_remove_e820_mmio. Format: UEFI 2.10, 7.2 (EFI_MEMORY_DESCRIPTOR).
  */
 import { type KernelRelease, MIB, releaseAtLeast } from '@holdfast/lib';
-import type { EfiMmio } from './firmware.js';
+import type { AddressRange, E820Entry } from './entry.js';
 import type { E820Log } from './log.js';
-import { type E820Entry, type E820Table, rangeAdd, rangeRemove } from './table.js';
+import { type E820Table, rangeAdd, rangeRemove } from './table.js';
 import {
   E820_TYPE_ACPI, E820_TYPE_NVS, E820_TYPE_PMEM, E820_TYPE_RAM, E820_TYPE_RESERVED, E820_TYPE_SOFT_RESERVED, E820_TYPE_UNUSABLE,
 } from './types.js';
@@ -30,6 +30,13 @@ export interface EfiMemoryDescriptor {
   /** Of 4 KiB. */
   readonly pages: bigint;
   readonly attribute: bigint;
+}
+
+/** An EFI MMIO descriptor, which the boot stub made a reserved entry of: 6.2 and later take large ones out of the map again. */
+export interface EfiMmio extends AddressRange {
+  /** Its number in the EFI memory map, as in `mem25`. */
+  readonly index: number;
+  readonly removed: boolean;
 }
 
 /** The boot stub's table: descriptors in order, merged into the entry before where they continue it with the same type. */

@@ -4,21 +4,8 @@
  * A log of a boot also gives what Linux did to the map for reasons that the map does not hold: where setup_data lay, which MMIO ranges it
  * dropped, what EFI tables it kept. They are facts of that machine, and booting it again needs them.
  */
-import type { EfiMemoryDescriptor } from './efi.js';
-import type { E820Entry } from './table.js';
-
-/** `[start, end)` in bytes. */
-export interface AddressRange {
-  readonly start: bigint;
-  readonly end: bigint;
-}
-
-/** An EFI runtime MMIO descriptor that also has an e820 row: 6.3 and later take large ones out of the map. */
-export interface EfiMmio extends AddressRange {
-  /** Its number in the EFI memory map, as in `mem25`. */
-  readonly index: number;
-  readonly removed: boolean;
-}
+import type { EfiMemoryDescriptor, EfiMmio } from './efi.js';
+import type { AddressRange, E820Entry } from './entry.js';
 
 /** An edit of the map after memblock had been fed from it: pages kept for an EFI table, or a graphics card's stolen memory. */
 export interface LateEdit extends AddressRange {

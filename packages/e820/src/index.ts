@@ -3,17 +3,17 @@ export {
   E820_TYPE_ACPI, E820_TYPE_NVS, E820_TYPE_PMEM, E820_TYPE_PRAM, E820_TYPE_RAM, E820_TYPE_RESERVED, E820_TYPE_RESERVED_KERN,
   E820_TYPE_SOFT_RESERVED, E820_TYPE_UNUSABLE, e820ResourceDesc, e820ResourceName, e820TypeFromName, e820TypeName,
 } from './types.js';
-export {
-  type E820Entry, type E820Table, E820_MAX_ENTRIES, createE820Table, mappedAll, mappedAny, rangeAdd, rangeRemove, rangeUpdate,
-} from './table.js';
+export type { AddressRange, E820Entry } from './entry.js';
+export { type E820Table, E820_MAX_ENTRIES, createE820Table, mappedAll, mappedAny, rangeAdd, rangeRemove, rangeUpdate } from './table.js';
 export { updateTable } from './update-table.js';
 export { type E820Log, printE820Map } from './log.js';
 // What a machine says: a log, a binary table, an EFI memory map.
-export { type AddressRange, type E820Firmware, type EfiMmio, type LateEdit, plainFirmware } from './firmware.js';
+export { type E820Firmware, type LateEdit, plainFirmware } from './firmware.js';
 export { parseE820Text } from './text.js';
 export { type ReadPhysical, E820_ENTRY_SIZE, encodeE820Binary, parseE820Binary } from './binary.js';
 export {
-  type EfiMemoryDescriptor, EFI_MEMORY_SP, EFI_MEMORY_TYPE, EFI_MEMORY_WB, addEfiMemmap, e820TypeOfEfi, efiMemmapToE820, removeEfiMmio,
+  type EfiMemoryDescriptor, type EfiMmio, EFI_MEMORY_SP, EFI_MEMORY_TYPE, EFI_MEMORY_WB, addEfiMemmap, e820TypeOfEfi, efiMemmapToE820,
+  removeEfiMmio,
 } from './efi.js';
 // What the user says: memmap= and mem=.
 export { type UserMemory, applyMem, applyMemmap } from './memmap.js';

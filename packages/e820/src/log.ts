@@ -2,11 +2,11 @@
  * The lines that the memory map writes to the log, as each release wrote them.
  * Mirrors the printk calls of arch/x86/kernel/e820.c.
  *
- * Until 4.17 most lines carried an `e820: ` of their own; 4.18 took it away from all but the edits and RAM buffers.
+ * Until 4.17 most lines carried an `e820: ` of their own; 4.18 left it to the edits and the RAM buffers.
  * Differs from Linux: releases before 3.5 printed rows as `start - end (type)`; here they print as 3.5 does.
  */
 import { KERN, type KernelRelease, type Printk, hex16, memRange, releaseAtLeast } from '@holdfast/lib';
-import type { E820Entry } from './table.js';
+import type { E820Entry } from './entry.js';
 import { e820TypeName } from './types.js';
 import { lastByte } from './u64.js';
 

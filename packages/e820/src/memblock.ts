@@ -3,7 +3,8 @@
  *
  * Here bigints end: no x86 has more than 52 physical address bits, and what firmware or a user claims beyond them is cut off.
  */
-import type { E820Entry, E820Table } from './table.js';
+import type { E820Entry } from './entry.js';
+import type { E820Table } from './table.js';
 import { E820_TYPE_RAM, E820_TYPE_RESERVED_KERN, E820_TYPE_SOFT_RESERVED } from './types.js';
 import { minU64 } from './u64.js';
 

@@ -7,7 +7,8 @@
  */
 import { type KernelRelease, PAGE_SIZE, type Pfn, memRange, pfn, releaseAtLeast } from '@holdfast/lib';
 import type { E820Log } from './log.js';
-import type { E820Entry, E820Table } from './table.js';
+import type { E820Entry } from './entry.js';
+import type { E820Table } from './table.js';
 import { E820_TYPE_RAM, E820_TYPE_RESERVED_KERN } from './types.js';
 import { u64 } from './u64.js';
 

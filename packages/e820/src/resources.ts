@@ -10,7 +10,8 @@ import {
   tryInsertResource,
 } from '@holdfast/lib';
 import type { E820Log } from './log.js';
-import type { E820Entry, E820Table } from './table.js';
+import type { E820Entry } from './entry.js';
+import type { E820Table } from './table.js';
 import { E820_TYPE_RAM, E820_TYPE_RESERVED_KERN, e820ResourceDesc, e820ResourceName, isClaimableType } from './types.js';
 import { lastByte } from './u64.js';
 

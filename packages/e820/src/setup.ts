@@ -6,18 +6,21 @@
  *
  *     setupE820Memory           the firmware's map, and what the command line does to it
  *     finishE820EarlyParams     EFI's word, setup_data, the user's map
- *     removeEfiMmio             (6.3 and later, on EFI machines)
+ *     removeEfiMmio             (6.2 and later, on EFI machines)
  *     trimE820Table             the kernel's own range, the BIOS area, the end of RAM
  *     memblockRangesOf          … memblock is fed here, and later edits change the map but not memblock
  *     applyLateE820Edits
  */
-import { KERN, KIB, type KernelParam, KernelPanic, type KernelRelease, MIB, PAGE_SIZE, type Pfn, type Printk, memRange, releaseAtLeast, sameParamName } from '@holdfast/lib';
+import {
+  type KernelParam, type KernelRelease, type Pfn, type Printk, KERN, KIB, KernelPanic, MIB, PAGE_SIZE, memRange, releaseAtLeast, sameParamName,
+} from '@holdfast/lib';
 import { addEfiMemmap, hasSoftReserve } from './efi.js';
-import type { AddressRange, E820Firmware, LateEdit } from './firmware.js';
+import type { AddressRange, E820Entry } from './entry.js';
+import type { E820Firmware, LateEdit } from './firmware.js';
 import { type E820Log, e820Prefix, printE820Map } from './log.js';
 import { type UserMemory, applyMem, applyMemmap } from './memmap.js';
 import { LOW_RAM_LIMIT_PFN, endOfRamPfn } from './pfn.js';
-import { type E820Entry, type E820Table, createE820Table, mappedAll, rangeAdd, rangeRemove, rangeUpdate } from './table.js';
+import { type E820Table, createE820Table, mappedAll, rangeAdd, rangeRemove, rangeUpdate } from './table.js';
 import { E820_TYPE_RAM, E820_TYPE_RESERVED, E820_TYPE_RESERVED_KERN } from './types.js';
 import { updateTable } from './update-table.js';
 import { U64_MAX, lastByte } from './u64.js';
@@ -46,7 +49,8 @@ export function setupE820Memory(boot: E820Boot): E820Setup {
   const log = { printk, release };
   const table = createE820Table();
   appendFirmwareMap(table, firmware, log);
-  const setup: E820Setup = { boot, table, log, maxArchPfn, firmwareEntries: table.entries.slice(), userDefined: false, maxMemSize: undefined };
+  const firmwareEntries = table.entries.slice();
+  const setup: E820Setup = { boot, table, log, maxArchPfn, firmwareEntries, userDefined: false, maxMemSize: undefined };
 
   for (const { name, value } of params) {
     if (sameParamName(name, 'memmap') && value !== undefined) applyMemmap(setup, value);
@@ -61,7 +65,8 @@ export function finishE820EarlyParams(setup: E820Setup): void {
   const { efiMemmap, setupData } = boot.firmware;
   const softReserve = !efiOptions(boot.params).includes('nosoftreserve');
   const addAll = boot.params.some(({ name }) => sameParamName(name, 'add_efi_memmap'));
-  if (addAll || (softReserve && releaseAtLeast(log.release, 5, 5) && hasSoftReserve(efiMemmap))) addEfiMemmap(table, efiMemmap, softReserve, log);
+  const softReserves = softReserve && releaseAtLeast(log.release, 5, 5) && hasSoftReserve(efiMemmap);
+  if (addAll || softReserves) addEfiMemmap(table, efiMemmap, softReserve, log);
 
   if (setupData.length > 0) reserveSetupData(table, setupData, log);
 

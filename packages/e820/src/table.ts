@@ -6,15 +6,9 @@
  * kernel, so that a range at the very end of the address space is edited as Linux edits it.
  */
 import { KERN, bugOn, memRange } from '@holdfast/lib';
+import type { E820Entry } from './entry.js';
 import { type E820Log, e820Prefix, printE820Remove, printE820Update } from './log.js';
 import { U64_MAX, lastByte, maxU64, minU64, u64 } from './u64.js';
-
-/** `[addr, addr + size)` bytes of one type. */
-export interface E820Entry {
-  readonly addr: bigint;
-  readonly size: bigint;
-  readonly type: number;
-}
 
 export interface E820Table {
   entries: E820Entry[];

@@ -8,9 +8,9 @@
  * Differs from what the kernel had: rows come out as printed, after sanitising; RESERVED_KERN reads as RAM, for it prints alike.
  */
 import { KernelError } from '@holdfast/lib';
-import { type EfiMemoryDescriptor, EFI_MEMORY_TYPE } from './efi.js';
-import { type AddressRange, type E820Firmware, type EfiMmio, type LateEdit, plainFirmware } from './firmware.js';
-import type { E820Entry } from './table.js';
+import { type EfiMemoryDescriptor, type EfiMmio, EFI_MEMORY_TYPE } from './efi.js';
+import type { AddressRange, E820Entry } from './entry.js';
+import { type E820Firmware, type LateEdit, plainFirmware } from './firmware.js';
 import { E820_TYPE_RAM, e820TypeFromName } from './types.js';
 import { u64 } from './u64.js';
 

@@ -100,7 +100,7 @@ export function e820ResourceDesc(type: number): ResourceDesc {
 
 /** Is the range left for a driver to claim: neither busy nor in the tree before PCI has placed its windows (do_mark_busy)? */
 export function isClaimableType(type: number, release: KernelRelease): boolean {
-  return type === E820_TYPE_RESERVED || isSpecialType(type) && knowsE820Type(type, release);
+  return type === E820_TYPE_RESERVED || (isSpecialType(type) && knowsE820Type(type, release));
 }
 
 /** Do neighbours of this type stay apart? Their seams may be the boundaries of two devices. */

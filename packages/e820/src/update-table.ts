@@ -5,7 +5,8 @@
  * Invariant: after a successful update the entries are sorted, disjoint and not empty, and updating again changes nothing.
  */
 import type { KernelRelease } from '@holdfast/lib';
-import type { E820Entry, E820Table } from './table.js';
+import type { E820Entry } from './entry.js';
+import type { E820Table } from './table.js';
 import { isNoMergeType } from './types.js';
 import { u64 } from './u64.js';
 

@@ -1,5 +1,5 @@
 /** The memory map's whole part in a boot, as a kernel calls it, with what it said and what it left. */
-import { type KernelRelease, type LogLevel, createIomem, parseCmdline, walkResources } from '@holdfast/lib';
+import { type KernelRelease, type LogLevel, createIomem, createResource, insertResource, parseCmdline, walkResources } from '@holdfast/lib';
 import {
   type E820Firmware, applyLateE820Edits, finishE820EarlyParams, firmwareMemmapOf, memblockRangesOf, registerNosaveRegions, removeEfiMmio,
   reserveE820ResourcesEarly, reserveE820ResourcesLate, setupE820Memory, setupPciGap, trimE820Table,
@@ -13,7 +13,8 @@ export interface LogLine {
   readonly level: LogLevel;
 }
 
-export function replay(firmware: E820Firmware, cmdline: string, release: KernelRelease, maxArchPfn: number) {
+/** `pciWindows` are what the host bridge claims between the early and the late resources, as `0x…-0x…`, the end inclusive. */
+export function replay(firmware: E820Firmware, cmdline: string, release: KernelRelease, maxArchPfn: number, pciWindows: readonly string[] = []) {
   const lines: LogLine[] = [];
   const log = { release, printk: (text: string, level: LogLevel = 6) => void lines.push({ text, level }) };
   const setup = setupE820Memory({ firmware, params: parseCmdline(cmdline), maxArchPfn, ...log });
@@ -28,6 +29,10 @@ export function replay(firmware: E820Firmware, cmdline: string, release: KernelR
   const resources = reserveE820ResourcesEarly(table, iomem, release);
   registerNosaveRegions(table, limits.maxPfn, log);
   setupPciGap(table, limits.maxPfn, log);
+  for (const window of pciWindows) {
+    const [start, end] = window.split('-').map(Number);
+    insertResource(iomem, createResource({ name: 'PCI Bus 0000:00', start: start!, end: end! }));
+  }
   reserveE820ResourcesLate(table, resources, iomem, log);
   return {
     lines,
