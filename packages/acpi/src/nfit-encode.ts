@@ -40,14 +40,12 @@ function structureOf(type: number, length: number): Uint8Array {
   return bytes;
 }
 
-function encodeSpaRange(range: NfitSpaRange): Uint8Array {
-  const hasCookie = range.locationCookie !== undefined;
-  const length = SPA_RANGE.size + (hasCookie ? 8 : 0);
+function encodeSpaRange({ typeGuid, locationCookie, ...range }: NfitSpaRange): Uint8Array {
+  const length = SPA_RANGE.size + (locationCookie === undefined ? 0 : 8);
   const bytes = structureOf(NFIT_TYPE.spaRange, length);
-  const { typeGuid, locationCookie: _cookie, ...fields } = range;
-  const record = { ...fields, type: NFIT_TYPE.spaRange, size: length, reserved: 0, guid: parseGuid(typeGuid) };
+  const record = { ...range, type: NFIT_TYPE.spaRange, size: length, reserved: 0, guid: parseGuid(typeGuid) };
   SPA_RANGE.encode({ ...record, address: BigInt(range.address), length: BigInt(range.length) }, bytes);
-  if (hasCookie) new DataView(bytes.buffer).setBigUint64(SPA_RANGE.size, range.locationCookie!, true);
+  if (locationCookie !== undefined) new DataView(bytes.buffer).setBigUint64(SPA_RANGE.size, locationCookie, true);
   return bytes;
 }
 

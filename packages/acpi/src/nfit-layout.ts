@@ -83,4 +83,6 @@ export const DATA_REGION = layout('NFIT data region', 40, {
 
 export const FLUSH_HINT_HEAD = layout('NFIT flush hints', 16, { type: u16(0), size: u16(2), deviceHandle: u32(4), count: u16(8) });
 
-export const CAPABILITIES = layout('NFIT platform capabilities', 16, { type: u16(0), size: u16(2), highestValidBit: u8(4), capabilities: u32(8) });
+export const CAPABILITIES = layout('NFIT platform capabilities', 16, {
+  type: u16(0), size: u16(2), highestValidBit: u8(4), capabilities: u32(8),
+});

@@ -190,12 +190,19 @@ function readSpaRange(table: AcpiTable, structure: Subtable): NfitSpaRange {
 function readMemoryMap(table: AcpiTable, structure: Subtable): NfitMemoryMap {
   requireLength(table, structure, 'memory map', MEMORY_MAP.size);
   const { at } = structure;
-  const { type: _type, size: _size, reserved: _reserved, ...record } = MEMORY_MAP.decode(table.bytes, at);
+  const record = MEMORY_MAP.decode(table.bytes, at);
   return {
-    ...record,
+    deviceHandle: record.deviceHandle,
+    physicalId: record.physicalId,
+    regionId: record.regionId,
+    rangeIndex: record.rangeIndex,
+    controlRegionIndex: record.controlRegionIndex,
     regionSize: exactNumber(table, at + MEMORY_MAP.fields.regionSize.at, 'region size', record.regionSize),
     regionOffset: exactNumber(table, at + MEMORY_MAP.fields.regionOffset.at, 'region offset', record.regionOffset),
     dpa: exactNumber(table, at + MEMORY_MAP.fields.dpa.at, 'DIMM physical address', record.dpa),
+    interleaveIndex: record.interleaveIndex,
+    interleaveWays: record.interleaveWays,
+    flags: record.flags,
   };
 }
 

@@ -94,7 +94,13 @@ function zoneLimits(first: Pfn, maxPfn: Pfn): ZoneLimit[] {
   });
 }
 
-function layoutZones(ranges: readonly Range<Pfn>[], limits: readonly ZoneLimit[], movableStart: Pfn | undefined, dmaReserve: number, release: KernelRelease): ZoneSpan[] {
+function layoutZones(
+  ranges: readonly Range<Pfn>[],
+  limits: readonly ZoneLimit[],
+  movableStart: Pfn | undefined,
+  dmaReserve: number,
+  release: KernelRelease,
+): ZoneSpan[] {
   const node = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
   return Array.from({ length: MAX_NR_ZONES }, (_, zone) => {
     const index = zone as ZoneIndex;
@@ -102,7 +108,13 @@ function layoutZones(ranges: readonly Range<Pfn>[], limits: readonly ZoneLimit[]
   });
 }
 
-function layoutNode(nid: NodeId, ranges: readonly Range<Pfn>[], zones: readonly ZoneSpan[], movableStartPfn: Pfn | undefined, deferredInit: boolean): NodeLayout {
+function layoutNode(
+  nid: NodeId,
+  ranges: readonly Range<Pfn>[],
+  zones: readonly ZoneSpan[],
+  movableStartPfn: Pfn | undefined,
+  deferredInit: boolean,
+): NodeLayout {
   const endPfn = ranges.at(-1)?.end ?? pfn(0);
   const presentPages = countPages(ranges);
   const firstDeferredPfn = deferredInit ? findFirstDeferred(zones, endPfn, ranges) : undefined;
@@ -145,13 +157,13 @@ function calcMemmapPages(spanned: number, present: number, release: KernelReleas
 }
 
 function presentWithin(ranges: readonly Range[], { start, end }: Range): number {
-  return countPages(ranges.map((range) => ({ start: Math.max(range.start, start), end: Math.min(range.end, end) })).filter((part) => part.start < part.end));
+  return ranges.reduce((sum, range) => sum + Math.max(0, Math.min(range.end, end) - Math.max(range.start, start)), 0);
 }
 
 /** Memory below 16 MiB that is not free any more (memblock_find_dma_reserve). */
 export function findDmaReserve(memblock: Memblock): number {
-  const below = (ranges: readonly Range[]): number =>
-    presentWithin(ranges.map(({ start, end }) => ({ start: Math.ceil(start / PAGE_SIZE), end: Math.floor(end / PAGE_SIZE) })), { start: 0, end: MAX_DMA_PFN });
+  const wholePages = ({ start, end }: Range): Range => ({ start: Math.ceil(start / PAGE_SIZE), end: Math.floor(end / PAGE_SIZE) });
+  const below = (ranges: readonly Range[]): number => presentWithin(ranges.map(wholePages), { start: 0, end: MAX_DMA_PFN });
   return below(memblock.memory) - below(memblock.freeRanges());
 }
 

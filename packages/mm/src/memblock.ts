@@ -87,8 +87,7 @@ export function createMemblock(): Memblock {
   };
   /** Linux's order of giving up: the node, then mirroring, then the lower bound. */
   const find = (sizeBytes: number, options: MemblockAllocOptions): PhysAddr | undefined => {
-    const { nid: _nid, ...anyNode } = options;
-    const nodes = options.nid === undefined || options.exactNid ? [options] : [options, anyNode];
+    const nodes = options.nid === undefined || options.exactNid ? [options] : [options, { ...options, nid: NUMA_NO_NODE }];
     const hasMirror = memory.some((region) => hasFlag(region, MEMBLOCK_MIRROR));
     for (const lowered of options.min ? [{}, { min: 0 }] : [{}]) {
       for (const skipUnmirrored of hasMirror ? [true, false] : [false]) {
@@ -134,7 +133,8 @@ export function createMemblock(): Memblock {
     mark: (start, sizeBytes, flag) => edit(start, sizeBytes, (region) => ({ ...region, flags: region.flags | flag })),
     clear: (start, sizeBytes, flag) => edit(start, sizeBytes, (region) => ({ ...region, flags: region.flags & ~flag })),
     trimMemory(align) {
-      const trimmed = memory.map((region) => ({ ...region, start: roundUp(region.start, align), end: roundDown(region.end, align) }) as MemblockRegion);
+      const trim = ({ start, end }: MemblockRegion): Range => ({ start: roundUp(start, align), end: roundDown(end, align) });
+      const trimmed = memory.map((region) => ({ ...region, ...trim(region) }) as MemblockRegion);
       memory = trimmed.filter(({ start, end }) => start < end);
     },
     alloc(sizeBytes, options = {}) {
@@ -178,7 +178,12 @@ function firstEndingAfter(regions: readonly Range[], address: number): number {
 }
 
 /** Replace the regions that touch or meet `range`, and merge what then is alike and contiguous. */
-function replaceAround(regions: readonly MemblockRegion[], range: Range, replace: (region: MemblockRegion) => MemblockRegion[], added: MemblockRegion[] = []): MemblockRegion[] {
+function replaceAround(
+  regions: readonly MemblockRegion[],
+  range: Range,
+  replace: (region: MemblockRegion) => MemblockRegion[],
+  added: readonly MemblockRegion[] = [],
+): MemblockRegion[] {
   // From the last region that ends at or before the range, which may merge with it, to the first that begins behind.
   const first = Math.max(0, firstEndingAfter(regions, range.start) - 1);
   let last = firstEndingAfter(regions, range.end);

@@ -5,7 +5,7 @@
  * Differs from Linux: a list of distances behind a colon is not read; nodes cut from one node are at distance 10, as there by default.
  */
 import {
-  type NodeId, type Pfn, type PhysAddr, type Printk, type Range,
+  type NodeId, type Pfn, type Printk, type Range,
   GIB, KERN, MIB, PAGE_SIZE, hex16, memparse, nodeId, parseUint, pfnToPhys, roundDown, roundUp,
 } from '@holdfast/lib';
 import type { Memblock } from './memblock.js';
@@ -102,7 +102,7 @@ function cutBySize(asked: number, cutting: Cutting, nodes: ReadonlySet<NodeId>, 
 /** `fake=NU`: each node into N of the same extent, holes not considered (the uniform case). */
 function cutEachNode(count: number, cutting: Cutting, nodes: ReadonlySet<NodeId>): boolean {
   if (count === 0) return false;
-  for (const _ of nodes) {
+  for (let left = nodes.size; left > 0; left--) {
     const first = cutting.left[0];
     if (!first) break;
     const share = pagesBytes((first.end - first.start) / PAGE_SIZE / count);
@@ -183,7 +183,7 @@ function ramCounter({ memory }: Memblock): RamCounter {
         const from = Math.max(region.start, start);
         const size = region.end - from;
         if (size <= 0) continue;
-        if (size >= missing) return (from + missing) as PhysAddr;
+        if (size >= missing) return from + missing;
         missing -= size;
       }
       return Infinity;

@@ -75,7 +75,8 @@ interface Configuration {
 export function initNuma(needs: NumaNeeds): Numa {
   const setup = parseNumaParams(needs.params);
   const useSrat = needs.srat !== undefined && !setup.off && !setup.noAcpi;
-  const config = (useSrat ? configure(needs, setup, () => parseAcpi(needs, needs.srat!)) : undefined) ?? configure(needs, setup, () => parseDummy(needs, setup));
+  const bySrat = useSrat ? configure(needs, setup, () => parseAcpi(needs, needs.srat!)) : undefined;
+  const config = bySrat ?? configure(needs, setup, () => parseDummy(needs, setup));
   return createNuma(config!, needs); // one node that holds everything is never refused
 }
 
@@ -105,7 +106,8 @@ function parseDummy({ maxPfn, printk }: NumaNeeds, { off }: NumaSetup): Found {
   const nid = nodeId(0);
   printk(off ? 'NUMA turned off' : 'No NUMA configuration found');
   printk(`Faking a node at [mem ${hex16(0)}-${hex16(end - 1)}]`);
-  const parsed = { blocks: [{ start: 0, end, nid }], nodes: new Set([nid]), pxmToNode: new Map<number, NodeId>(), cpuNodes: [], maxPossiblePfn: maxPfn };
+  const nodes = new Set([nid]);
+  const parsed = { blocks: [{ start: 0, end, nid }], nodes, pxmToNode: new Map<number, NodeId>(), cpuNodes: [], maxPossiblePfn: maxPfn };
   return { parsed, distance: defaultDistance };
 }
 

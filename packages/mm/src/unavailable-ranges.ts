@@ -71,7 +71,8 @@ export function unavailableRanges(holes: readonly Hole[]): UnavailableRange[] {
 }
 
 /** What 5.12 and 5.13 count for one zone: the holes in it, and from its end to the end of that section. */
-export function unavailableOfZone({ startPfn, spannedPages }: ZoneSpan, nodeMemory: readonly Range[], isFirst: boolean, sections: readonly Range<Pfn>[]): number {
+export function unavailableOfZone(zone: ZoneSpan, nodeMemory: readonly Range[], isFirst: boolean, sections: readonly Range<Pfn>[]): number {
+  const { startPfn, spannedPages } = zone;
   const zoneEnd = startPfn + spannedPages;
   let pages = 0;
   let holeStart = isFirst ? 0 : startPfn;
