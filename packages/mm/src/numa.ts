@@ -3,7 +3,7 @@
  * Mirrors arch/x86/mm/numa.c: x86_numa_init, numa_init, numa_register_memblks.
  *
  * Invariant: afterwards every region of memblock's memory has a node, and every node with memory has had its NODE_DATA allocated.
- * Differs from Linux: a node of under 4 MiB is a node like any other, as in late 6.1 and from 6.3 on; CXL fixed windows are not read.
+ * Differs from Linux: a node of under 4 MiB is a node like any other, as in late 6.1; CXL fixed windows are not read.
  */
 import {
   type KernelParam, type KernelRelease, type NodeId, type Pfn, type Printk,
