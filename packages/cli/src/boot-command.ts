@@ -54,20 +54,26 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
     if (options.cmdline === undefined && loaded.cmdline !== undefined) note(`--cmdline from ${options.firmware}: ${loaded.cmdline}`);
     if (options.kernel === undefined && loaded.release !== undefined) note(`--kernel from ${options.firmware}: ${loaded.release}`);
   }
+  const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
+  const cpus = options.cpus === undefined ? 1 : wholeNumber(options.cpus, '--cpus', 1, 256);
   const { e820, images } = addNvdimms(loaded.firmware.e820, nvdimms);
   const firmware = { ...loaded.firmware, e820 };
   const plan = planMachine({ firmware, cmdline, release, images, ...(options.la57 === undefined ? {} : { la57: options.la57 }) });
-  const machine = await buildMachine(plan, {
-    cpus: options.cpus === undefined ? 1 : wholeNumber(options.cpus, '--cpus', 1, 256),
+  const { machine, images: files } = await buildMachine(plan, {
+    cpus,
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
   });
-  const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
-  return createSystem({ machine, firmware, cmdline, release, seed, ...(onBoot ? { onBoot } : {}) });
+  try {
+    return createSystem({ machine, images: files, firmware, cmdline, release, seed, ...(onBoot ? { onBoot } : {}) });
+  } catch (error) {
+    for (const file of files) file.close();
+    throw error;
+  }
 }
 
 function pcFirmware(memory: string): LoadedFirmware {
   const e820 = pcMap(parseSize(memory, '--memory'));
-  return { firmware: { e820 }, images: [], cmdline: undefined, release: undefined, hypervisor: undefined };
+  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined };
 }
 
 function chooseRelease(text: string | undefined): KernelRelease {
@@ -145,7 +151,7 @@ export async function bootCommand(options: BootCommandOptions, terminal: Termina
     const { runConsole } = await import('./interactive.js');
     status = await runConsole(system);
   }
-  if (system.poweredOn) system.poweroff();
+  system.close();
   return status;
 }
 

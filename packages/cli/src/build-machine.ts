@@ -9,20 +9,34 @@ export interface MachineOptions {
   readonly hypervisor?: boolean;
 }
 
-/** @throws KernelError for an image that cannot be opened or has another size than its range. */
-export async function buildMachine({ media, physBits }: MachinePlan, { cpus = 1, hypervisor = true }: MachineOptions = {}): Promise<Machine> {
-  const limit = 2 ** physBits;
-  const slots: MediumSlot[] = [];
-  for (const plan of media) {
-    if (plan.start < limit) slots.push(await plug({ ...plan, end: Math.min(plan.end, limit) }));
-  }
-  return createMachine({ media: slots, physBits, hypervisor, nrCpus: cpus });
+/** A machine, and what it holds open of the host. */
+export interface BuiltMachine {
+  readonly machine: Machine;
+  readonly images: readonly { close(): void }[];
 }
 
-async function plug({ kind, start, end, image }: MediumPlan): Promise<MediumSlot> {
+/** @throws KernelError for an image that cannot be opened or has another size than its range. */
+export async function buildMachine({ media, physBits }: MachinePlan, { cpus = 1, hypervisor = true }: MachineOptions = {}): Promise<BuiltMachine> {
+  const limit = 2 ** physBits;
+  const images: { close(): void }[] = [];
+  try {
+    const slots: MediumSlot[] = [];
+    for (const plan of media) {
+      if (plan.start < limit) slots.push(await plug({ ...plan, end: Math.min(plan.end, limit) }, images));
+    }
+    return { machine: createMachine({ media: slots, physBits, hypervisor, nrCpus: cpus }), images };
+  } catch (error) {
+    for (const image of images) image.close();
+    throw error;
+  }
+}
+
+async function plug({ kind, start, end, image }: MediumPlan, images: { close(): void }[]): Promise<MediumSlot> {
   const sizeBytes = end - start;
   if (kind === 'dram') return { start, medium: createDram(sizeBytes) };
   if (image === undefined) return { start, medium: createNvdimm({ sizeBytes }) };
   const { openImageFile } = await import('@holdfast/machine/node');
-  return { start, medium: createNvdimm({ backing: openImageFile(image, { sizeBytes }) }) };
+  const backing = openImageFile(image, { sizeBytes });
+  images.push(backing);
+  return { start, medium: createNvdimm({ backing }) };
 }

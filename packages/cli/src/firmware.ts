@@ -5,21 +5,13 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type E820Firmware, parseE820Text } from '@holdfast/e820';
-import type { Firmware } from '@holdfast/kernel';
+import type { Firmware, FirmwareDimm } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
 import { stripLogPrefix } from './facts/boot-log.js';
 import { sratOfLog } from './srat-of-log.js';
 
-/** An NVDIMM of `dimms.json`; `image` is a path that exists, or undefined. */
-export interface DimmImage {
-  readonly handle: number;
-  readonly mediaSizeBytes: number;
-  readonly image: string | undefined;
-}
-
 export interface LoadedFirmware {
   readonly firmware: Firmware;
-  readonly images: readonly DimmImage[];
   /** What the description says the kernel was given; undefined if it does not. */
   readonly cmdline: string | undefined;
   /** The `Linux version` of a dmesg. */
@@ -49,12 +41,8 @@ export function loadFirmware(path: string): LoadedFirmware {
       ...(srat ? { srat } : {}),
       ...(slit ? { slit } : {}),
       ...(nfit ? { nfit } : {}),
-      ...(dimms ? { dimms: dimms.map(({ handle, labelSizeBytes, mediaSizeBytes }) => ({ handle, labelSizeBytes, mediaSizeBytes })) } : {}),
+      ...(dimms ? { dimms } : {}),
     },
-    images: (dimms ?? []).map(({ handle, mediaSizeBytes, image }) => {
-      const at = image === undefined ? undefined : join(path, image);
-      return { handle, mediaSizeBytes, image: at !== undefined && existsSync(at) ? at : undefined };
-    }),
     cmdline,
     release: told.release === undefined ? undefined : readableRelease(told.release),
     hypervisor: tellsWhere ? lines.some((line) => GUEST.test(line)) : undefined,
@@ -99,12 +87,8 @@ function fileError(path: string, error: unknown): KernelError {
   return new KernelError(known, `${path}: ${words}`, { cause: error });
 }
 
-interface Dimm extends DimmImage {
-  readonly labelSizeBytes: number;
-}
-
-function readDimms(path: string): Dimm[] {
-  const expected = 'expected a list of { "handle", "label_size", "media_size", "image"? }';
+function readDimms(path: string): FirmwareDimm[] {
+  const expected = 'expected a list of { "handle", "label_size", "media_size" }';
   let parsed: unknown;
   try {
     parsed = JSON.parse(readText(path));
@@ -121,12 +105,6 @@ function readDimms(path: string): Dimm[] {
       }
       return value;
     };
-    const image = entry?.['image'];
-    return {
-      handle: number('handle'),
-      labelSizeBytes: number('label_size'),
-      mediaSizeBytes: number('media_size'),
-      image: typeof image === 'string' ? image : undefined,
-    };
+    return { handle: number('handle'), labelSizeBytes: number('label_size'), mediaSizeBytes: number('media_size') };
   });
 }

@@ -46,6 +46,6 @@ export async function guidedRun(terminal: Terminal): Promise<number> {
   }
   const same = outputs.length === 2 && outputs[0] === outputs[1] && outputs[0]!.includes('Holdfast');
   terminal.out(same ? '\nThe bytes survived. Try: npx holdfast boot --help\n' : '\nThe bytes are not the same.\n');
-  system.poweroff();
+  system.close();
   return same ? 0 : 1;
 }

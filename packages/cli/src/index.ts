@@ -2,9 +2,9 @@
 export { type System, type SystemOptions, createSystem } from './system.js';
 export { type BootCommandOptions, bootFromOptions } from './boot-command.js';
 export { CliError } from './cli-error.js';
-export { type LoadedFirmware, type DimmImage, loadFirmware } from './firmware.js';
+export { type LoadedFirmware, loadFirmware } from './firmware.js';
 export { type MachinePlan, type MediumPlan, type PlanInput, planMachine } from './machine-plan.js';
-export { type MachineOptions, buildMachine } from './build-machine.js';
+export { type BuiltMachine, type MachineOptions, buildMachine } from './build-machine.js';
 export { pcMap, pmemLines } from './pc-map.js';
 // Its console.
 export { type Shell, type ShellOptions, createShell } from './console/shell.js';

@@ -11,6 +11,8 @@ import { userRoot } from './console/ram-files.js';
 export interface SystemOptions extends BootOptions {
   /** Chooses the outcome of power cuts: the first uses it, and each later one the next number. */
   readonly seed?: number;
+  /** What the machine holds open of the host, to be closed with the system. */
+  readonly images?: readonly { close(): void }[];
   /** For tests: another kernel. */
   readonly bootKernel?: (options: BootOptions) => BootOutcome;
   /** Told of each boot, the first included. */
@@ -32,13 +34,15 @@ export interface System {
   reboot(): void;
   /** Pull the plug, and boot again. */
   powercut(seed?: number): PowercutReport;
+  /** Power off, and let go of image files. The system is of no use then. */
+  close(): void;
 }
 
 const NOTHING: VfsDir = { kind: 'dir', list: () => [], lookup: () => undefined };
 
 /** Boot a machine. A panic is an outcome, not an error. @throws KernelError for what no machine can be booted with. */
 export function createSystem(options: SystemOptions): System {
-  const { machine, bootKernel = boot, onBoot } = options;
+  const { machine, images = [], bootKernel = boot, onBoot } = options;
   let nextSeed = options.seed ?? 0;
   let outcome: BootOutcome;
   let root = NOTHING;
@@ -82,6 +86,10 @@ export function createSystem(options: SystemOptions): System {
       const report = machine.powercut(seed);
       start();
       return report;
+    },
+    close() {
+      if (poweredOn) stop();
+      for (const image of images) image.close();
     },
   };
 }

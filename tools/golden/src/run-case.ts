@@ -22,7 +22,7 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   try {
     const { firmware, cmdline = '' } = loadFirmware(golden.firmwareDir);
     const plan = planMachine({ firmware, cmdline, release: DEFAULT_RELEASE, la57: golden.la57 });
-    const machine = await buildMachine(plan);
+    const { machine } = await buildMachine(plan);
     const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
     const facts = bootFacts(system, cmdline);
     const { actual, expected, leftOut } = await replay(golden, system, facts);

@@ -18,7 +18,7 @@ export async function runLog(path: string): Promise<CaseResult> {
   try {
     const { firmware, cmdline = '', release: text, hypervisor = true } = loadFirmware(path);
     const release = text === undefined ? DEFAULT_RELEASE : parseRelease(text);
-    const machine = await buildMachine(planMachine({ firmware, cmdline, release }), { hypervisor });
+    const { machine } = await buildMachine(planMachine({ firmware, cmdline, release }), { hypervisor });
     const system = createSystem({ machine, firmware, cmdline, release });
     const real = parseBootLog(readFileSync(path, 'utf8'));
     const ours = parseBootLog(system.log.lines.map((line) => line.text).join('\n'));
