@@ -56,7 +56,8 @@ describe('a binary memory map', () => {
   });
 
   it('is read out of a zero page, with the older BIOS calls beside it', () => {
-    expect(parseE820Binary(zeropage([RAM, PMEM]))).toMatchObject({ entries: [RAM, PMEM], altMemKib: 0x1f0000, extMemKib: 0xfc00, extended: [], setupData: [] });
+    const firmware = parseE820Binary(zeropage([RAM, PMEM]));
+    expect(firmware).toMatchObject({ entries: [RAM, PMEM], altMemKib: 0x1f0000, extMemKib: 0xfc00, extended: [], setupData: [] });
   });
 
   it('goes on in setup_data, whose nodes are memory to keep', () => {
@@ -75,7 +76,10 @@ describe('a binary memory map', () => {
     ['too many entries', zeropage([], 0n, 200), undefined, /byte 0x1e8: 200 e820 entries, expected at most 128/],
     ['a list that loops', zeropage([RAM], 0x1000n), memoryOf({ 0x1000: node(0x1000n, 7, new Uint8Array(0)) }), /no end after 1024 nodes/],
     ['a list that leads nowhere', zeropage([RAM], 0x1000n), memoryOf({}), /setup_data at byte 0: expected 16 bytes, 0 are left/],
-    ['a node cut short', zeropage([RAM], 0x1000n), memoryOf({ 0x1000: node(0n, 1, new Uint8Array(60)).subarray(0, 40) }), /e820 entry at byte 20: expected 20 bytes, 4 are left/],
+    [
+      'a node cut short', zeropage([RAM], 0x1000n), memoryOf({ 0x1000: node(0n, 1, new Uint8Array(60)).subarray(0, 40) }),
+      /e820 entry at byte 20: expected 20 bytes, 4 are left/,
+    ],
   ])('is refused: %s', (_, bytes, readPhysical, message) => {
     expect(() => parseE820Binary(bytes, readPhysical)).toThrow(KernelError);
     expect(() => parseE820Binary(bytes, readPhysical)).toThrow(message);

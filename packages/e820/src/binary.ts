@@ -43,7 +43,7 @@ export function parseE820Binary(bytes: Uint8Array, readPhysical?: ReadPhysical):
   if (bytes.length === 0 || bytes.length % E820_ENTRY_SIZE !== 0) {
     throw new KernelError(
       'EINVAL',
-      `binary memory map of ${bytes.length} bytes: expected a multiple of ${E820_ENTRY_SIZE}, or a zero page of ${ZEROPAGE_SIZE} with 'HdrS' at 0x202`,
+      `binary memory map of ${bytes.length} bytes: expected a multiple of ${E820_ENTRY_SIZE}, or a zero page with 'HdrS' at 0x202`,
     );
   }
   return plainFirmware(decodeEntries(bytes, 0, bytes.length / E820_ENTRY_SIZE));

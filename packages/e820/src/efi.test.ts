@@ -39,7 +39,10 @@ describe('an EFI descriptor as an e820 type', () => {
 
 describe('an EFI memory map', () => {
   it('makes a table as the boot stub does: touching descriptors of one type merge, caching does not matter', () => {
-    const memmap = [d(EFI.bootCode, 0, 1), d(EFI.conventional, 1, 3, 0x1n), d(EFI.acpiReclaim, 4, 1), d(EFI.conventional, 6, 1), d(EFI.conventional, 8, 1)];
+    const memmap = [
+      d(EFI.bootCode, 0, 1), d(EFI.conventional, 1, 3, 0x1n), d(EFI.acpiReclaim, 4, 1), d(EFI.conventional, 6, 1),
+      d(EFI.conventional, 8, 1),
+    ];
     expect(efiMemmapToE820(memmap, true, DEFAULT_RELEASE)).toEqual([e(0, 4, 1), e(4, 5, 3), e(6, 7, 1), e(8, 9, 1)]);
   });
 

@@ -33,7 +33,8 @@ function e820Row({ addr, size, type }: E820Entry, release: KernelRelease): strin
 
 /** `e820: update [mem …] usable ==> reserved` for `[start, end)`. */
 export function printE820Update(start: bigint, end: bigint, oldType: number, newType: number, { printk, release }: E820Log): void {
-  printk(`e820: update ${memRange(start, lastByte(end))} ${e820TypeName(oldType, release)} ==> ${e820TypeName(newType, release)}`, KERN.debug);
+  const types = `${e820TypeName(oldType, release)} ==> ${e820TypeName(newType, release)}`;
+  printk(`e820: update ${memRange(start, lastByte(end))} ${types}`, KERN.debug);
 }
 
 /** `e820: remove [mem …] usable` for `[start, end)`; an untyped removal leaves the blank and no name. */

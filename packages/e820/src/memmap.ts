@@ -88,7 +88,9 @@ function convertRange({ table, log }: UserMemory, size: bigint, text: string): v
   const newType = numberBehind('+', oldType.rest);
   if (newType.rest !== '') return;
   if (oldType.value !== 0 && newType.value !== 0) {
-    if (oldType.value === newType.value) throw new KernelPanic(`kernel BUG at arch/x86/kernel/e820.c: memmap= retypes ${oldType.value} to itself`);
+    if (oldType.value === newType.value) {
+      throw new KernelPanic(`kernel BUG at arch/x86/kernel/e820.c: memmap= retypes ${oldType.value} to itself`);
+    }
     rangeUpdate(table, start.value, size, oldType.value, newType.value, log);
   } else if (newType.value !== 0) {
     rangeAdd(table, start.value, size, newType.value, log);

@@ -16,7 +16,10 @@ function linesOf(release: string, table = TABLE, limit = 0x7ffe0): string[] {
   return lines;
 }
 
-const BY_ENTRY = ['[mem 0x00000000-0x00000fff]', '[mem 0x0009f000-0x0009ffff]', '[mem 0x000a0000-0x000effff]', '[mem 0x000f0000-0x000fffff]', '[mem 0x40000000-0x5fffffff]'];
+const BY_ENTRY = [
+  '[mem 0x00000000-0x00000fff]', '[mem 0x0009f000-0x0009ffff]', '[mem 0x000a0000-0x000effff]', '[mem 0x000f0000-0x000fffff]',
+  '[mem 0x40000000-0x5fffffff]',
+];
 const BY_RAM = ['[mem 0x00000000-0x00000fff]', '[mem 0x0009f000-0x000fffff]', '[mem 0x40000000-0x5fffffff]'];
 
 describe('registerNosaveRegions', () => {

@@ -35,7 +35,8 @@ function searchGap({ entries }: E820Table): { start: bigint; size: bigint } | un
 
 function noGapLines(release: KernelRelease): string[] {
   const prefix = e820Prefix(release);
-  return releaseAtLeast(release, 4, 12)
-    ? [`${prefix}Cannot find an available gap in the 32-bit address range`, `${prefix}PCI devices with unassigned 32-bit BARs may not work!`]
-    : [`${prefix}cannot find a gap in the 32bit address range`, `${prefix}PCI devices with unassigned 32bit BARs may break!`];
+  const lines = releaseAtLeast(release, 4, 12)
+    ? ['Cannot find an available gap in the 32-bit address range', 'PCI devices with unassigned 32-bit BARs may not work!']
+    : ['cannot find a gap in the 32bit address range', 'PCI devices with unassigned 32bit BARs may break!'];
+  return lines.map((line) => prefix + line);
 }

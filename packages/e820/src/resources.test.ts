@@ -1,4 +1,6 @@
-import { type Resource, DEFAULT_RELEASE, createIomem, createResource, formatIomem, insertResource, parseRelease, requestRegion, walkResources } from '@holdfast/lib';
+import {
+  type Resource, DEFAULT_RELEASE, createIomem, createResource, formatIomem, insertResource, parseRelease, requestRegion, walkResources,
+} from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
 import { firmwareMemmapOf, reserveE820ResourcesEarly, reserveE820ResourcesLate } from './resources.js';
 import type { E820Entry } from './entry.js';
@@ -18,12 +20,18 @@ function iomemOf(entries: readonly E820Entry[], between: (iomem: Resource) => vo
   return { early, late: formatIomem(iomem).trimEnd().split('\n'), lines, iomem };
 }
 
-const GUEST = [e(0, 0x1000, 2), e(0x1000, 0x9fc00, 1), e(0x9fc00, 0xa0000, 2), e(0x100000, 0x40000000, 1), e(0x40000000, 0x60000000, 12), e(0x60000000, 0x7ffe0000, 1), e(0x7ffe0000, 0x80000000, 2)];
+const GUEST = [
+  e(0, 0x1000, 2), e(0x1000, 0x9fc00, 1), e(0x9fc00, 0xa0000, 2), e(0x100000, 0x40000000, 1), e(0x40000000, 0x60000000, 12),
+  e(0x60000000, 0x7ffe0000, 1), e(0x7ffe0000, 0x80000000, 2),
+];
 
 describe('the resource tree', () => {
   it('has RAM and the first MiB early, what drivers may claim late, and RAM buffers in what is free', () => {
     const { early, late, lines } = iomemOf(GUEST);
-    expect(early).toEqual(['00000000-00000fff : Reserved', '00001000-0009fbff : System RAM', '0009fc00-0009ffff : Reserved', '00100000-3fffffff : System RAM', '60000000-7ffdffff : System RAM']);
+    expect(early).toEqual([
+      '00000000-00000fff : Reserved', '00001000-0009fbff : System RAM', '0009fc00-0009ffff : Reserved',
+      '00100000-3fffffff : System RAM', '60000000-7ffdffff : System RAM',
+    ]);
     expect(late).toEqual([...early.slice(0, 4), '40000000-5fffffff : Persistent Memory (legacy)', early[4], '7ffe0000-7fffffff : Reserved']);
     expect(lines).toEqual(['e820: reserve RAM buffer [mem 0x0009fc00-0x0009ffff]', 'e820: reserve RAM buffer [mem 0x7ffe0000-0x7fffffff]']);
   });
@@ -35,7 +43,10 @@ describe('the resource tree', () => {
   });
 
   it('tells what a range is, whatever its name', () => {
-    const { iomem } = iomemOf([e(0, 0x1000, 1), e(0x100000, 0x200000, 3), e(0x200000, 0x300000, 7), e(0x300000, 0x400000, 12), e(0x400000, 0x500000, SR), e(0x500000, 0x600000, 20)]);
+    const { iomem } = iomemOf([
+      e(0, 0x1000, 1), e(0x100000, 0x200000, 3), e(0x200000, 0x300000, 7), e(0x300000, 0x400000, 12), e(0x400000, 0x500000, SR),
+      e(0x500000, 0x600000, 20),
+    ]);
     expect([...walkResources(iomem)].map(({ resource: { name, desc, busy, systemRam } }) => [name, desc, busy, systemRam])).toEqual([
       ['System RAM', 'none', true, true],
       ['RAM buffer', 'none', true, false],
@@ -50,9 +61,15 @@ describe('the resource tree', () => {
   it('nests a late range in a PCI window, or around it, growing it if they overlap', () => {
     const window = (start: number, end: number) => (iomem: Resource): void => insertResource(iomem, createResource({ name: 'PCI Bus 0000:00', start, end: end - 1 }));
     const map = [e(0, 0x1000, 1), e(0x80000000, 0x90000000, 12)];
-    expect(iomemOf(map, window(0x70000000, 0xa0000000)).late.slice(2)).toEqual(['70000000-9fffffff : PCI Bus 0000:00', '  80000000-8fffffff : Persistent Memory (legacy)']);
-    expect(iomemOf(map, window(0x84000000, 0x88000000)).late.slice(2)).toEqual(['80000000-8fffffff : Persistent Memory (legacy)', '  84000000-87ffffff : PCI Bus 0000:00']);
-    expect(iomemOf(map, window(0x88000000, 0x98000000)).late.slice(2)).toEqual(['80000000-97ffffff : Persistent Memory (legacy)', '  88000000-97ffffff : PCI Bus 0000:00']);
+    expect(iomemOf(map, window(0x70000000, 0xa0000000)).late.slice(2)).toEqual([
+      '70000000-9fffffff : PCI Bus 0000:00', '  80000000-8fffffff : Persistent Memory (legacy)',
+    ]);
+    expect(iomemOf(map, window(0x84000000, 0x88000000)).late.slice(2)).toEqual([
+      '80000000-8fffffff : Persistent Memory (legacy)', '  84000000-87ffffff : PCI Bus 0000:00',
+    ]);
+    expect(iomemOf(map, window(0x88000000, 0x98000000)).late.slice(2)).toEqual([
+      '80000000-97ffffff : Persistent Memory (legacy)', '  88000000-97ffffff : PCI Bus 0000:00',
+    ]);
   });
 
   it.each([

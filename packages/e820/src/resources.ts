@@ -73,5 +73,9 @@ export interface FirmwareMemmapEntry {
 
 /** What /sys/firmware/memmap shows of the firmware's map. */
 export function firmwareMemmapOf(entries: readonly E820Entry[], release: KernelRelease): FirmwareMemmapEntry[] {
-  return entries.map(({ addr, size, type }) => ({ start: hex(addr), end: hex(lastByte(addr, size)), type: e820ResourceName(type, release) }));
+  return entries.map(({ addr, size, type }) => ({
+    start: hex(addr),
+    end: hex(lastByte(addr, size)),
+    type: e820ResourceName(type, release),
+  }));
 }

@@ -116,9 +116,15 @@ describe('the map of a starting kernel', () => {
 
   it('reserves late what EFI tables and graphics hold', () => {
     const { setup, lines } = boot({ entries: MAP });
-    applyLateE820Edits(setup.table, [{ kind: 'efi-reserve', start: 0x1000_0000n, end: 0x1000_1000n }, { kind: 'graphics-stolen', start: 2n ** 30n, end: 2n ** 30n + 0x1000n }], setup.log);
+    applyLateE820Edits(setup.table, [
+      { kind: 'efi-reserve', start: 0x1000_0000n, end: 0x1000_1000n },
+      { kind: 'graphics-stolen', start: 2n ** 30n, end: 2n ** 30n + 0x1000n },
+    ], setup.log);
     expect(setup.table.entries.slice(2)).toEqual([e(0x1000_0000, 0x1000_1000, 2), e(0x1000_1000, GIB, 1), e(GIB, GIB + 0x1000, 2)]);
-    expect(lines.slice(-2)).toEqual(['e820: update [mem 0x10000000-0x10000fff] usable ==> reserved', 'Reserving Intel graphics memory at [mem 0x40000000-0x40000fff]']);
+    expect(lines.slice(-2)).toEqual([
+      'e820: update [mem 0x10000000-0x10000fff] usable ==> reserved',
+      'Reserving Intel graphics memory at [mem 0x40000000-0x40000fff]',
+    ]);
   });
 
   it('speaks as its release did', () => {

@@ -12,7 +12,8 @@
  *     applyLateE820Edits
  */
 import {
-  type KernelParam, type KernelRelease, type Pfn, type Printk, KERN, KIB, KernelPanic, MIB, PAGE_SIZE, memRange, releaseAtLeast, sameParamName,
+  type KernelParam, type KernelRelease, type Pfn, type Printk, KERN, KIB, KernelPanic, MIB, PAGE_SIZE, memRange,
+  releaseAtLeast, sameParamName,
 } from '@holdfast/lib';
 import { addEfiMemmap, hasSoftReserve } from './efi.js';
 import type { AddressRange, E820Entry } from './entry.js';

@@ -16,8 +16,18 @@ function recorder() {
 
 describe('rangeUpdate', () => {
   it.each([
-    { name: 'a middle', map: [e(0, 0x10000, 1)], range: [0x4000, 0x6000, 1, 12], want: [e(0, 0x4000, 1), e(0x4000, 0x6000, 12), e(0x6000, 0x10000, 1)] },
-    { name: 'a head, whose entry keeps its place', map: [e(0x1000, 0x5000, 1)], range: [0, 0x2000, 1, 2], want: [e(0x2000, 0x5000, 1), e(0x1000, 0x2000, 2)] },
+    {
+      name: 'a middle',
+      map: [e(0, 0x10000, 1)],
+      range: [0x4000, 0x6000, 1, 12],
+      want: [e(0, 0x4000, 1), e(0x4000, 0x6000, 12), e(0x6000, 0x10000, 1)],
+    },
+    {
+      name: 'a head, whose entry keeps its place',
+      map: [e(0x1000, 0x5000, 1)],
+      range: [0, 0x2000, 1, 2],
+      want: [e(0x2000, 0x5000, 1), e(0x1000, 0x2000, 2)],
+    },
     { name: 'a tail', map: [e(0x1000, 0x5000, 1)], range: [0x4000, 0x8000, 1, 2], want: [e(0x1000, 0x4000, 1), e(0x4000, 0x5000, 2)] },
     { name: 'an entry that lies in it', map: [e(1, 2, 1), e(3, 4, 2)], range: [0, 9, 1, 3], want: [e(1, 2, 3), e(3, 4, 2)] },
   ])('retypes $name', ({ map, range: [start, end, from, to], want }) => {

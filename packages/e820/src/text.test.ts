@@ -72,7 +72,9 @@ describe('parseE820Text reads the rows of a log', () => {
 });
 
 describe('parseE820Text reads of a whole log', () => {
-  const log = (...lines: string[]): string => ['Linux version 5.14.0-570.el9 (x@y) #1 SMP', 'Command line: ro memmap=1G!4G quiet', ...ROWS, ...lines].join('\n');
+  const log = (...lines: string[]): string => [
+    'Linux version 5.14.0-570.el9 (x@y) #1 SMP', 'Command line: ro memmap=1G!4G quiet', ...ROWS, ...lines,
+  ].join('\n');
   const LAST_PFN = 'last_pfn = 0x180000 max_arch_pfn = 0x10000000000';
 
   it('the release, the command line and the limit of the CPU', () => {

@@ -33,7 +33,7 @@ export function parseE820Text(text: string): E820Firmware {
 }
 
 const EXAMPLE_ROW = '[mem 0x0000000000100000-0x000000007ffdffff] usable';
-// eslint-disable-next-line no-control-regex -- the escape sequences of a coloured terminal
+/** The escape sequences of a coloured terminal. */
 const ANSI_COLOUR = /\u001b\[[\d;]*m/g;
 
 /** What may stand before a message: nothing, or anything that ends as a timestamp, a level or a host name does. */
@@ -75,7 +75,8 @@ class LogReader {
   #readRow(who: string, text: string, lineNumber: number): void {
     const entry = parseRow(text.trimEnd());
     if (!entry) {
-      throw new KernelError('EINVAL', `line ${lineNumber}: '${`${who}: ${text}`.slice(0, 160)}': expected '${who}: ${EXAMPLE_ROW}' or the like`);
+      const shown = `${who}: ${text}`.slice(0, 160);
+      throw new KernelError('EINVAL', `line ${lineNumber}: '${shown}': expected '${who}: ${EXAMPLE_ROW}' or the like`);
     }
     if (who === 'extended') this.#extended.push(entry);
     else if (who === 'reserve setup_data') this.#setupDataRows.push(entry);

@@ -32,7 +32,11 @@ describe('updateTable', () => {
     { name: 'takes the highest of three at one place', map: [e(0, 1, 1), e(0, 1, 2), e(0, 1, 3)], want: [e(0, 1, 3)] },
     { name: 'leaves holes', map: [e(0, 2, 1), e(1, 3, 1), e(5, 6, 1)], want: [e(0, 3, 1), e(5, 6, 1)] },
     { name: 'takes type 0 for nothing', map: [e(0, 1, 0), e(1, 2, 1)], want: [e(1, 2, 1)] },
-    { name: 'keeps PRAM beside reserved', map: [e(0, 16, 1), e(0, 3, 12), e(3, 4, 2), e(4, 6, 12)], want: [e(0, 3, 12), e(3, 4, 2), e(4, 6, 12), e(6, 16, 1)] },
+    {
+      name: 'keeps PRAM beside reserved',
+      map: [e(0, 16, 1), e(0, 3, 12), e(3, 4, 2), e(4, 6, 12)],
+      want: [e(0, 3, 12), e(3, 4, 2), e(4, 6, 12), e(6, 16, 1)],
+    },
     { name: 'may leave nothing', map: [e(0, 0, 0), e(0, 0, 0)], want: [] },
     { name: 'refuses a single entry', map: [e(0, 0x1000, 1)], want: undefined },
     { name: 'refuses an entry that wraps', map: [e(2n ** 64n - 0x1000n, 2n ** 64n + 0x1000n, 1), e(0, 0x1000, 1)], want: undefined },
@@ -71,7 +75,9 @@ describe('updateTable', () => {
 
   const WIDTH = 32;
   const anyMap = fc.array(
-    fc.tuple(fc.nat(WIDTH), fc.nat(WIDTH), fc.constantFrom(0, 1, 2, 3, 7, 12, 128, SR, 20)).map(([a, b, type]) => e(Math.min(a, b), Math.max(a, b), type)),
+    fc
+      .tuple(fc.nat(WIDTH), fc.nat(WIDTH), fc.constantFrom(0, 1, 2, 3, 7, 12, 128, SR, 20))
+      .map(([a, b, type]) => e(Math.min(a, b), Math.max(a, b), type)),
     { minLength: 2, maxLength: 12 },
   );
   const typeAt = (map: readonly E820Entry[], at: number): number =>

@@ -1,7 +1,7 @@
 /** The memory map's whole part in a boot, as a kernel calls it, with what it said and what it left. */
-import { type KernelRelease, type LogLevel, createIomem, createResource, insertResource, parseCmdline, walkResources } from '@holdfast/lib';
+import { type KernelRelease, type LogLevel, createIomem, createResource, hex, insertResource, parseCmdline, walkResources } from '@holdfast/lib';
 import {
-  type E820Firmware, applyLateE820Edits, finishE820EarlyParams, firmwareMemmapOf, memblockRangesOf, registerNosaveRegions, removeEfiMmio,
+  type E820Firmware, applyLateE820Edits, finishE820EarlyParams, firmwareMemmapOf, registerNosaveRegions, removeEfiMmio,
   reserveE820ResourcesEarly, reserveE820ResourcesLate, setupE820Memory, setupPciGap, trimE820Table,
 } from '../src/index.js';
 
@@ -13,8 +13,18 @@ export interface LogLine {
   readonly level: LogLevel;
 }
 
+export interface Replay {
+  readonly lines: readonly LogLine[];
+  /** As `start-end type`, the files of /sys/firmware/memmap. */
+  readonly firmwareMemmap: string[];
+  /** As `start-end name`, depth first. */
+  readonly iomem: string[];
+}
+
 /** `pciWindows` are what the host bridge claims between the early and the late resources, as `0x…-0x…`, the end inclusive. */
-export function replay(firmware: E820Firmware, cmdline: string, release: KernelRelease, maxArchPfn: number, pciWindows: readonly string[] = []) {
+export function replay(
+  firmware: E820Firmware, cmdline: string, release: KernelRelease, maxArchPfn: number, pciWindows: readonly string[] = [],
+): Replay {
   const lines: LogLine[] = [];
   const log = { release, printk: (text: string, level: LogLevel = 6) => void lines.push({ text, level }) };
   const setup = setupE820Memory({ firmware, params: parseCmdline(cmdline), maxArchPfn, ...log });
@@ -22,7 +32,6 @@ export function replay(firmware: E820Firmware, cmdline: string, release: KernelR
   const { table } = setup;
   removeEfiMmio(table, firmware.efiMmio, log);
   const limits = trimE820Table(setup, KERNEL_IMAGE);
-  const memblock = memblockRangesOf(table);
   applyLateE820Edits(table, firmware.lateEdits, log);
 
   const iomem = createIomem();
@@ -36,9 +45,7 @@ export function replay(firmware: E820Firmware, cmdline: string, release: KernelR
   reserveE820ResourcesLate(table, resources, iomem, log);
   return {
     lines,
-    limits,
-    memblock,
     firmwareMemmap: firmwareMemmapOf(setup.firmwareEntries, release).map(({ start, end, type }) => `${start}-${end} ${type}`),
-    iomem: [...walkResources(iomem)].map(({ resource }) => `0x${resource.start.toString(16)}-0x${resource.end.toString(16)} ${resource.name}`),
+    iomem: [...walkResources(iomem)].map(({ resource: { start, end, name } }) => `${hex(start)}-${hex(end)} ${name}`),
   };
 }
