@@ -121,9 +121,9 @@ export function bioEndIo(bio: Bio): void {
   }
 }
 
-/** End a bio with a status. */
+/** End a bio with a status. OK leaves an error in place that a chained child brought. */
 export function bioEndWith(bio: Bio, status: BlkStatus): void {
-  bio.status = status;
+  if (status !== BLK_STS.OK) bio.status = status;
   bioEndIo(bio);
 }
 
