@@ -4,7 +4,7 @@
  * Invariant: each memory resource of a live platform device is a node of /proc/iomem that carries the device's name.
  */
 import { KERN, KernelError, createIda, createResource, memRange, readOnly, releaseResource, tryInsertResource } from '@holdfast/lib';
-import type { KernelRelease, Printk, Resource } from '@holdfast/lib';
+import type { Attribute, KernelRelease, Printk, Resource } from '@holdfast/lib';
 import { createBus } from './bus.js';
 import type { Bus } from './bus.js';
 import { createRootDevice } from './device.js';
@@ -29,6 +29,8 @@ export interface PlatformDeviceSpec {
   resources?: readonly { start: number; end: number }[];
   /** Default the root `platform`. */
   parent?: Device;
+  /** What it shows beside its modalias, asked anew each time: a driver may add to it. */
+  attributes?: () => readonly Attribute[];
 }
 
 export interface PlatformBus extends Bus<PlatformDevice> {
@@ -50,10 +52,11 @@ export function createPlatformBus(iomem: Resource, printk: Printk, release?: Ker
   return {
     ...bus,
 
-    registerDevice({ kind, id = 'none', resources = [], parent = root }) {
+    registerDevice({ kind, id = 'none', resources = [], parent = root, attributes = () => [] }) {
       const name = id === 'none' ? kind : id === 'auto' ? `${kind}.${autoIds.alloc()}.auto` : `${kind}.${id}`;
       const claimed: Resource[] = [];
-      const device: PlatformDevice = { name, kind, id, parent, resources: claimed, attributes: () => [readOnly('modalias', () => `platform:${kind}`)] };
+      const modalias = readOnly('modalias', () => `platform:${kind}`);
+      const device: PlatformDevice = { name, kind, id, parent, resources: claimed, attributes: () => [modalias, ...attributes()] };
       try {
         for (const [index, range] of resources.entries()) claimed.push(claimResource(iomem, name, index, range, printk));
         bus.addDevice(device);
