@@ -11,3 +11,20 @@ export { nvdimmHasFlush } from './flush.js';
 export { type NodeLookup, registerE820Driver, registerE820Pmem, resourcesOf } from './e820.js';
 // Providers: the firmware's NFIT.
 export { type NfitDeps, type NfitNodeLookup, registerNfit } from './nfit.js';
+// What lies on the media: labels.
+export { type IndexNumber, type LabelGeometry, type LabelSize, type NamespaceIndex, decodeIndex, labelGeometry } from './label-index.js';
+export { type ClaimClass, type NamespaceLabel, ABSTRACTION_GUID, NSLABEL_FLAG, PERSISTENT_MEMORY_GUID, claimClassOf } from './namespace-label.js';
+export {
+  type ConfigArea, type LabelArea, type LabelUpdate, type NewLabel,
+  activeLabels, deleteLabels, everyLabel, initLabelArea, labelSlots, nrFreeSlots, openLabelArea, updateLabels,
+} from './label-area.js';
+export { type InterleaveSetCookies, type InterleaveSetDimm, interleaveSetCookies } from './interleave-set.js';
+export { NULL_UUID, formatUuid, parseUuid } from './uuid.js';
+// What lies on the media: info blocks, and what they make of a namespace.
+export { type NamespaceIo, readBytes, writeBytes, zeroBytes } from './namespace-io.js';
+export { type InfoBlock, type InfoBlockKind, type PfnMode, INFO_BLOCK_OFFSET, INFO_BLOCK_RESERVE, INFO_BLOCK_SIZE, decodeInfoBlock, encodeInfoBlock } from './info-block.js';
+export {
+  type InfoBlockCheck, type InfoBlockExpectation, type PfnLimits, type PfnNamespace, type PfnRefusal, type PfnSettings, type ValidInfoBlock,
+  X86_64_LIMITS, checkInfoBlock, readInfoBlock,
+} from './info-block-check.js';
+export { type PfnInit, type PfnLayout, type PfnMapping, type PfnPlan, initPfn, planPfn, setupPfn } from './pfn-init.js';
