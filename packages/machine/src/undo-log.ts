@@ -8,8 +8,9 @@
  * Invariant: entries are in program order. Dropping the oldest is therefore always legal: those stores have reached the medium, as
  * evicted lines do. The log is bounded that way, unless its limit is Infinity: then it grows and forgets nothing.
  */
-import type { Range } from '@holdfast/lib';
+import { type Range, roundUp } from '@holdfast/lib';
 import { copyBytes } from './copy-bytes.js';
+import { WORD_SIZE } from './hardware.js';
 
 /** A store through the caches: within a line, stores persist in order. */
 export const CACHED = 0;
@@ -80,10 +81,10 @@ export class UndoLog {
   /** Remember that `[addr, addr + length)`, now `bytes[within, …)`, is about to be stored to. */
   push(kind: StoreKind, cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
     if (length > this.#limit) {
-      // Its head would push everything out, itself included, before its tail is in.
-      const head = length - this.#limit;
+      // Its head would push everything out, itself included, before its tail is in. Words are not torn.
+      const head = roundUp(addr + length - this.#limit, WORD_SIZE) - addr;
       this.clear();
-      return this.push(kind, cpu, addr + head, bytes, within + head, this.#limit);
+      return this.push(kind, cpu, addr + head, bytes, within + head, length - head);
     }
     const at = this.#reserve(length);
     copyBytes(this.#bytes, at, bytes, within, length);
