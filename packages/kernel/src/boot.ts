@@ -8,7 +8,7 @@ import { createPlatformBus } from '@holdfast/driver-core';
 import { createDeviceMemory, createMemoryBlocks, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createNvdimms } from '@holdfast/nvdimm';
 import type { BootOptions } from './boot-options.js';
-import { type DriverNeeds, driverInitcalls } from './drivers.js';
+import { driverSet } from './drivers.js';
 import { runInitcalls } from './initcalls.js';
 import type { BootOutcome, Kernel } from './kernel.js';
 import { DEBIAN_6_1_IMAGE } from './kernel-image.js';
@@ -61,10 +61,9 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const memregions = createIda();
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release });
-  const drivers: DriverNeeds = {
+  const { initcalls, buses, modules } = driverSet({
     arch, block, config, deviceMemory, firmware, iomem, machine, memregions, nvdimms, params, platform, printk, release,
-  };
-  const { initcalls, buses, modules } = driverInitcalls(drivers);
+  });
   const undoInitcalls = runInitcalls(initcalls);
 
   const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, now: () => machine.clock.now });

@@ -1,20 +1,25 @@
 /**
- * Which drivers this kernel has, and when each starts: the part of the initcall list to edit when one is added.
+ * Which drivers this kernel has, and when each starts: the list to edit when one is added.
  *
  * Before 4.2 legacy ranges are platform devices of the stand-alone pmem driver; from then on the nvdimm bus has them.
  */
-import { type Attribute, type Ida, type KernelParam, type KernelRelease, type NodeId, type Printk, type Resource, moduleParams, releaseAtLeast } from '@holdfast/lib';
+import {
+  type Attribute, type Ida, type KernelParam, type KernelRelease, type Printk, type Resource,
+  createIda, moduleParams, releaseAtLeast,
+} from '@holdfast/lib';
 import { parseNfit } from '@holdfast/acpi';
 import type { Block } from '@holdfast/block';
-import type { Bus, Device, PlatformBus } from '@holdfast/driver-core';
+import { type DevDax, deviceDaxDriver, hmemParams, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
+import { type Bus, type Device, type PlatformBus, createBus } from '@holdfast/driver-core';
 import { reserveE820ResourcesLate } from '@holdfast/e820';
 import type { Machine } from '@holdfast/machine';
 import type { DeviceMemory } from '@holdfast/memory-hotplug';
+import { nearestOnlineNode } from '@holdfast/mm';
 import { type NfitNodeLookup, type Nvdimms, registerE820Driver, registerE820Pmem, registerNfit, resourcesOf } from '@holdfast/nvdimm';
 import { type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam } from '@holdfast/pmem';
-import { nearestOnlineNode } from '@holdfast/mm';
 import type { Firmware, KernelConfig } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
+import { insertHostBridgeWindow } from './pci-root.js';
 import type { Arch } from './setup-arch.js';
 
 export interface DriverNeeds {
@@ -34,16 +39,60 @@ export interface DriverNeeds {
   readonly release: KernelRelease;
 }
 
-export interface Drivers {
+/** What one group of drivers brings. */
+interface DriverSet {
   readonly initcalls: readonly Initcall[];
   readonly buses: readonly Bus<Device>[];
   /** Parameters by module. */
   readonly modules: Readonly<Record<string, readonly Attribute[]>>;
 }
 
-export function driverInitcalls(needs: DriverNeeds): Drivers {
-  const { arch, deviceMemory, iomem, nvdimms, params, platform, printk, release } = needs;
-  const pmemModule = moduleParams('pmem', { mapping: pmemMappingParam }, params, printk);
+export function driverSet(needs: DriverNeeds): DriverSet {
+  const nodes = nodeLookup(needs.arch);
+  const sets = [pciDrivers(needs), daxDrivers(needs, nodes), pmemDrivers(needs, nodes)];
+  return {
+    initcalls: sets.flatMap(({ initcalls }) => initcalls),
+    buses: [needs.platform, ...sets.flatMap(({ buses }) => buses)],
+    modules: Object.assign({}, ...sets.map(({ modules }) => modules)) as DriverSet['modules'],
+  };
+}
+
+/** The bridge's window comes between the early and the late ranges of the memory map. */
+function pciDrivers({ arch, iomem, release }: DriverNeeds): DriverSet {
+  const { e820, e820Resources, maxPfn } = arch;
+  return {
+    initcalls: [
+      { level: 'subsys', name: 'acpi_init', run: () => insertHostBridgeWindow(iomem, e820.firmwareEntries, maxPfn, release) },
+      { level: 'fs', name: 'pcibios_assign_resources', run: () => reserveE820ResourcesLate(e820.table, e820Resources, iomem, e820.log) },
+    ],
+    buses: [],
+    modules: {},
+  };
+}
+
+/** Soft-reserved memory, since 5.5. It comes before pmem, and takes the first memory region ids. */
+function daxDrivers({ deviceMemory, iomem, memregions, params, platform, printk, release }: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
+  if (!releaseAtLeast(release, 5, 5)) return { initcalls: [], buses: [], modules: {} };
+  const dax = createBus<DevDax>('dax', printk, release);
+  const hmem = hmemParams(params, printk);
+  const chrdev = { major: DAX_MAJOR, minors: createIda() };
+  return {
+    initcalls: [
+      { level: 'device', name: 'hmem_init', run: () => registerHmemDevices({ platform, dax, iomem, memregions }) },
+      { level: 'device', name: 'dax_init', run: () => dax.registerDriver(deviceDaxDriver({ iomem, deviceMemory, printk })) },
+      { level: 'device', name: 'dax_hmem_init', run: () => registerHmemDriver({ platform, dax, iomem, nodes, memregions, chrdev, params: hmem }) },
+    ],
+    buses: [dax],
+    modules: { dax_hmem: hmem.attributes },
+  };
+}
+
+/** The first dynamic major below those of other drivers, as on the captured machines. */
+const DAX_MAJOR = 252;
+
+function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
+  const { deviceMemory, iomem, nvdimms, params, platform, printk, release } = needs;
+  const { values, attributes } = moduleParams('pmem', { mapping: pmemMappingParam }, params, printk);
   const pmem: PmemNeeds = {
     block: needs.block,
     cpu: needs.machine.cpu,
@@ -51,30 +100,22 @@ export function driverInitcalls(needs: DriverNeeds): Drivers {
     iomem,
     printk,
     release,
-    params: pmemModule.values,
+    params: values,
     ...(needs.config.pmem ? { config: needs.config.pmem } : {}),
     memremapPages: ({ start, sizeBytes, nid, type }) => ({ release: deviceMemory.memremapPages({ type, start, sizeBytes, owner: 'pmem' }, nid) }),
   };
-  const nodes = nodeLookup(arch);
-  const hasLibnvdimm = releaseAtLeast(release, 4, 2);
-
-  const initcalls: Initcall[] = [
-    { level: 'fs', name: 'pcibios_assign_resources', run: () => reserveE820ResourcesLate(arch.e820.table, arch.e820Resources, iomem, arch.e820.log) },
-  ];
-  if (hasLibnvdimm) {
-    initcalls.push(
-      { level: 'device', name: 'nd_pmem_init', run: () => nvdimms.registerDriver(createNdPmemDriver(pmem)) },
-      { level: 'device', name: 'register_e820_pmem', run: () => void registerE820Pmem(platform, iomem) },
-      { level: 'device', name: 'e820_pmem_init', run: () => registerE820Driver(platform, nvdimms, nodes, iomem, printk) },
-      { level: 'device', name: 'nfit_init', run: () => nfitInit(needs, nodes) },
-    );
-  } else {
-    initcalls.push(
-      { level: 'device', name: 'register_pmem_devices', run: () => registerPmemDevices(platform, iomem) },
-      { level: 'device', name: 'pmem_init', run: () => startPlatformPmem(platform, pmem) },
-    );
-  }
-  return { initcalls, buses: [platform, nvdimms.bus], modules: { pmem: pmemModule.attributes } };
+  const initcalls: Initcall[] = releaseAtLeast(release, 4, 2)
+    ? [
+        { level: 'device', name: 'register_e820_pmem', run: () => void registerE820Pmem(platform, iomem) },
+        { level: 'device', name: 'nd_pmem_init', run: () => nvdimms.registerDriver(createNdPmemDriver(pmem)) },
+        { level: 'device', name: 'e820_pmem_driver_init', run: () => registerE820Driver(platform, nvdimms, nodes, iomem, printk) },
+        { level: 'device', name: 'nfit_init', run: () => nfitInit(needs, nodes) },
+      ]
+    : [
+        { level: 'device', name: 'register_pmem_devices', run: () => registerPmemDevices(platform, iomem) },
+        { level: 'device', name: 'pmem_init', run: () => startPlatformPmem(platform, pmem) },
+      ];
+  return { initcalls, buses: [nvdimms.bus], modules: { pmem: attributes } };
 }
 
 function nfitInit({ firmware, nvdimms, iomem, printk }: DriverNeeds, nodes: NfitNodeLookup): (() => void) | void {
@@ -102,7 +143,7 @@ function startPlatformPmem(platform: PlatformBus, needs: PmemNeeds): () => void 
 function nodeLookup({ numa }: Arch): NfitNodeLookup {
   return {
     physToTargetNode: (addr) => numa.physToTargetNode(addr),
-    mapToOnlineNode: (nid: NodeId) => nearestOnlineNode(nid, numa.online, numa.distance),
+    mapToOnlineNode: (nid) => nearestOnlineNode(nid, numa.online, numa.distance),
     pxmToNode: (pxm) => numa.pxmToNode(pxm),
     memoryAddPhysaddrToNid: (addr) => numa.memoryAddPhysaddrToNid(addr),
   };
