@@ -55,12 +55,12 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
     if (options.kernel === undefined && loaded.release !== undefined) note(`--kernel from ${options.firmware}: ${loaded.release}`);
   }
   const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
-  const cpus = options.cpus === undefined ? 1 : wholeNumber(options.cpus, '--cpus', 1, 256);
+  const cpus = options.cpus === undefined ? undefined : wholeNumber(options.cpus, '--cpus', 1, 256);
   const { e820, images } = addNvdimms(loaded.firmware.e820, nvdimms);
   const firmware = { ...loaded.firmware, e820 };
   const plan = planMachine({ firmware, cmdline, release, images, ...(options.la57 === undefined ? {} : { la57: options.la57 }) });
   const { machine, images: files } = await buildMachine(plan, {
-    cpus,
+    ...(cpus === undefined ? {} : { cpus }),
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
   });
   try {

@@ -5,6 +5,7 @@ import { type Machine, type MediumSlot, createDram, createMachine, createNvdimm 
 import type { MachinePlan, MediumPlan } from './machine-plan.js';
 
 export interface MachineOptions {
+  /** Instead of the plan's. */
   readonly cpus?: number;
   readonly hypervisor?: boolean;
 }
@@ -16,7 +17,7 @@ export interface BuiltMachine {
 }
 
 /** @throws KernelError for an image that cannot be opened or has another size than its range. */
-export async function buildMachine({ media, physBits }: MachinePlan, { cpus = 1, hypervisor = true }: MachineOptions = {}): Promise<BuiltMachine> {
+export async function buildMachine({ media, physBits, nrCpus }: MachinePlan, { cpus = nrCpus, hypervisor = true }: MachineOptions = {}): Promise<BuiltMachine> {
   const limit = 2 ** physBits;
   const images: { close(): void }[] = [];
   try {

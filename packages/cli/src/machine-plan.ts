@@ -6,7 +6,7 @@
  *   range declares that its bytes survive power loss, so here they do, even where the map has nothing.
  * - `reserved` has nothing behind it: firmware and devices are not simulated.
  */
-import { parseNfit, spaType } from '@holdfast/acpi';
+import { parseNfit, parseSrat, spaType } from '@holdfast/acpi';
 import {
   type E820Entry, E820_TYPE_ACPI, E820_TYPE_NVS, E820_TYPE_PMEM, E820_TYPE_PRAM, E820_TYPE_RAM, E820_TYPE_SOFT_RESERVED, type E820Firmware,
   finishE820EarlyParams, parseE820Text, setupE820Memory,
@@ -27,6 +27,8 @@ export interface MachinePlan {
   readonly media: readonly MediumPlan[];
   /** 46 with 4-level paging, or 52 where the map, or a dmesg's max_arch_pfn, asks for more. */
   readonly physBits: 46 | 52;
+  /** As many as the SRAT has enabled processors, or one. */
+  readonly nrCpus: number;
 }
 
 export interface PlanInput {
@@ -60,7 +62,8 @@ export function planMachine({ firmware, cmdline, release, images = new Map<numbe
   ];
   const top = Math.max(0, ...media.map(({ end }) => end));
   const wide = la57 ?? ((told.maxArchPfn ?? 0) * PAGE_SIZE > FOUR_LEVEL || top > FOUR_LEVEL);
-  return { media, physBits: wide ? 52 : 46 };
+  const processors = firmware.srat ? parseSrat(firmware.srat).processors.filter(({ enabled }) => enabled).length : 0;
+  return { media, physBits: wide ? 52 : 46, nrCpus: Math.max(1, processors) };
 }
 
 /** The map after the user's edits. What panics the kernel later leaves the firmware's map here. */

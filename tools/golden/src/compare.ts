@@ -21,7 +21,7 @@ export interface Comparison {
 export type LeaveOut = (path: string, expected: unknown) => string | undefined;
 
 /** Fields that identify a record in a list, by preference; a list without them is matched by position. */
-const KEYS: readonly (readonly string[])[] = [['block'], ['node', 'zone'], ['start', 'name']];
+const KEYS: readonly (readonly string[])[] = [['block'], ['node', 'zone'], ['start', 'name'], ['zone']];
 
 export function compareFacts(expected: unknown, actual: unknown, leaveOut: LeaveOut = () => undefined): Comparison {
   const want = new Map(leaves(expected, ''));

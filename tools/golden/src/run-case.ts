@@ -5,10 +5,10 @@ import {
   type BootFacts, type System,
   bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, withCommands,
 } from '@holdfast/cli';
-import { DEFAULT_RELEASE } from '@holdfast/lib';
+import { DEFAULT_RELEASE, KERN } from '@holdfast/lib';
 import { type Comparison, type Difference, compareFacts } from './compare.js';
 import type { CapturedCommand, GoldenCase } from './load-case.js';
-import { REPLAYED, reasonFor, whyNotReplayed } from './not-compared.js';
+import { REPLAYED, reasonFor, whyNotReplayed, withoutSeedNumbers } from './not-compared.js';
 
 export interface CaseResult extends Comparison {
   readonly name: string;
@@ -24,9 +24,9 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
     const plan = planMachine({ firmware, cmdline, release: DEFAULT_RELEASE, la57: golden.la57 });
     const { machine } = await buildMachine(plan);
     const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
-    const facts = bootFacts(system, cmdline);
+    const facts = golden.expected.finished ? bootFacts(system, cmdline) : bootFacts(consoleOf(system), cmdline);
     const { actual, expected, leftOut } = await replay(golden, system, facts);
-    const comparison = compareFacts(expected, actual, reasonFor(golden));
+    const comparison = compareFacts(withoutSeedNumbers(expected), withoutSeedNumbers(actual), reasonFor(golden));
     return { ...head, ...comparison, leftOut: addCounts(comparison.leftOut, leftOut) };
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -35,27 +35,30 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   }
 }
 
+/** Of a guest that never came up only its console is known, which shows no debug messages. */
+function consoleOf(system: System): System {
+  const shown = { ...system.log, lines: system.log.lines.filter(({ level }) => level < KERN.debug) };
+  return Object.create(system, { log: { value: shown } }) as System;
+}
+
 interface Replay {
   readonly expected: unknown;
   readonly actual: unknown;
   readonly leftOut: ReadonlyMap<string, number>;
 }
 
-/** Run what the guest ran, up to the first command that the console does not know; captures behind it are left out with it. */
+/** Run what the guest ran, up to the first line that the console does not know; captures behind it are left out with it. */
 async function replay(golden: GoldenCase, system: System, facts: BootFacts): Promise<Replay> {
   const runner = createCommandRunner(system);
   const { commands, captures, stoppedAt } = splitScript(golden);
   for (const { cmd } of commands) await runner.run(cmd);
-  const { commands: records, captures: taken, errors: _, boot: _boot, panic: _panic, ...rest } = withCommands(facts, runner);
-  const wanted = golden.expected;
-  const leftOut = new Map<string, number>();
-  if (stoppedAt) leftOut.set(whyNotReplayed(stoppedAt.cmd), golden.commands.length - commands.length);
+  const { boot: _boot, errors: _errors, panic: _panic, captures: taken, commands: records, ...ours } = withCommands(facts, runner);
+  const { case: _case, boot: _realBoot, errors: _realErrors, captures: wanted, commands: _commands, ...theirs } = golden.expected;
   const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(captures.filter((name) => all[name]).map((name) => [name, all[name]!]));
-  const { case: _case, boot: _b, captures: _captures, commands: _c, errors: _e, ...expectedRest } = wanted;
   return {
-    expected: { ...expectedRest, captures: dropTools(pick(wanted.captures)), commands: commands.map(normalize) },
-    actual: { ...rest, captures: pick(taken), commands: records.map((record) => normalize(record as CapturedCommand)) },
-    leftOut,
+    expected: { ...theirs, captures: dropTools(pick(wanted)), commands: commands.map(normalize) },
+    actual: { ...ours, captures: pick(taken), commands: records.map((record) => normalize(record as CapturedCommand)) },
+    leftOut: new Map(stoppedAt === undefined ? [] : [[whyNotReplayed(stoppedAt), golden.commands.length - commands.length]]),
   };
 }
 
@@ -64,16 +67,15 @@ function dropTools(captures: Record<string, Record<string, unknown>>): Record<st
   return Object.fromEntries(Object.entries(captures).map(([name, { ndctl: _ndctl, daxctl: _daxctl, ...rest }]) => [name, rest]));
 }
 
-/** The commands that can be replayed, and the captures that the guest took before the first that cannot. */
-function splitScript({ guest, commands }: GoldenCase): { commands: readonly CapturedCommand[]; captures: string[]; stoppedAt: CapturedCommand | undefined } {
-  const stop = commands.findIndex(({ cmd }) => !REPLAYED.test(cmd));
+/** The part of the guest's script before its first line that cannot be replayed: its commands, and its captures. */
+function splitScript({ guest, commands }: GoldenCase): { commands: readonly CapturedCommand[]; captures: string[]; stoppedAt: string | undefined } {
   const script = guest.split(/\n|;/).map((line) => line.trim()).filter((line) => line !== '');
-  const lastLine = script.findIndex((line) => line !== 'run lite' && !/^(?:cap|kpf) /.test(line) && !REPLAYED.test(line.replace(/^run /, '')));
-  const before = lastLine < 0 ? script : script.slice(0, lastLine);
+  const stop = script.findIndex((line) => !/^(?:cap|kpf) [\w-]+$/.test(line) && !(line.startsWith('run ') && REPLAYED.test(line.slice(4))));
+  const before = stop < 0 ? script : script.slice(0, stop);
   return {
-    commands: stop < 0 ? commands : commands.slice(0, stop),
+    commands: commands.slice(0, before.filter((line) => line.startsWith('run ')).length),
     captures: before.flatMap((line) => /^cap ([\w-]+)$/.exec(line)?.[1] ?? []),
-    stoppedAt: stop < 0 ? undefined : commands[stop],
+    stoppedAt: script[stop],
   };
 }
 

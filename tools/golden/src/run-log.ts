@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { type BootLogFacts, buildMachine, createSystem, loadFirmware, parseBootLog, planMachine } from '@holdfast/cli';
 import { DEFAULT_RELEASE, parseRelease } from '@holdfast/lib';
 import { type Difference, compareFacts } from './compare.js';
+import { reasonForLog } from './not-compared.js';
 import type { CaseResult } from './run-case.js';
 
 /** The logs in a directory. */
@@ -22,7 +23,7 @@ export async function runLog(path: string): Promise<CaseResult> {
     const system = createSystem({ machine, firmware, cmdline, release });
     const real = parseBootLog(readFileSync(path, 'utf8'));
     const ours = parseBootLog(system.log.lines.map((line) => line.text).join('\n'));
-    return { ...head, ...compareFacts(followOn(real, real), followOn(ours, real)) };
+    return { ...head, ...compareFacts(followOn(real, real), followOn(ours, real), reasonForLog) };
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const difference: Difference = { path: 'boot', expected: 'a kernel', actual: failure.split('\n')[0] };

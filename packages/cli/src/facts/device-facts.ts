@@ -22,7 +22,8 @@ export const DEVICE_CLASSES = {
 export type DeviceClass = keyof typeof DEVICE_CLASSES;
 
 const BLOCK_TOP = ['size', 'ro', 'dev', 'removable', 'capability', 'alignment_offset', 'discard_alignment'];
-const UNREADABLE = /^(?:uevent|numa_node_id|dax_region|power|subsystem)$/;
+/** Files that the captures do not hold. */
+const NOT_CAPTURED = /^(?:uevent|badblocks)$/;
 
 /** The lines `path=value` of a class of devices in a running kernel; the empty glob that a shell would show if there is none. */
 export function deviceAttributes(root: VfsDir, kind: DeviceClass): string {
@@ -47,7 +48,7 @@ function filesIn(root: VfsDir, path: string, only?: readonly string[]): [string,
   const dir = dirAt(root, path);
   if (!dir) return [];
   return [...(only ?? [...dir.list()].sort())].flatMap((name): [string, string][] => {
-    if (UNREADABLE.test(name) || nodeAt(root, `${path}/${name}`, { follow: false })?.kind !== 'file') return [];
+    if (NOT_CAPTURED.test(name) || nodeAt(root, `${path}/${name}`, { follow: false })?.kind !== 'file') return [];
     const text = textAt(root, `${path}/${name}`);
     return text === undefined ? [] : [[name, text]];
   });
