@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs';
+import { GIB, MIB, formatIomem, requestRegion } from '@holdfast/lib';
+import { diskAttributeGroups, encodeGpt, formatPartitions, openBlockDevice, type Gendisk } from '@holdfast/block';
+import { createNvdimm } from '@holdfast/machine';
+import { describe, expect, it } from 'vitest';
+import { PMEM_START, createKernel, deviceBytes, diskOf, errnoOf, machineWith, type TestKernel } from '../test/kernel.js';
+import { createNdPmemDriver, type NdPmemNeeds } from './nd-pmem.js';
+import { parsePmemMapping, type PmemMapping } from './pmem-mapping.js';
+
+/** What /sys/block/pmem0 showed on Linux 6.1 over a range of e820 type 12. */
+const LINUX = JSON.parse(readFileSync(new URL('../test/linux-6.1-pmem0.json', import.meta.url), 'utf8')) as Record<string, string>;
+
+/** A kernel with the driver loaded. */
+function load(options: Parameters<typeof createKernel>[0] & { needs?: Partial<NdPmemNeeds> } = {}): TestKernel {
+  const kernel = createKernel(options);
+  kernel.nvdimms.registerDriver(createNdPmemDriver({ ...kernel.needs, ...options.needs }));
+  return kernel;
+}
+
+function attributesOf(disk: Gendisk): Record<string, string> {
+  const all = diskAttributeGroups(disk).flatMap(({ name, attributes }) => attributes.map((attribute) => [name === '' ? attribute.name : `${name}/${attribute.name}`, attribute.show!().trimEnd()]));
+  return Object.fromEntries(all) as Record<string, string>;
+}
+
+describe('nd_pmem on a legacy range', () => {
+  it('shows what Linux 6.1 shows, and the two files of its own', () => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START, 16 * MIB);
+    expect(attributesOf(diskOf(kernel))).toEqual({ ...LINUX, size: '32768', dev: '259:0', badblocks: '', 'dax/write_cache': '1' });
+    expect(formatPartitions(kernel.block)).toBe('major minor  #blocks  name\n\n 259        0      16384 pmem0\n');
+  });
+
+  it('claims the range, gives it struct pages, and warns', () => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START, 16 * MIB);
+    expect(formatIomem(kernel.iomem)).toBe('100000000-100ffffff : Persistent Memory (legacy)\n  100000000-100ffffff : namespace0.0\n');
+    expect(kernel.devicePages).toEqual([{ start: PMEM_START, sizeBytes: 16 * MIB }]);
+    expect(kernel.log).toEqual(['<4>nd_pmem namespace0.0: unable to guarantee persistence of writes']);
+    expect(diskOf(kernel).parent?.name).toBe('namespace0.0');
+  });
+
+  it('undoes all of it when it is unbound, and comes back with its bytes under the same name', () => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START, 16 * MIB);
+    openBlockDevice(diskOf(kernel).part0).pwrite(Uint8Array.of(1, 2, 3), 5);
+    kernel.nvdimms.bus.unbind('namespace0.0', 'nd_pmem');
+    expect(kernel.machine.undecided()).toEqual([]);
+    expect([kernel.block.disks, kernel.devicePages, [...kernel.block.extMinors]]).toEqual([[], [], []]);
+    expect(formatIomem(kernel.iomem)).not.toContain('namespace');
+    expect(() => kernel.machine.cpu.map(PMEM_START as never, 4096, 'UC')).not.toThrow();
+    kernel.nvdimms.bus.bind('namespace0.0', 'nd_pmem');
+    expect(diskOf(kernel).part0.minor).toBe(0);
+    expect([...deviceBytes(kernel, 5, 3)]).toEqual([1, 2, 3]);
+  });
+
+  it('numbers disks by region, and finds partitions', () => {
+    const kernel = load();
+    for (const { offset, data } of encodeGpt({
+      nrSectors: 8 * 2048, diskGuid: 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee',
+      partitions: [{ start: 2048, end: 4095, type: '0fc63daf-8483-4772-8e79-3d69d8477de4', unique: '11111111-2222-3333-4444-555555555555' }],
+    })) kernel.machine.memory.write((PMEM_START + 8 * MIB + offset) as never, data);
+    kernel.addRegion(PMEM_START, 8 * MIB);
+    kernel.addRegion(PMEM_START + 8 * MIB, 8 * MIB);
+    expect(kernel.log).toContain(' pmem1: p1');
+    expect(formatPartitions(kernel.block).split('\n').slice(2)).toEqual([
+      ' 259        0       8192 pmem0', ' 259        1       8192 pmem1', ' 259        2       1024 pmem1p1', '',
+    ]);
+  });
+
+  it.each([
+    // start, size: as memmap= gave them to a real kernel
+    { start: 0x4001_0000, size: 512 * MIB, range: '[mem 0x40010000-0x6000ffff flags 0x200]' },
+    { start: 0x3e90_0000, size: 3 * MIB, range: '[mem 0x3e900000-0x3ebfffff flags 0x200]' },
+    { start: 0x4000_0400, size: 0x1000_0800, range: '[mem 0x40000400-0x50000bff flags 0x200]' },
+  ])('refuses $range, whose ends are not 2 MiB-aligned', ({ start, size, range }) => {
+    const machine = machineWith(createNvdimm({ sizeBytes: MIB }));
+    machine.attach({ start: GIB - 64 * MIB, medium: createNvdimm({ sizeBytes: 768 * MIB }) });
+    const kernel = load({ machine });
+    kernel.addRegion(start, size);
+    expect(kernel.log).toEqual([`<3>nd_pmem namespace0.0: ${range} misaligned, unable to map`, expect.stringContaining('nd_pmem: probe of namespace0.0 failed with error -95')]);
+    expect(kernel.block.disks).toEqual([]);
+
+    // Without struct pages there is nothing to be aligned.
+    const plain = load({ machine, mapping: 'wb' });
+    plain.addRegion(start, size);
+    expect(diskOf(plain).part0.nrSectors).toBe(Math.floor(size / 512));
+    expect(diskOf(plain).queue.dax).toBe(false);
+  });
+
+  it('stays away from a range that something else claims', () => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START + 8 * MIB, 4 * MIB);
+    kernel.nvdimms.bus.unbind('namespace0.0', 'nd_pmem');
+    requestRegion(kernel.iomem, PMEM_START + 10 * MIB, 4096, 'other driver');
+    expect(errnoOf(() => kernel.nvdimms.bus.bind('namespace0.0', 'nd_pmem'))).toBe('EBUSY');
+    expect(kernel.log.slice(-3)).toEqual([
+      '<4>nd_pmem namespace0.0: unable to guarantee persistence of writes',
+      '<4>nd_pmem namespace0.0: could not reserve region [mem 0x100800000-0x100bfffff]',
+      expect.stringContaining('failed with error -16'),
+    ]);
+  });
+});
+
+describe('nd_pmem on NVDIMMs', () => {
+  it.each([
+    { what: 'without flush hints', dimms: [{}], fua: '0' },
+    { what: 'with them', dimms: [{ flushHints: true }], fua: '1' },
+  ])('$what: fua $fua, no warning, no struct pages', ({ dimms, fua }) => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START, 16 * MIB, { pageMapAllowed: false, dimms });
+    expect(attributesOf(diskOf(kernel))).toMatchObject({ 'queue/fua': fua, 'queue/dax': '0', 'queue/write_cache': 'write back' });
+    expect([kernel.log, kernel.devicePages]).toEqual([[], []]);
+  });
+
+  it('that are not armed makes a disk that stays read-only', () => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START, 16 * MIB, { pageMapAllowed: false, dimms: [{ notArmed: true }] });
+    expect(kernel.log).toEqual(['nd_pmem namespace0.0: region0 read-only, marking pmem0 read-only']);
+    const file = openBlockDevice(diskOf(kernel).part0);
+    file.readOnly = false;
+    expect([file.readOnly, errnoOf(() => file.pwrite(new Uint8Array(1), 0))]).toEqual([true, 'EPERM']);
+  });
+});
+
+describe('the mapping of an nd_pmem disk', () => {
+  it('is what the parameter says when it is bound, per device', () => {
+    const params = { mapping: parsePmemMapping('wt,pmem1:uc') };
+    const kernel = load({ needs: { params } });
+    kernel.addRegion(PMEM_START, 8 * MIB);
+    kernel.addRegion(PMEM_START + 8 * MIB, 8 * MIB);
+    // A second mapping of a range gets the type of the first.
+    const typeAt = (offset: number): string => {
+      const mapping = kernel.machine.cpu.map((PMEM_START + offset) as never, 4096, 'UC-');
+      kernel.machine.cpu.unmap(mapping);
+      return mapping.type;
+    };
+    expect(typeAt(8 * MIB)).toBe('UC-');
+    expect(typeAt(0)).toBe('WT');
+    params.mapping = parsePmemMapping('uc');
+    kernel.nvdimms.bus.unbind('namespace0.0', 'nd_pmem');
+    kernel.nvdimms.bus.bind('namespace0.0', 'nd_pmem');
+    expect(typeAt(0)).toBe('UC-');
+  });
+
+  it('may give struct pages to NVDIMMs, which Linux would not', () => {
+    const kernel = load({ mapping: 'pages' });
+    kernel.addRegion(PMEM_START, 16 * MIB, { pageMapAllowed: false });
+    expect([kernel.devicePages.length, diskOf(kernel).queue.dax]).toEqual([1, true]);
+  });
+
+  it.each<PmemMapping | undefined>(['pages', undefined])('has no struct pages where the namespace is forced raw (configured: %s)', (mapping) => {
+    const kernel = load({ mapping });
+    kernel.addRegion(PMEM_START, 16 * MIB);
+    kernel.nvdimms.bus.unbind('namespace0.0', 'nd_pmem');
+    const namespace = kernel.nvdimms.bus.findDevice('namespace0.0');
+    if (namespace?.type !== 'namespace') throw new Error('no namespace');
+    namespace.forceRaw = true;
+    kernel.nvdimms.bus.bind('namespace0.0', 'nd_pmem');
+    expect([kernel.devicePages, diskOf(kernel).queue.dax]).toEqual([[], false]);
+  });
+
+  it('cannot be pages in a kernel that has none for devices, and leaves nothing behind', () => {
+    const kernel = createKernel({ mapping: 'pages' });
+    const { memremapPages: _, ...needs } = kernel.needs;
+    kernel.nvdimms.registerDriver(createNdPmemDriver(needs));
+    kernel.addRegion(PMEM_START, 16 * MIB);
+    expect(kernel.log.at(-1)).toContain('failed with error -95');
+    expect(formatIomem(kernel.iomem)).not.toContain('namespace');
+  });
+});
+
+describe('poison that the provider knows', () => {
+  it('shows as bad sectors, partial ones in full, and is healed by it', () => {
+    const cleared: [number, number][] = [];
+    const kernel = load({ needs: { poison: { ranges: () => [{ start: 1000, sizeBytes: 100 }, { start: 8192, sizeBytes: 4096 }], clear: (start, length) => (cleared.push([start, length]), length) } } });
+    kernel.addRegion(PMEM_START, 16 * MIB);
+    const disk = diskOf(kernel);
+    expect(attributesOf(disk)['badblocks']).toBe('1 2\n16 8');
+    const file = openBlockDevice(disk.part0);
+    expect(errnoOf(() => file.pread(new Uint8Array(4096), 8192))).toBe('EIO');
+    expect(file.pwrite(new Uint8Array(4096).fill(1), 8192)).toBe(4096);
+    expect(cleared).toEqual([[PMEM_START + 8192, 4096]]);
+    expect(file.pread(new Uint8Array(4096), 8192)).toBe(4096);
+  });
+});
