@@ -1,10 +1,11 @@
 // struct page, and where it lies.
-export { type Vmemmap, type VmemmapNeeds, type FreeListOwner, createVmemmap } from './vmemmap.js';
+export { type FreeListOwner, type Vmemmap, type VmemmapNeeds, createVmemmap } from './vmemmap.js';
 export { type PristineRun, type PristineState } from './page-init.js';
 // The buddy allocator of one zone.
-export { type Buddy, createBuddy, coverRange } from './buddy.js';
-export { allocBlock } from './buddy-alloc.js';
-export { freeRange, putBlock } from './buddy-free.js';
+export { type Buddy, countFreeBlocks, createBuddy, dropSlots, setSpan } from './buddy.js';
+export { allocBlock, putBlock } from './buddy-core.js';
+export { freeListOwner } from './buddy-page.js';
+export { freeRange } from './buddy-range.js';
 
 // memblock: early boot's record of memory, and its allocator.
 export {

@@ -1,0 +1,126 @@
+/**
+ * When a mobility type has run out: taking blocks, or whole pageblocks, over from another type.
+ * Mirrors __rmqueue_fallback, find_suitable_fallback, can_steal_fallback, steal_suitable_fallback and move_freepages_block of mm/page_alloc.c.
+ *
+ * Differs from Linux: no watermark boost after a take-over.
+ */
+import { MAX_PAGE_ORDER, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER } from '@holdfast/lib';
+import { type Buddy, ORDER_MASK, RUN, blockTypeOf, listHead, memmapOf, pfnOf, wordOf } from './buddy.js';
+import { splitRunHead } from './buddy-runs.js';
+import {
+  MIGRATE_FALLBACKS, MIGRATE_HIGHATOMIC, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE,
+} from './migratetype.js';
+import { PG_LRU_MASK } from './page-flags.js';
+import { PAGE_FLAGS } from './page.js';
+
+/** Move memory of another type to the wanted type's lists, to be taken there; false if there is none to take. */
+export function stealFallback(buddy: Buddy, order: number, type: number, noFragment: boolean): boolean {
+  const minOrder = noFragment && order < PAGEBLOCK_ORDER ? PAGEBLOCK_ORDER : order;
+  for (let current = MAX_PAGE_ORDER; current >= minOrder; current--) {
+    const from = findFallback(buddy, current, type);
+    if (from < 0) continue;
+    if (type === MIGRATE_MOVABLE && !canSteal(current, type)) stealSmallest(buddy, order, type);
+    else stealBlock(buddy, current, from, type);
+    return true;
+  }
+  return false;
+}
+
+/** A movable request disturbs other types as little as it can: the smallest block, not the largest. */
+function stealSmallest(buddy: Buddy, order: number, type: number): void {
+  for (let current = order; current <= MAX_PAGE_ORDER; current++) {
+    const from = findFallback(buddy, current, type);
+    if (from >= 0) return stealBlock(buddy, current, from, type);
+  }
+}
+
+function findFallback(buddy: Buddy, order: number, type: number): number {
+  for (const other of MIGRATE_FALLBACKS[type] ?? []) {
+    const head = listHead(order, other);
+    if (buddy.next[head] !== head) return other;
+  }
+  return -1;
+}
+
+/** May the whole pageblock change type for this request? */
+function canSteal(order: number, type: number): boolean {
+  return order >= PAGEBLOCK_ORDER >> 1 || type === MIGRATE_RECLAIMABLE || type === MIGRATE_UNMOVABLE;
+}
+
+function stealBlock(buddy: Buddy, order: number, from: number, type: number): void {
+  const handle = buddy.next[listHead(order, from)]!;
+  if ((buddy.state[handle]! & RUN) !== 0) splitRunHead(buddy, handle);
+  const oldType = blockTypeOf(buddy, handle);
+  if (oldType !== MIGRATE_HIGHATOMIC && order >= PAGEBLOCK_ORDER) {
+    const first = handle >>> PAGEBLOCK_ORDER;
+    buddy.blockType.fill(type, first, first + (1 << (order - PAGEBLOCK_ORDER)));
+  } else if (oldType !== MIGRATE_HIGHATOMIC && canSteal(order, type) && stealPageblock(buddy, handle, oldType, type)) {
+    return;
+  }
+  moveToFreeList(buddy, handle, order, type);
+}
+
+/** Take over all free blocks of a pageblock, and its type if most of it is free or of a like kind; false if nothing could be moved. */
+function stealPageblock(buddy: Buddy, handle: number, oldType: number, type: number): boolean {
+  const { moved, movable } = moveFreeBlocks(buddy, handle, type);
+  if (moved === 0) return false;
+  let alike = 0;
+  if (type === MIGRATE_MOVABLE) alike = movable;
+  else if (oldType === MIGRATE_MOVABLE) alike = PAGEBLOCK_NR_PAGES - moved - movable;
+  if (moved + alike >= PAGEBLOCK_NR_PAGES >> 1) buddy.blockType[handle >>> PAGEBLOCK_ORDER] = type;
+  return true;
+}
+
+/**
+ * Move every free block that starts in a handle's pageblock to the tail of a type's lists. None of them may be a run's.
+ * Also counts the pages in use that could be moved away: those on the LRU.
+ */
+export function moveFreeBlocks(buddy: Buddy, handle: number, type: number): { readonly moved: number; readonly movable: number } {
+  const blockPfn = pfnOf(buddy, handle) - (handle % PAGEBLOCK_NR_PAGES);
+  const first = blockPfn < buddy.startPfn ? handle : handle & -PAGEBLOCK_NR_PAGES;
+  const end = (handle & -PAGEBLOCK_NR_PAGES) + PAGEBLOCK_NR_PAGES;
+  let moved = 0;
+  let movable = 0;
+  if (blockPfn + PAGEBLOCK_NR_PAGES > buddy.endPfn) return { moved, movable }; // as Linux: the zone ends inside, so hands off
+  for (let page = first; page < end; ) {
+    const order = (buddy.state[page]! & ORDER_MASK) - 1;
+    if (order >= 0) {
+      moveToFreeList(buddy, page, order, type);
+      moved += 1 << order;
+      page += 1 << order;
+    } else {
+      if (isOnLru(buddy, page)) movable++;
+      page++;
+    }
+  }
+  return { moved, movable };
+}
+
+function isOnLru(buddy: Buddy, handle: number): boolean {
+  const memmap = memmapOf(buddy, handle);
+  return memmap.length !== 0 && (memmap[wordOf(handle) + PAGE_FLAGS]! & PG_LRU_MASK) !== 0;
+}
+
+/** Move a block, not a run's first, to the tail of another type's list of its order. */
+function moveToFreeList(buddy: Buddy, handle: number, order: number, type: number): void {
+  const { next, prev } = buddy;
+  next[prev[handle]!] = next[handle]!;
+  prev[next[handle]!] = prev[handle]!;
+  const head = listHead(order, type);
+  const last = prev[head]!;
+  next[last] = handle;
+  next[handle] = head;
+  prev[handle] = last;
+  prev[head] = handle;
+}
+
+/** Does some list of `order` or above hold a block of a type that is handed out? */
+export function hasFreeBlock(buddy: Buddy, order: number): boolean {
+  for (let current = order; current <= MAX_PAGE_ORDER; current++) {
+    for (let type = 0; type < MIGRATE_PCPTYPES; type++) {
+      const head = listHead(current, type);
+      if (buddy.next[head] !== head) return true;
+    }
+  }
+  return false;
+}

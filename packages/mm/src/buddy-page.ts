@@ -1,0 +1,96 @@
+/**
+ * What the buddy allocator says in struct pages: who is free, of what order, and in which list.
+ * Mirrors set_buddy_order, del_page_from_free_list, set_page_refcounted and the list pointers of mm/page_alloc.c.
+ *
+ * Invariant: the bytes of a made struct page are what these functions would write from the arrays of buddy.ts, list pointers included
+ * once they were asked for.
+ */
+import { MAX_ORDER_NR_PAGES, PAGES_PER_SECTION } from '@holdfast/lib';
+import { ALLOCATED, type Buddy, LIST_STRIDE, NR_ORDERS, ORDER_MASK, RUN, peekHandle, pfnOf } from './buddy.js';
+import { collectRuns } from './buddy-runs.js';
+import { MIGRATE_TYPES } from './migratetype.js';
+import {
+  DIRECT_MAP_BASE_L4, LIST_POISON1_LO, LIST_POISON2_LO, LIST_POISON_HI, PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE,
+  PAGE_TYPE_BUDDY, PAGE_UNMAPPED, WORDS_PER_PAGE, writeWord64,
+} from './page.js';
+import type { FreeListOwner } from './vmemmap.js';
+
+const WORD = {
+  next: PAGE_LRU_NEXT, prev: PAGE_LRU_PREV, private: PAGE_PRIVATE, type: PAGE_TYPE, refcount: PAGE_REFCOUNT,
+} as const;
+
+/** The first page of a block that was just put into a list. */
+export function writeFreeHead(memmap: Int32Array, word: number, order: number): void {
+  memmap[word + WORD.type] = PAGE_TYPE_BUDDY;
+  memmap[word + WORD.private] = order;
+  memmap[word + WORD.private + 1] = 0;
+}
+
+/** The first page of a block that was just taken off its list. */
+export function clearFreeHead(memmap: Int32Array, word: number): void {
+  memmap[word + WORD.next] = LIST_POISON1_LO;
+  memmap[word + WORD.next + 1] = LIST_POISON_HI;
+  memmap[word + WORD.prev] = LIST_POISON2_LO;
+  memmap[word + WORD.prev + 1] = LIST_POISON_HI;
+  memmap[word + WORD.private] = 0;
+  memmap[word + WORD.private + 1] = 0;
+  memmap[word + WORD.type] = PAGE_UNMAPPED;
+}
+
+/** Connect a zone's lists with the memmap that shows them. `structPhys` is where its struct zone would lie, for the heads' addresses. */
+export function freeListOwner(buddy: Buddy, structPhys = 0): FreeListOwner {
+  const addressOf = (handle: number, pfn: number): bigint => {
+    if (handle >= NR_ORDERS * LIST_STRIDE) return buddy.vmemmap.pfnToPage(pfn) + BigInt(PAGE_LRU_NEXT * 4);
+    const area = Math.floor(handle / LIST_STRIDE) * (MIGRATE_TYPES * 16 + 8); // free_area: a list_head a type, then nr_free
+    return DIRECT_MAP_BASE_L4 + BigInt(structPhys + area + (handle % LIST_STRIDE) * 16);
+  };
+  const lastPfnOf = (handle: number): number => pfnOf(buddy, handle) + ((buddy.runs.get(handle) ?? 1) - 1) * MAX_ORDER_NR_PAGES;
+
+  return {
+    describe: (startPfn, endPfn, words, at) => describeBlocks(buddy, startPfn, endPfn, words, at),
+    adopt(sectionNr, words) {
+      const handle = peekHandle(buddy, sectionNr * PAGES_PER_SECTION);
+      if (handle !== 0) buddy.memmaps[handle / PAGES_PER_SECTION] = words;
+    },
+    writeLinks(pfn, words, at) {
+      const place = placeInLists(buddy, pfn);
+      if (place === undefined) return;
+      const { first, last, handle } = place;
+      const next = buddy.next[handle]!;
+      const prev = buddy.prev[handle]!;
+      writeWord64(words, at + WORD.next, last ? addressOf(next, pfnOf(buddy, next)) : addressOf(handle, pfn + MAX_ORDER_NR_PAGES));
+      writeWord64(words, at + WORD.prev, first ? addressOf(prev, lastPfnOf(prev)) : addressOf(handle, pfn - MAX_ORDER_NR_PAGES));
+    },
+  };
+}
+
+/** The list entry that a block is, or is part of; and whether it is the first and the last block of it. */
+function placeInLists(buddy: Buddy, pfn: number): { handle: number; first: boolean; last: boolean } | undefined {
+  const handle = peekHandle(buddy, pfn);
+  const state = handle === 0 ? 0 : buddy.state[handle]!;
+  if ((state & ORDER_MASK) !== 0 && (state & RUN) === 0) return { handle, first: true, last: true };
+  const run = collectRuns(buddy).find(({ startPfn, endPfn }) => pfn >= startPfn && pfn < endPfn);
+  return run && { handle: run.handle, first: pfn === run.startPfn, last: pfn + MAX_ORDER_NR_PAGES === run.endPfn };
+}
+
+/** Bring `[startPfn, endPfn)`, written as whole free blocks, to what has become of them. */
+function describeBlocks(buddy: Buddy, startPfn: number, endPfn: number, words: Int32Array, at: number): void {
+  const runs = collectRuns(buddy);
+  for (let pfn = startPfn; pfn < endPfn; ) {
+    const blockEnd = Math.min((Math.floor(pfn / MAX_ORDER_NR_PAGES) + 1) * MAX_ORDER_NR_PAGES, endPfn);
+    const handle = peekHandle(buddy, pfn);
+    if (handle !== 0 && !runs.some((run) => pfn >= run.startPfn && pfn < run.endPfn)) {
+      const first = at + (pfn - startPfn) * WORDS_PER_PAGE;
+      for (let page = 0; page < blockEnd - pfn; page++) describePage(buddy.state[handle + page]!, words, first + page * WORDS_PER_PAGE);
+    }
+    pfn = blockEnd;
+  }
+}
+
+function describePage(state: number, words: Int32Array, word: number): void {
+  const order = (state & ORDER_MASK) - 1;
+  words[word + WORD.refcount] = state === ALLOCATED ? 1 : 0;
+  if (order >= 0) writeFreeHead(words, word, order);
+  else if (state === ALLOCATED || words[word + WORD.type] === PAGE_TYPE_BUDDY) clearFreeHead(words, word);
+}
+

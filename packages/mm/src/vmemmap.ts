@@ -1,0 +1,185 @@
+/**
+ * vmemmap: the struct pages of all frames at one virtual base, section by section where their bytes really lie.
+ * Mirrors mm/sparse-vmemmap.c and the memory model of include/asm-generic/memory_model.h.
+ *
+ * Invariant: a section's struct pages are the 2 MiB of physical memory that `memmapPhys` names, and nothing else. Until one of them is
+ * first written they are described by runs of defaults (page-init.ts), and every reader here sees what the bytes would be.
+ * Differs from Linux: the two list pointers of a page in the buddy's free lists are kept by the list's owner and written into the bytes
+ * by {@link Vmemmap.sync}, {@link Vmemmap.readPage} and {@link Vmemmap.copySection}; all other fields are always in the bytes.
+ */
+import { KernelError, PAGES_PER_SECTION, SECTION_MEMMAP_SIZE, bugOn, type PhysAddr } from '@holdfast/lib';
+import { CHUNK_SIZE, type PhysicalMemory } from '@holdfast/machine';
+import { flagsNode, flagsZone } from './page-flags.js';
+import { type PristineRun, type PristineState, pristineWithin, setPristine, writePristine } from './page-init.js';
+import {
+  PAGE_FLAGS_HI, PAGE_LRU_NEXT, PAGE_TYPE, PAGE_TYPE_BUDDY, VMEMMAP_BASE_L4, WORDS_PER_MEMMAP, WORDS_PER_PAGE, type PageRecord, decodePage, pageToPfn, pfnToPage,
+} from './page.js';
+
+/** What the vmemmap asks of those who place struct pages. */
+export interface VmemmapNeeds {
+  readonly memory: Pick<PhysicalMemory, 'chunk'>;
+  /** Where a section's 2 MiB of struct pages lie, a multiple of 2 MiB; undefined if it has none. */
+  memmapPhys(sectionNr: number): PhysAddr | undefined;
+  /** vmemmap_base; 4-level paging's if left out. Its low 21 bits are zero. */
+  readonly base?: bigint;
+}
+
+/** Who knows what became of pages that were handed over as free: the buddy allocator of a zone. */
+export interface FreeListOwner {
+  /**
+   * Bring the struct pages of `[startPfn, endPfn)`, just written as whole free blocks from word `at` on, to what has become of them.
+   */
+  describe(startPfn: number, endPfn: number, words: Int32Array, at: number): void;
+  /** A section's bytes have been made: keep them true from now on. */
+  adopt(sectionNr: number, words: Int32Array): void;
+  /** Write the two list pointers of a listed block into its struct page, at word `at`; do nothing if the frame is in none of the lists. */
+  writeLinks(pfn: number, words: Int32Array, at: number): void;
+}
+
+export interface Vmemmap {
+  readonly base: bigint;
+  /**
+   * A section's struct pages for reading and writing: {@link WORDS_PER_PAGE} words a page; the same object at each call.
+   * Makes the bytes if they are still defaults. @throws KernelError EFAULT if the section has no memmap.
+   */
+  memmap(sectionNr: number): Int32Array;
+  /** Have a section's bytes been made? */
+  isMaterialised(sectionNr: number): boolean;
+  /** Sections whose bytes have been made. */
+  readonly nrMaterialised: number;
+  /** Initialise `[startPfn, endPfn)`: links to its node and zone, no state but PG_reserved if asked (memmap_init_range). */
+  initRange(startPfn: number, endPfn: number, nid: number, zoneIndex: number, state: PristineState): void;
+  /** Forget `[startPfn, endPfn)`, whole sections that were removed: their struct pages are poison if they come back. */
+  removeRange(startPfn: number, endPfn: number): void;
+  /** The ranges of `[startPfn, endPfn)` that are still defaults, ascending. */
+  pristineRuns(startPfn: number, endPfn: number): PristineRun[];
+  pfnToPage(pfn: number): bigint;
+  /** @throws KernelError EFAULT if no struct page can be there. */
+  pageToPfn(page: bigint): number;
+  /** One struct page, decoded; undefined if the frame has none. Makes nothing. */
+  readPage(pfn: number): PageRecord | undefined;
+  /** The bytes of a section's struct pages, copied. Makes nothing. @throws KernelError EFAULT if it has none. */
+  copySection(sectionNr: number): Int32Array;
+  /** Bring the list pointers in the bytes of all made sections up to date, before somebody reads them as plain memory. */
+  sync(): void;
+  /** Ask this owner about the free pages of a zone. */
+  addFreeListOwner(nid: number, zoneIndex: number, owner: FreeListOwner): void;
+}
+
+export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: VmemmapNeeds): Vmemmap {
+  bugOn(base % BigInt(CHUNK_SIZE) !== 0n, `vmemmap base 0x${base.toString(16)}: expected a multiple of 2 MiB`);
+  const made = new Map<number, Int32Array>();
+  const runs: PristineRun[] = [];
+  const owners: { readonly nid: number; readonly zoneIndex: number; readonly owner: FreeListOwner }[] = [];
+  const ownersOf = (zone: { readonly nid: number; readonly zoneIndex: number }): FreeListOwner[] =>
+    owners.filter(({ nid, zoneIndex }) => nid === zone.nid && zoneIndex === zone.zoneIndex).map(({ owner }) => owner);
+
+  const placeOf = (sectionNr: number): PhysAddr => {
+    const phys = memmapPhys(sectionNr);
+    if (phys === undefined) throw new KernelError('EFAULT', `section ${sectionNr} has no memmap`);
+    bugOn(phys % SECTION_MEMMAP_SIZE !== 0, `memmap of section ${sectionNr} at 0x${phys.toString(16)}: expected a multiple of 2 MiB`);
+    return phys;
+  };
+
+  /** Write the defaults of frames of one section into `words`, whose word 0 belongs to `startPfn`. */
+  const render = (words: Int32Array, startPfn: number, endPfn: number): void => {
+    words.fill(-1, 0, (endPfn - startPfn) * WORDS_PER_PAGE);
+    for (const run of pristineWithin(runs, startPfn, endPfn)) {
+      const at = (run.startPfn - startPfn) * WORDS_PER_PAGE;
+      const lru = pfnToPage(base, run.startPfn) + BigInt(PAGE_LRU_NEXT * 4);
+      writePristine(words, at, run, Number(BigInt.asIntN(32, lru >> 32n)), Number(BigInt.asIntN(32, lru)));
+      if (run.state === 'free') for (const owner of ownersOf(run)) owner.describe(run.startPfn, run.endPfn, words, at);
+    }
+  };
+
+  const make = (sectionNr: number): Int32Array => {
+    const chunk = memory.chunk(placeOf(sectionNr) / CHUNK_SIZE);
+    const words = new Int32Array(chunk.buffer, chunk.byteOffset, WORDS_PER_MEMMAP);
+    render(words, sectionNr * PAGES_PER_SECTION, (sectionNr + 1) * PAGES_PER_SECTION);
+    made.set(sectionNr, words);
+    for (const { owner } of owners) owner.adopt(sectionNr, words);
+    return words;
+  };
+
+  const writeLinks = (pfn: number, words: Int32Array, at: number): void => {
+    if (words[at + PAGE_TYPE] !== PAGE_TYPE_BUDDY) return;
+    const flagsHi = words[at + PAGE_FLAGS_HI]!;
+    for (const owner of ownersOf({ nid: flagsNode(flagsHi), zoneIndex: flagsZone(flagsHi) })) owner.writeLinks(pfn, words, at);
+  };
+
+  const writeAllLinks = (sectionNr: number, words: Int32Array): void => {
+    const startPfn = sectionNr * PAGES_PER_SECTION;
+    for (let page = 0; page < PAGES_PER_SECTION; page++) writeLinks(startPfn + page, words, page * WORDS_PER_PAGE);
+  };
+
+  return {
+    base,
+    memmap: (sectionNr) => made.get(sectionNr) ?? make(sectionNr),
+    isMaterialised: (sectionNr) => made.has(sectionNr),
+    get nrMaterialised() {
+      return made.size;
+    },
+    initRange(startPfn, endPfn, nid, zoneIndex, state) {
+      setPristine(runs, { startPfn, endPfn, nid, zoneIndex, state });
+      for (const [sectionNr, words] of sectionsWithin(made, startPfn, endPfn)) {
+        const from = Math.max(startPfn, sectionNr * PAGES_PER_SECTION);
+        const to = Math.min(endPfn, (sectionNr + 1) * PAGES_PER_SECTION);
+        const first = (from - sectionNr * PAGES_PER_SECTION) * WORDS_PER_PAGE;
+        render(words.subarray(first), from, to);
+      }
+    },
+    removeRange(startPfn, endPfn) {
+      setPristine(runs, { startPfn, endPfn, nid: 0, zoneIndex: 0, state: undefined });
+      for (const [sectionNr] of sectionsWithin(made, startPfn, endPfn)) made.delete(sectionNr);
+    },
+    pristineRuns(startPfn, endPfn) {
+      const parts: PristineRun[] = [];
+      let from = startPfn;
+      for (const [sectionNr] of sectionsWithin(made, startPfn, endPfn)) {
+        parts.push(...pristineWithin(runs, from, sectionNr * PAGES_PER_SECTION));
+        from = (sectionNr + 1) * PAGES_PER_SECTION;
+      }
+      return [...parts, ...pristineWithin(runs, from, endPfn)];
+    },
+    pfnToPage: (pfn) => pfnToPage(base, pfn),
+    pageToPfn: (page) => pageToPfn(base, page),
+    readPage(pfn) {
+      const sectionNr = Math.floor(pfn / PAGES_PER_SECTION);
+      if (memmapPhys(sectionNr) === undefined) return undefined;
+      const words = new Int32Array(WORDS_PER_PAGE);
+      const bytes = made.get(sectionNr);
+      const at = (pfn % PAGES_PER_SECTION) * WORDS_PER_PAGE;
+      if (bytes !== undefined) words.set(bytes.subarray(at, at + WORDS_PER_PAGE));
+      else render(words, pfn, pfn + 1);
+      writeLinks(pfn, words, 0);
+      return decodePage(words, 0, pfn);
+    },
+    copySection(sectionNr) {
+      placeOf(sectionNr);
+      const words = made.get(sectionNr)?.slice() ?? new Int32Array(WORDS_PER_MEMMAP);
+      if (!made.has(sectionNr)) render(words, sectionNr * PAGES_PER_SECTION, (sectionNr + 1) * PAGES_PER_SECTION);
+      writeAllLinks(sectionNr, words);
+      return words;
+    },
+    sync() {
+      for (const [sectionNr, words] of made) writeAllLinks(sectionNr, words);
+    },
+    addFreeListOwner: (nid, zoneIndex, owner) => void owners.push({ nid, zoneIndex, owner }),
+  };
+}
+
+/** The made sections that touch `[startPfn, endPfn)`, ascending: found from the shorter side. */
+function sectionsWithin(made: ReadonlyMap<number, Int32Array>, startPfn: number, endPfn: number): [number, Int32Array][] {
+  const first = Math.floor(startPfn / PAGES_PER_SECTION);
+  const end = Math.ceil(endPfn / PAGES_PER_SECTION);
+  const found: [number, Int32Array][] = [];
+  if (end - first < made.size) {
+    for (let nr = first; nr < end; nr++) {
+      const words = made.get(nr);
+      if (words !== undefined) found.push([nr, words]);
+    }
+    return found;
+  }
+  for (const entry of made) if (entry[0] >= first && entry[0] < end) found.push(entry);
+  return found.sort(([a], [b]) => a - b);
+}

@@ -1,0 +1,151 @@
+/**
+ * The buddy allocator of @holdfast/mm against the same job in C (buddy.c): operations per second, and their ratio.
+ * Both run the same seeded operations on one zone and must hand out the same frames, which a checksum shows.
+ *
+ *   node tools/bench/buddy.js [--pages N] [--rounds N] [--json]
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const mm = await import(pathToFileURL(join(here, '../../packages/mm/dist/index.js')).href);
+const { allocBlock, createBuddy, createVmemmap, freeRange, putBlock, setSpan } = mm;
+
+const { values: options } = parseArgs({
+  options: { pages: { type: 'string', default: '262144' }, rounds: { type: 'string', default: '7' }, json: { type: 'boolean', default: false } },
+});
+const nrPages = Number(options.pages);
+const rounds = Number(options.rounds);
+const SEED = 1;
+const MOVABLE = 1;
+const MAX_ORDER = 10;
+const PAGES_PER_SECTION = 32768;
+
+const WORKLOADS = [
+  { name: 'batches', operations: 4_194_304, what: 'order 0, 1024 taken, then given back' },
+  { name: 'random', operations: 4_000_000, what: 'order 0, half the zone taken, random frames' },
+  { name: 'small', operations: 4_000_000, what: 'orders 0-10, each half as likely as the one below, three types' },
+  { name: 'mixed', operations: 4_000_000, what: 'orders 0-10 alike, three types' },
+];
+
+// --- the workloads: the same as in buddy.c, line by line ---
+
+let seed = SEED;
+let sum = 0;
+
+function rnd() {
+  seed ^= seed << 13;
+  seed ^= seed >>> 17;
+  seed ^= seed << 5;
+  return seed >>> 0;
+}
+
+function note(pfn) {
+  sum = (Math.imul(sum, 31) + pfn) | 0;
+}
+
+function batches(buddy, operations) {
+  const pfns = new Int32Array(1024);
+  for (let done = 0; done < operations; done += 2048) {
+    for (let i = 0; i < 1024; i++) note((pfns[i] = allocBlock(buddy, 0, MOVABLE, false)));
+    for (let i = 0; i < 1024; i++) putBlock(buddy, pfns[i], 0);
+  }
+}
+
+function mixture(buddy, operations, nrSlots, maxOrder, nrTypes, geometric) {
+  const pfns = new Int32Array(nrSlots).fill(-1);
+  const orders = new Uint8Array(nrSlots);
+  for (let done = 0; done < operations; done++) {
+    const slot = rnd() & (nrSlots - 1);
+    if (pfns[slot] >= 0) {
+      putBlock(buddy, pfns[slot], orders[slot]);
+      pfns[slot] = -1;
+    } else {
+      const dice = rnd();
+      let order = geometric ? Math.clz32(dice | 1) : (dice >>> 8) % (maxOrder + 1);
+      if (order > maxOrder) order = maxOrder;
+      orders[slot] = order;
+      note((pfns[slot] = allocBlock(buddy, order, nrTypes === 1 ? MOVABLE : (dice >>> 1) % nrTypes, false)));
+    }
+  }
+  for (let slot = 0; slot < nrSlots; slot++) if (pfns[slot] >= 0) putBlock(buddy, pfns[slot], orders[slot]);
+}
+
+function runWorkload(buddy, name, operations) {
+  if (name === 'batches') batches(buddy, operations);
+  else if (name === 'random') mixture(buddy, operations, nrPages, 0, 1, false);
+  else if (name === 'mixed') mixture(buddy, operations, nrPages >>> 8, MAX_ORDER, 3, false);
+  else mixture(buddy, operations, nrPages >>> 2, MAX_ORDER, 3, true);
+}
+
+/** A zone of `nrPages` free pages; its memmap is one buffer, so that both allocators ask the host for memory in one piece. */
+function boot() {
+  const memory = new Uint8Array((nrPages / PAGES_PER_SECTION) * 2 ** 21);
+  const vmemmap = createVmemmap({
+    memory: { chunk: (nr) => memory.subarray(nr * 2 ** 21, (nr + 1) * 2 ** 21) },
+    memmapPhys: (sectionNr) => sectionNr * 2 ** 21,
+  });
+  const buddy = createBuddy(vmemmap, 0, 2);
+  setSpan(buddy, 0, nrPages);
+  vmemmap.initRange(0, nrPages, 0, 2, 'used');
+  freeRange(buddy, 0, nrPages);
+  return buddy;
+}
+
+function measureOurs({ name, operations }) {
+  const buddy = boot();
+  seed = SEED;
+  sum = 0;
+  let best = Infinity;
+  for (let round = 0; round < rounds; round++) {
+    const from = process.hrtime.bigint();
+    runWorkload(buddy, name, operations);
+    best = Math.min(best, Number(process.hrtime.bigint() - from) / 1e9);
+  }
+  return { checksum: sum >>> 0, seconds: best };
+}
+
+// --- the C twin ---
+
+function compileTwin(folder) {
+  const binary = join(folder, 'buddy');
+  try {
+    execFileSync('cc', ['-O2', '-o', binary, join(here, 'buddy.c')], { stdio: 'pipe' });
+    return binary;
+  } catch (error) {
+    console.error(`buddy: no C twin, the ratio is skipped: ${error.code === 'ENOENT' ? 'cc is not here' : error.message}`);
+    return undefined;
+  }
+}
+
+function measureTwin(binary, { name, operations }) {
+  const [checksum, seconds] = execFileSync(binary, [nrPages, SEED, name, operations, rounds].map(String), { encoding: 'utf8' }).split(' ').map(Number);
+  return { checksum, seconds };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
+const twin = compileTwin(folder);
+const results = [];
+try {
+  for (const workload of WORKLOADS) {
+    const ours = measureOurs(workload);
+    const c = twin && measureTwin(twin, workload);
+    if (c && c.checksum !== ours.checksum) throw new Error(`${workload.name}: the two hand out different frames: ${ours.checksum}, C ${c.checksum}`);
+    results.push({ ...workload, opsPerSecond: workload.operations / ours.seconds, ...(c && { cOpsPerSecond: workload.operations / c.seconds, ratio: c.seconds / ours.seconds }) });
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+if (options.json) console.log(JSON.stringify(results));
+else {
+  console.log(`buddy allocator, ${nrPages} pages, fastest of ${rounds} rounds, million operations per second`);
+  for (const { name, what, opsPerSecond, cOpsPerSecond, ratio } of results) {
+    const c = ratio === undefined ? '' : `   C ${(cOpsPerSecond / 1e6).toFixed(1).padStart(6)}   ratio ${ratio.toFixed(2)}`;
+    console.log(`${name.padEnd(8)} ${(opsPerSecond / 1e6).toFixed(1).padStart(6)}${c}   ${what}`);
+  }
+}
