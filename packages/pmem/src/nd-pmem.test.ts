@@ -17,6 +17,12 @@ function load(options: Parameters<typeof createKernel>[0] & { needs?: Partial<Nd
   return kernel;
 }
 
+function withoutPages(needs: NdPmemNeeds): NdPmemNeeds {
+  const rest: { -readonly [K in keyof NdPmemNeeds]: NdPmemNeeds[K] } = { ...needs };
+  delete rest.memremapPages;
+  return rest;
+}
+
 function attributesOf(disk: Gendisk): Record<string, string> {
   const all = diskAttributeGroups(disk).flatMap(({ name, attributes }) => attributes.map((attribute) => [name === '' ? attribute.name : `${name}/${attribute.name}`, attribute.show!().trimEnd()]));
   return Object.fromEntries(all) as Record<string, string>;
@@ -161,8 +167,7 @@ describe('the mapping of an nd_pmem disk', () => {
 
   it('cannot be pages in a kernel that has none for devices, and leaves nothing behind', () => {
     const kernel = createKernel({ mapping: 'pages' });
-    const { memremapPages: _, ...needs } = kernel.needs;
-    kernel.nvdimms.registerDriver(createNdPmemDriver(needs));
+    kernel.nvdimms.registerDriver(createNdPmemDriver(withoutPages(kernel.needs)));
     kernel.addRegion(PMEM_START, 16 * MIB);
     expect(kernel.log.at(-1)).toContain('failed with error -95');
     expect(formatIomem(kernel.iomem)).not.toContain('namespace');
