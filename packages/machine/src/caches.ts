@@ -255,8 +255,9 @@ export class Caches {
   #touchImage(kind: AccessKind, window: Window, addr: number, length: number): void {
     const from = addr - window.gridStart;
     const atOnce = kind === THROUGH || (kind === CACHED && this.#domain === 'cpu_cache');
-    if (atOnce) window.medium.writeThrough(from, from + length);
-    else window.medium.touch(from, from + length);
+    if (!atOnce) return window.medium.touch(from, from + length);
+    this.#memory.sync(); // nothing that this store may have to follow is left behind
+    window.medium.writeThrough(from, from + length);
   }
 
   // The power.

@@ -54,6 +54,12 @@ export class PersistencyModel {
     for (const line of this.#lines) settleWords(line);
   }
 
+  clone(): PersistencyModel {
+    const copy = new PersistencyModel(0, this.#cachesArePersistent);
+    copy.#lines.push(...this.#lines.map(({ cached, words }) => ({ cached: [...cached], words: words.map((images) => [...images]) })));
+    return copy; // without the pending flushes: it is only asked what is legal
+  }
+
   /** What a line or word may hold, without duplicates; words are those with open combining stores. */
   undecided(): { addr: number; images: string[] }[] {
     return this.#lines.flatMap((line, nr) => {
@@ -65,16 +71,16 @@ export class PersistencyModel {
 
   /** The first address that holds what the model forbids, or undefined. */
   firstIllegal(media: Uint8Array): number | undefined {
-    for (const [nr, line] of this.#lines.entries()) {
-      const held = media.subarray(nr * LINE, (nr + 1) * LINE);
-      if (line.cached.length > 1) {
-        if (!line.cached.some((image) => same(image, held))) return nr * LINE;
-        continue;
-      }
-      const bad = line.words.findIndex((images, w) => !images.some((image) => same(image, held.subarray(w * WORD, (w + 1) * WORD))));
-      if (bad >= 0) return nr * LINE + bad * WORD;
-    }
-    return undefined;
+    const nr = this.#lines.findIndex((_, i) => !this.isLegalLine(i, media));
+    return nr < 0 ? undefined : nr * LINE;
+  }
+
+  /** May line `nr` be left as `media` has it? */
+  isLegalLine(nr: number, media: Uint8Array): boolean {
+    const { cached, words } = this.#lines[nr]!;
+    const held = media.subarray(nr * LINE, (nr + 1) * LINE);
+    if (cached.length > 1) return cached.some((image) => same(image, held));
+    return words.every((images, w) => images.some((image) => same(image, held.subarray(w * WORD, (w + 1) * WORD))));
   }
 
   #storeWord(access: Access, at: number, bytes: Uint8Array): void {

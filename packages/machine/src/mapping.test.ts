@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { BugError, physAddr } from '@holdfast/lib';
+import { CHUNK_SIZE, SFENCE_COST, accessCost, createDram, createMachine, createNvdimm } from './index.js';
+
+const SIZE = 3 * CHUNK_SIZE;
+const boot = (): { machine: ReturnType<typeof createMachine>; m: ReturnType<ReturnType<typeof createMachine>['cpu']['map']> } => {
+  const machine = createMachine({ media: [{ start: 0, medium: createNvdimm({ sizeBytes: SIZE }) }] });
+  return { machine, m: machine.cpu.map(physAddr(0), SIZE, 'WB') };
+};
+
+describe('a mapping', () => {
+  it('copies across chunks, to and from any place of a buffer', () => {
+    const { m } = boot();
+    const source = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251);
+    for (const offset of [0, 1, CHUNK_SIZE - 50_000, CHUNK_SIZE - 1, SIZE - 99_990]) {
+      for (const store of ['write', 'writeFlushCache'] as const) {
+        m[store](offset, source, 10, 99_990);
+        const target = new Uint8Array(99_995);
+        m.read(offset, target, 5, 99_990);
+        expect(target.subarray(5).every((byte, i) => byte === source[i + 10])).toBe(true);
+        m.write(offset, new Uint8Array(99_990), 0, 99_990);
+      }
+    }
+  });
+
+  it.each([
+    [SIZE, 1], [SIZE - 1, 2], [-1, 1], [0, -1], [NaN, 1], [0, NaN], [0, SIZE + 1], [Infinity, 1],
+  ])('refuses an access at %d of %d bytes', (offset, length) => {
+    const { m } = boot();
+    const buffer = new Uint8Array(SIZE + 2);
+    expect(() => m.read(offset, buffer, 0, length)).toThrow(BugError);
+    expect(() => m.write(offset, buffer, 0, length)).toThrow(BugError);
+    expect(() => m.writeFlushCache(offset, buffer, 0, length)).toThrow(BugError);
+    expect(() => m.clwb(offset, length)).toThrow(BugError);
+    expect(() => m.clflush(offset, length)).toThrow(BugError);
+  });
+
+  it('refuses to go past the buffer, and takes no bytes at its very end', () => {
+    const { m } = boot();
+    expect(() => m.write(0, new Uint8Array(8), 4, 8)).toThrow('8 bytes from offset 4 of a buffer of 8');
+    expect(() => m.read(0, new Uint8Array(8), -1, 4)).toThrow(BugError);
+    m.write(SIZE, new Uint8Array(8), 8, 0);
+  });
+
+  it('ends with unmap, and with the power', () => {
+    const { machine, m } = boot();
+    machine.cpu.unmap(m);
+    expect(() => m.read(0, new Uint8Array(1), 0, 1)).toThrow('a mapping that is gone');
+    expect(() => machine.cpu.unmap(m)).toThrow(BugError);
+    const next = machine.cpu.map(physAddr(0), SIZE, 'UC');
+    machine.poweroff();
+    expect(() => next.write(0, new Uint8Array(1), 0, 1)).toThrow('a mapping that is gone');
+    expect(machine.cpu.map(physAddr(0), SIZE, 'WB').type).toBe('WB');
+  });
+
+  it('exchanges an aligned word', () => {
+    const { m } = boot();
+    m.write(8, Uint8Array.of(1, 2, 3, 4), 0, 4);
+    const word = Uint8Array.of(9, 9, 9, 9);
+    m.xchg(8, word);
+    expect(word).toEqual(Uint8Array.of(1, 2, 3, 4));
+    expect(() => m.xchg(9, word)).toThrow('not an aligned word');
+    expect(() => m.xchg(0, new Uint8Array(3))).toThrow('not an aligned word');
+  });
+
+  it('reads ones and loses stores where the medium was pulled out', () => {
+    const { machine, m } = boot();
+    const medium = machine.mediumAt(physAddr(0))!;
+    machine.detach(medium);
+    m.write(CHUNK_SIZE - 4, new Uint8Array(8), 0, 8);
+    const target = new Uint8Array(8);
+    m.read(CHUNK_SIZE - 4, target, 0, 8);
+    expect(target).toEqual(new Uint8Array(8).fill(0xff));
+  });
+});
+
+describe('accounting', () => {
+  it('counts the bytes stored to each medium', () => {
+    const [ram, pmem] = [createDram(CHUNK_SIZE), createNvdimm({ sizeBytes: SIZE })];
+    const { cpu, memory } = createMachine({ media: [{ start: 0, medium: ram }, { start: CHUNK_SIZE, medium: pmem }] });
+    cpu.map(physAddr(0), CHUNK_SIZE + SIZE, 'WB').write(CHUNK_SIZE - 100, new Uint8Array(1000), 0, 1000);
+    memory.write(physAddr(0), new Uint8Array(7));
+    expect([ram.bytesWritten, pmem.bytesWritten]).toEqual([107, 900]);
+  });
+
+  it('charges virtual time by medium and memory type, the same each time', () => {
+    const { machine, m } = boot();
+    const cost = accessCost('nvdimm', 'WB');
+    m.read(0, new Uint8Array(4096), 0, 4096);
+    expect(machine.clock.now).toBeCloseTo(cost.readFixed + 4096 * cost.readPerByte);
+    const before = machine.clock.now;
+    m.writeFlushCache(0, new Uint8Array(4096), 0, 4096);
+    machine.cpu.sfence();
+    expect(machine.clock.now - before).toBeCloseTo(4096 * cost.streamPerByte + SFENCE_COST);
+    machine.cpu.sfence(); // nothing to wait for
+    expect(machine.clock.now - before).toBeCloseTo(4096 * cost.streamPerByte + SFENCE_COST);
+  });
+
+  it('knows uncached accesses for the horror that they are, and write-through for acceptable', () => {
+    const [wb, wt, uc] = [accessCost('nvdimm', 'WB'), accessCost('nvdimm', 'WT'), accessCost('nvdimm', 'UC')];
+    const read = (cost: typeof wb): number => cost.readFixed + 4096 * cost.readPerByte;
+    expect(read(uc)).toBe(512 * 305); // a 4 KiB page, word by word
+    expect(read(uc) / read(wb)).toBeGreaterThan(100);
+    expect(read(wt)).toBe(read(wb));
+    expect(wt.writePerByte).toBe(wb.streamPerByte);
+    expect(uc.writePerByte).toBe(8 * wt.writePerByte);
+  });
+
+  it('starts again at zero after a power cycle, and refuses to go back', () => {
+    const { machine } = boot();
+    machine.clock.advance(5);
+    expect(machine.clock.now).toBe(5);
+    expect(() => machine.clock.advance(-1)).toThrow(BugError);
+    expect(() => machine.clock.advance(NaN)).toThrow(BugError);
+    machine.poweroff();
+    expect(machine.clock.now).toBe(0);
+  });
+});
