@@ -46,7 +46,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--json', 'print the facts as JSON, and nothing else')
     .option('--sysroot <dir>', 'write /proc and /sys as files there, at the end')
     .option('--seed <n>', 'choose the outcome of power cuts (default: 0)')
-    .option('--cpus <n>', 'number of CPUs (default: the SRAT's, or 1)')
+    .option('--cpus <n>', "number of CPUs (default: the SRAT's, or 1)")
     .addOption(new Option('--la57', '5-level paging (default: where the map needs it)'))
     .addOption(new Option('--no-la57', '4-level paging').hideHelp())
     .option('--bare-metal', 'no hypervisor, which the kernel asks for some defaults')

@@ -32,7 +32,7 @@ export interface CommandRunner {
   readonly status: number;
   /** Set when `exit` ran: what comes behind it is not run. */
   readonly exited: boolean;
-  run(line: string): Promise<void>;
+  readonly run: (line: string) => Promise<void>;
 }
 
 export interface Output {

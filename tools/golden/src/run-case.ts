@@ -47,24 +47,26 @@ interface Replay {
   readonly leftOut: ReadonlyMap<string, number>;
 }
 
+/** Of a whole report: names, and lists that say again what `commands` says. */
+const NOT_FACTS = ['case', 'boot', 'panic', 'errors'];
+
 /** Run what the guest ran, up to the first line that the console does not know; captures behind it are left out with it. */
 async function replay(golden: GoldenCase, system: System, facts: BootFacts): Promise<Replay> {
   const runner = createCommandRunner(system);
   const { commands, captures, stoppedAt } = splitScript(golden);
   for (const { cmd } of commands) await runner.run(cmd);
-  const { boot: _boot, errors: _errors, panic: _panic, captures: taken, commands: records, ...ours } = withCommands(facts, runner);
-  const { case: _case, boot: _realBoot, errors: _realErrors, captures: wanted, commands: _commands, ...theirs } = golden.expected;
+  const ours = withCommands(facts, runner);
   const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(captures.filter((name) => all[name]).map((name) => [name, all[name]!]));
   return {
-    expected: { ...theirs, captures: dropTools(pick(wanted)), commands: commands.map(normalize) },
-    actual: { ...ours, captures: pick(taken), commands: records.map((record) => normalize(record as CapturedCommand)) },
+    expected: { ...without(golden.expected, NOT_FACTS), captures: dropTools(pick(golden.expected.captures)), commands: commands.map(normalize) },
+    actual: { ...without(ours, NOT_FACTS), captures: pick(ours.captures), commands: ours.commands.map((record) => normalize(record as CapturedCommand)) },
     leftOut: new Map(stoppedAt === undefined ? [] : [[whyNotReplayed(stoppedAt), golden.commands.length - commands.length]]),
   };
 }
 
 /** ndctl's and daxctl's own listings belong to tools that the console does not have yet: they are no kernel facts. */
 function dropTools(captures: Record<string, Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(captures).map(([name, { ndctl: _ndctl, daxctl: _daxctl, ...rest }]) => [name, rest]));
+  return Object.fromEntries(Object.entries(captures).map(([name, capture]) => [name, without(capture, ['ndctl', 'daxctl'])]));
 }
 
 /** The part of the guest's script before its first line that cannot be replayed: its commands, and its captures. */
@@ -82,10 +84,14 @@ function splitScript({ guest, commands }: GoldenCase): { commands: readonly Capt
 /** What is empty is left out in captures; `ndctl` of a lite state is a tool's listing. */
 function normalize({ n, cmd, rc, stdout, stderr, dmesg, state }: CapturedCommand): unknown {
   if (state) {
-    const { ndctl: _, zones, ...rest } = state as { ndctl?: unknown; zones?: { managed?: number }[] };
-    return { n, cmd, state: { ...rest, ...(zones ? { zones: zones.map(({ managed: _managed, ...zone }) => zone) } : {}) } };
+    const zones = state['zones'] as Record<string, unknown>[] | undefined;
+    return { n, cmd, state: { ...without(state, ['ndctl']), ...(zones ? { zones: zones.map((zone) => without(zone, ['managed'])) } : {}) } };
   }
   return { n, cmd, rc, stdout: stdout ?? '', stderr: stderr ?? [], dmesg: dmesg ?? [] };
+}
+
+function without(record: object, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
 }
 
 function addCounts(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): Map<string, number> {

@@ -20,7 +20,7 @@ function writeCaptured(target: string, { memory, block = {} }: Capture): void {
     writeFileSync(join(target, path), `${text}\n`);
   };
   const folder = 'sys/devices/system/memory';
-  write(`${folder}/block_size_bytes`, String(memory['block_size_bytes']));
+  write(`${folder}/block_size_bytes`, memory['block_size_bytes'] as string);
   for (const { block: nr, nodes, phys_index, state, removable, valid_zones } of memory.blocks) {
     for (const [name, text] of Object.entries({ phys_index, state, removable, valid_zones })) write(`${folder}/memory${nr}/${name}`, text);
     for (const node of nodes) symlinkSync(`../../node/node${node}`, join(target, `${folder}/memory${nr}/node${node}`));

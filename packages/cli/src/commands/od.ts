@@ -59,7 +59,7 @@ function formatter(type: string): (bytes: Uint8Array) => string {
   const match = /^([oxud])([1248])$/.exec(type);
   if (!match) throw new UsageError(`invalid type string '${type}'`);
   const size = Number(match[2]);
-  const base = { o: 8, x: 16, u: 10, d: 10 }[match[1] as 'o']!;
+  const base = { o: 8, x: 16, u: 10, d: 10 }[match[1] as 'o'];
   const signed = match[1] === 'd';
   const width = (2n ** BigInt(8 * size) - 1n).toString(base).length + (signed && size < 8 ? 1 : 0);
   return (bytes) => {

@@ -13,12 +13,12 @@ export interface CommandIo {
   /** The kernel's tree, with what user space adds: /dev/null, /dev/zero, /tmp. */
   readonly root: VfsDir;
   /** A path as the command got it, made absolute by the working directory. */
-  resolve(path: string): string;
+  readonly resolve: (path: string) => string;
   /** All of standard input; empty where none is piped or redirected. */
-  stdin(): Uint8Array;
-  out(data: string | Uint8Array): void;
+  readonly stdin: () => Uint8Array;
+  readonly out: (data: string | Uint8Array) => void;
   /** One line on standard error; the newline is added. */
-  err(line: string): void;
+  readonly err: (line: string) => void;
 }
 
 export interface Command {

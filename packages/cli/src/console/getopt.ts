@@ -13,9 +13,9 @@ export interface OptionSpec {
 }
 
 export interface Options {
-  has(name: string): boolean;
+  readonly has: (name: string) => boolean;
   /** The last value given; `''` for an optional value that was left out. */
-  value(name: string): string | undefined;
+  readonly value: (name: string) => string | undefined;
   readonly operands: readonly string[];
 }
 
