@@ -73,6 +73,8 @@ function workloads({ machine, bdev }) {
   const random = lib.seededRandom(1);
   const poolPfn = POOL_START / PAGE;
   for (let i = 0; i < POOL_FRAMES; i++) random.fill(memory.frame(poolPfn + i));
+  // A disk holds data: pages that were never written would all be the host's one zero page, and reads of them cost nothing.
+  for (let at = 0; at < deviceSize; at += hardware.CHUNK_SIZE) memory.chunk((DEVICE_START + at) / hardware.CHUNK_SIZE).fill(at / hardware.CHUNK_SIZE);
   const bio = allocBio(bdev, 1, REQ_OP.READ);
   const flush = allocBio(bdev, 0, REQ_OP.WRITE);
 

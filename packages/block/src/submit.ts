@@ -5,13 +5,13 @@
  * Invariant: at most one driver's submitBio of a block layer is on the stack; what it submits waits until it returns.
  * Differs from Linux: fault injection, cgroups, throttling and plugging are not there.
  */
-import { BugError, KERN } from '@holdfast/lib';
+import { BugError, KERN, SECTOR_SIZE } from '@holdfast/lib';
 import type { Sector } from '@holdfast/lib';
 import { bioEndIo, bioEndWith, bioSectors } from './bio.js';
 import { BLK_STS } from './blk-status.js';
 import type { BlkStatus } from './blk-status.js';
 import { BIO, REQ, REQ_OP, opIsFlush, opIsWrite, opOf } from './blk-types.js';
-import type { Bio, BioList, BlockDevice, PendingBios, RequestQueue } from './blk-types.js';
+import type { Bio, BioList, BlockDevice, Gendisk, PendingBios, RequestQueue } from './blk-types.js';
 import { bdevReadOnly } from './block-device.js';
 
 /** Hand a bio to its device. It ends by `endIo`, which may run before this returns. */
@@ -23,23 +23,23 @@ export function submitBio(bio: Bio): void {
 export function submitBioNoacct(bio: Bio): void {
   const bdev = bio.bdev;
   if (bdev === undefined) throw new BugError('submitBio: the bio has no device');
-  const { queue } = bdev.disk;
+  const { disk } = bdev;
   const { opf } = bio;
-  if ((opf & REQ.NOWAIT) !== 0 && !queue.nowait) return bioEndWith(bio, BLK_STS.NOTSUPP);
+  if ((opf & REQ.NOWAIT) !== 0 && !disk.queue.nowait) return bioEndWith(bio, BLK_STS.NOTSUPP);
   if (opIsWrite(opf) && bdevReadOnly(bdev)) warnReadOnly(bio, bdev);
   if ((bio.flags & BIO.REMAPPED) === 0) {
     if (isBeyondEnd(bio, bdev)) return refuseBeyondEnd(bio, bdev);
     if (bdev.partno !== 0) remapToDisk(bio, bdev);
   }
-  if (opIsFlush(opf) && !queue.writeCache) {
+  if (opIsFlush(opf) && !disk.queue.writeCache) {
     bio.opf &= ~(REQ.PREFLUSH | REQ.FUA);
     if (bio.sizeBytes === 0) return bioEndIo(bio);
   }
-  if (opOf(opf) > REQ_OP.WRITE && !isSupported(opOf(opf), queue)) return bioEndWith(bio, BLK_STS.NOTSUPP);
+  if (opOf(opf) > REQ_OP.WRITE && !isSupported(opOf(opf), disk.queue)) return bioEndWith(bio, BLK_STS.NOTSUPP);
 
-  const { pending } = bdev.disk.block;
+  const { pending } = disk.block;
   if (pending.active) push(pending.fresh, bio);
-  else dispatch(pending, bio);
+  else dispatch(pending, bio, disk);
 }
 
 /** Submit a bio and return how it ended. For devices that complete at once, as all that copy memory do. */
@@ -67,10 +67,9 @@ function warnReadOnly(bio: Bio, bdev: BlockDevice): void {
   bdev.disk.block.needs.printk(`Trying to write to read-only block-device ${bdev.name}`, KERN.warning);
 }
 
-function isBeyondEnd(bio: Bio, bdev: BlockDevice): boolean {
-  const count = bioSectors(bio);
-  const max = bdev.nrSectors;
-  return count !== 0 && max !== 0 && (count > max || bio.sector > max - count);
+/** A device without a size counts as one of unknown size; sums of sectors are exact, so that one comparison does. */
+function isBeyondEnd({ sector, sizeBytes }: Bio, { nrSectors }: BlockDevice): boolean {
+  return sector + sizeBytes / SECTOR_SIZE > nrSectors && sizeBytes >= SECTOR_SIZE && nrSectors !== 0;
 }
 
 function refuseBeyondEnd(bio: Bio, bdev: BlockDevice): void {
@@ -111,21 +110,32 @@ function isSupported(op: number, { limits }: RequestQueue): boolean {
  * Call the driver, then for what it submitted meanwhile: devices below it first, then itself, then what waited before.
  * So a stack of drivers uses one frame of each, however deep it is and however often bios are split.
  */
-function dispatch(pending: PendingBios, first: Bio): void {
+function dispatch(pending: PendingBios, bio: Bio, disk: Gendisk): void {
   pending.active = true;
   try {
-    for (let bio: Bio | undefined = first; bio !== undefined; bio = pop(pending.older)) {
-      const { disk } = bio.bdev!;
-      if (disk.dead) bioEndWith(bio, BLK_STS.IOERR);
-      else disk.ops.submitBio(bio);
-      if (pending.fresh.head !== undefined) sortFresh(pending, disk.queue);
-    }
+    callDriver(bio, disk);
+    if (pending.fresh.head !== undefined) dispatchPending(pending, disk);
   } finally {
     pending.active = false;
   }
 }
 
+function dispatchPending(pending: PendingBios, first: Gendisk): void {
+  sortFresh(pending, first.queue);
+  for (let bio = pop(pending.older); bio !== undefined; bio = pop(pending.older)) {
+    const { disk } = bio.bdev!;
+    callDriver(bio, disk);
+    sortFresh(pending, disk.queue);
+  }
+}
+
+function callDriver(bio: Bio, disk: Gendisk): void {
+  if (disk.dead) bioEndWith(bio, BLK_STS.IOERR);
+  else disk.ops.submitBio(bio);
+}
+
 function sortFresh(pending: PendingBios, queue: RequestQueue): void {
+  if (pending.fresh.head === undefined) return;
   const lower: BioList = { head: undefined, tail: undefined };
   const same: BioList = { head: undefined, tail: undefined };
   for (let bio = pop(pending.fresh); bio !== undefined; bio = pop(pending.fresh)) {
