@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runProgram } from '../src/program.js';
+import type { BootFacts } from '../src/report.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'holdfast-boot-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -44,11 +45,11 @@ describe('holdfast boot', () => {
 
   it('prints one JSON object and nothing else', async () => {
     const { out, status } = await run('boot', '--memory', '8G', '--cmdline', 'memmap=1G!4G', '--json', '--run', 'lite', '--run', 'cap later', '--run', 'cat /nope');
-    const facts = JSON.parse(out);
+    const facts = JSON.parse(out) as BootFacts;
     expect(status).toBe(1);
-    expect(facts.e820.user.find(({ type }: { type: string }) => type === 'persistent (type 12)')).toEqual({ start: '0x100000000', end: '0x13fffffff', type: 'persistent (type 12)' });
+    expect(facts.e820.user.find(({ type }) => type === 'persistent (type 12)')).toEqual({ start: '0x100000000', end: '0x13fffffff', type: 'persistent (type 12)' });
     expect(Object.keys(facts.captures)).toEqual(['boot', 'later']);
-    expect(facts.captures.boot.block.pmem0.size).toBe('2097152');
+    expect(facts.captures['boot']?.block?.['pmem0']?.['size']).toBe('2097152');
     expect(facts.commands).toMatchObject([
       { n: 1, cmd: 'lite', state: { block: { pmem0: { size: '2097152' } } } },
       { n: 2, cmd: 'cat /nope', rc: 1, stdout: '', stderr: ["cat: can't open '/nope': No such file or directory"], dmesg: [] },
