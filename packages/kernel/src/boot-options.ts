@@ -38,5 +38,7 @@ export interface BootOptions {
 
 /** Choices of the one who builds the kernel, which the command line may overrule. */
 export interface KernelConfig {
+  /** CONFIG_ZONE_DEVICE: zone Device exists. From 4.3 on, if left out. */
+  readonly zoneDevice?: boolean;
   readonly pmem?: PmemConfig;
 }

@@ -43,7 +43,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
 
   // From the firmware's map to nodes, sections and zones.
   const iomem = createIomem(2 ** machine.cpu.physBits - 1);
-  const arch = setupArch({ machine, firmware, params, release, printk, iomem, image: DEBIAN_6_1_IMAGE });
+  const arch = setupArch({ machine, firmware, params, release, printk, iomem, image: DEBIAN_6_1_IMAGE, config });
 
   // From zones to pages that can be handed out.
   const mm = mmInit({ arch, machine, params, release, printk, cmdline, image: DEBIAN_6_1_IMAGE });

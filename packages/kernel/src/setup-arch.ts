@@ -15,7 +15,7 @@ import {
 import type { Machine } from '@holdfast/machine';
 import { type MemoryRange, type Sections, sparseInit } from '@holdfast/memory-hotplug';
 import { type Memblock, type Numa, type ZoneLayout, createMemblock, freeAreaInit, initNuma } from '@holdfast/mm';
-import type { Firmware } from './boot-options.js';
+import type { Firmware, KernelConfig } from './boot-options.js';
 import { reserveCrashkernel } from './crash-reserve.js';
 import { type KernelImage, insertKernelResources } from './kernel-image.js';
 
@@ -27,6 +27,7 @@ export interface ArchNeeds {
   readonly printk: Printk;
   readonly iomem: Resource;
   readonly image: KernelImage;
+  readonly config: KernelConfig;
 }
 
 /** What setup_arch leaves to the rest of the boot. */
@@ -51,7 +52,7 @@ const TRAMPOLINE_SIZE = 28 * KIB;
 
 /** @throws KernelPanic where Linux panics; KernelError EINVAL if the firmware's texts or tables cannot be read. */
 export function setupArch(needs: ArchNeeds): Arch {
-  const { machine, firmware, params, release, printk, iomem, image } = needs;
+  const { machine, firmware, params, release, printk, iomem, image, config } = needs;
 
   // What the firmware says is there, and what the user says about it.
   const told = parseE820Text(firmware.e820);
@@ -75,7 +76,7 @@ export function setupArch(needs: ArchNeeds): Arch {
   const numa = initNuma({ memblock, maxPfn, params, release, printk, srat, slit, nrCpus: machine.cpus.length });
   reserveCrashkernel({ params, memblock, iomem, release, printk });
   const sections = sparseInit(memoryRanges(memblock), bootAllocator(memblock, machine, printk));
-  const layout = freeAreaInit({ memblock, maxPfn, numa, params, release, printk });
+  const layout = freeAreaInit({ memblock, maxPfn, numa, params, release, printk, zoneDevice: config.zoneDevice });
 
   // What is not RAM, for hibernation and for PCI.
   const e820Resources = reserveE820ResourcesEarly(e820.table, iomem, release);
