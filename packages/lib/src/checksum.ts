@@ -9,12 +9,13 @@
 export function fletcher64(bytes: Uint8Array): bigint {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let lo = 0;
-  let hi = 0n;
+  let hi = 0;
   for (let at = 0; at + 4 <= bytes.length; at += 4) {
     lo = (lo + view.getUint32(at, true)) >>> 0;
-    hi += BigInt(lo);
+    // Linux sums in 64 bits, of which only the low half comes out.
+    hi = (hi + lo) >>> 0;
   }
-  return ((hi & 0xffff_ffffn) << 32n) | BigInt(lo);
+  return (BigInt(hi) << 32n) | BigInt(lo);
 }
 
 const CRC32_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
