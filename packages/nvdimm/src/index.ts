@@ -28,3 +28,11 @@ export {
   X86_64_LIMITS, checkInfoBlock, readInfoBlock,
 } from './info-block-check.js';
 export { type PfnInit, type PfnLayout, type PfnMapping, type PfnPlan, initPfn, planPfn, setupPfn } from './pfn-init.js';
+// What lies on the media: the block translation table.
+export {
+  type ArenaLayout, type BttInfo, type BttVersion,
+  ARENA_FLAG_ERROR, ARENA_MAX_SIZE, ARENA_MIN_SIZE, BTT_INFO_SIZE, BTT_LBA_SIZES, BTT_NFREE,
+  bttCapacity, bttInfoIsValid, bttSectorSize, bttVersion, decodeBttInfo, encodeBttInfo, planArenas,
+} from './btt-info.js';
+export { type Arena } from './btt-arena.js';
+export { type Btt, type BttConfig, type BttProbe, attachBtt, probeBtt, readSector, writeSector } from './btt.js';
