@@ -64,7 +64,8 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
   });
   try {
-    return createSystem({ machine, images: files, firmware, cmdline, release, seed, ...(onBoot ? { onBoot } : {}) });
+    const config = options.kernel === undefined ? loaded.config : {};
+    return createSystem({ machine, images: files, firmware, cmdline, release, config, seed, ...(onBoot ? { onBoot } : {}) });
   } catch (error) {
     for (const file of files) file.close();
     throw error;
@@ -73,7 +74,7 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
 
 function pcFirmware(memory: string): LoadedFirmware {
   const e820 = pcMap(parseSize(memory, '--memory'));
-  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined };
+  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {} };
 }
 
 function chooseRelease(text: string | undefined): KernelRelease {

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type E820Firmware, parseE820Text } from '@holdfast/e820';
-import type { Firmware, FirmwareDimm } from '@holdfast/kernel';
+import type { Firmware, FirmwareDimm, KernelConfig } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
 import { stripLogPrefix } from './facts/boot-log.js';
 import { sratOfLog } from './srat-of-log.js';
@@ -18,6 +18,8 @@ export interface LoadedFirmware {
   readonly release: string | undefined;
   /** Whether the machine is a guest, where a dmesg tells. */
   readonly hypervisor: boolean | undefined;
+  /** How the kernel of a dmesg was built, as far as its log shows. */
+  readonly config: KernelConfig;
 }
 
 const GUEST = /^Hypervisor detected|^DMI: (?:QEMU|VMware|innotek|Xen|Google|Amazon EC2|Red Hat KVM|OpenStack|Microsoft Corporation Virtual|Bochs)|paravirtualized kernel on KVM/i;
@@ -46,7 +48,14 @@ export function loadFirmware(path: string): LoadedFirmware {
     cmdline,
     release: told.release === undefined ? undefined : readableRelease(told.release),
     hypervisor: tellsWhere ? lines.some((line) => GUEST.test(line)) : undefined,
+    config: configOfLog(lines),
   };
+}
+
+/** A log that lists its zones shows whether zone Device is one of them. */
+function configOfLog(lines: readonly string[]): KernelConfig {
+  const zones = lines.indexOf('Zone ranges:');
+  return zones < 0 ? {} : { zoneDevice: lines.slice(zones + 1, zones + 6).some((line) => /^ {2}Device /.test(line)) };
 }
 
 function parseMap(text: string, path: string): E820Firmware {

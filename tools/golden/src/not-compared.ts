@@ -14,7 +14,6 @@ interface NotCompared {
   readonly real?: (value: unknown) => boolean;
 }
 
-const hasSoftReserved = ({ expected, commands }: GoldenCase): boolean => /"hmem\.|Soft Reserved/.test(JSON.stringify([expected.captures, commands]));
 const hasSeveralDisks = ({ expected }: GoldenCase): boolean => Object.keys(expected.captures['boot']?.['block'] ?? {}).length > 1;
 const tookNoCapture = ({ expected }: GoldenCase): boolean => Object.keys(expected.captures).length === 0;
 
@@ -24,15 +23,8 @@ export const NOT_COMPARED: readonly NotCompared[] = [
   { path: /^memblock\.memory\.(?:available_kb|detail)$/, reason: 'sizes of the kernel image and of early allocations' },
   { path: /^memblock\.node_data/, reason: 'where memblock finds room depends on earlier allocations: initramfs, page tables' },
   { path: /\.iomem\[.* Reserved\]\.under$/, real: (value) => String(value).startsWith('PCI MMCONFIG'), reason: 'the PCI MMCONFIG range is told by the MCFG table, which the description does not have' },
-  { path: /\.iomem\[.* RAM buffer\]/, real: (value) => value === undefined, reason: "a RAM buffer gives way to the PCI host bridge's window, which the DSDT tells; the description does not have it" },
   { path: /\.block\.\w+\.dev$/, when: hasSeveralDisks, reason: 'disks are probed asynchronously, and take their minors as they come' },
   { path: /^firmware_memmap/, when: tookNoCapture, reason: 'the guest never listed /sys/firmware/memmap' },
-  { path: /\.iomem\[.* Soft Reserved\]\.(?:under|children)|\.dax\b|\.zones\[\d+ Device\]\.spanned$|\.state\.iomem/, when: hasSoftReserved, reason: 'dax_hmem and device-dax are not mirrored yet' },
-];
-
-/** Of real boot logs. */
-export const NOT_COMPARED_OF_LOGS: readonly NotCompared[] = [
-  { path: /^zone_ranges\[Device\]/, real: (value) => value === undefined, reason: 'whether a kernel has ZONE_DEVICE is its configuration, which a log does not tell otherwise' },
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
@@ -47,8 +39,6 @@ export function whyNotReplayed(line: string): string {
 export function reasonFor(golden: GoldenCase): LeaveOut {
   return leaveOutBy(NOT_COMPARED.filter(({ when }) => !when || when(golden)));
 }
-
-export const reasonForLog: LeaveOut = leaveOutBy(NOT_COMPARED_OF_LOGS);
 
 function leaveOutBy(rules: readonly NotCompared[]): LeaveOut {
   return (path, expected) => rules.find((rule) => rule.path.test(path) && (!rule.real || rule.real(expected)))?.reason;

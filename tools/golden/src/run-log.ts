@@ -6,7 +6,6 @@ import { basename, join } from 'node:path';
 import { type BootLogFacts, buildMachine, createSystem, loadFirmware, parseBootLog, planMachine } from '@holdfast/cli';
 import { DEFAULT_RELEASE, parseRelease } from '@holdfast/lib';
 import { type Difference, compareFacts } from './compare.js';
-import { reasonForLog } from './not-compared.js';
 import type { CaseResult } from './run-case.js';
 
 /** The logs in a directory. */
@@ -17,13 +16,13 @@ export function listLogs(directory: string): string[] {
 export async function runLog(path: string): Promise<CaseResult> {
   const head = { name: basename(path, '.txt'), group: 'real' };
   try {
-    const { firmware, cmdline = '', release: text, hypervisor = true } = loadFirmware(path);
+    const { firmware, cmdline = '', release: text, hypervisor = true, config } = loadFirmware(path);
     const release = text === undefined ? DEFAULT_RELEASE : parseRelease(text);
     const { machine } = await buildMachine(planMachine({ firmware, cmdline, release }), { hypervisor });
-    const system = createSystem({ machine, firmware, cmdline, release });
+    const system = createSystem({ machine, firmware, cmdline, release, config });
     const real = parseBootLog(readFileSync(path, 'utf8'));
     const ours = parseBootLog(system.log.lines.map((line) => line.text).join('\n'));
-    return { ...head, ...compareFacts(followOn(real, real), followOn(ours, real), reasonForLog) };
+    return { ...head, ...compareFacts(followOn(real, real), followOn(ours, real)) };
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const difference: Difference = { path: 'boot', expected: 'a kernel', actual: failure.split('\n')[0] };
