@@ -92,7 +92,7 @@ export function putBlock(buddy: lists.Buddy, pfn: number, order: number): void {
   const handle = (slot << SLOT_SHIFT) | (inZone & PAGE_IN_SECTION);
   const memmap = buddy.memmaps[slot]!;
   if (memmap.length === 0) { // never looked at: there is no reference but the allocator's
-    if (buddy.state[handle] !== ALLOCATED) refuseFree(buddy, pfn);
+    if (buddy.state[handle] !== ALLOCATED) return putBulkBlock(buddy, pfn, order);
   } else {
     const word = (handle & PAGE_IN_SECTION) << 4;
     const refcount = memmap[word | REFCOUNT]! - 1;
@@ -101,6 +101,13 @@ export function putBlock(buddy: lists.Buddy, pfn: number, order: number): void {
     if (refcount !== 0) return;
   }
   freeOnePage(buddy, handle, order, false);
+}
+
+/** A block of a section without a slot, taken in bulk. */
+function putBulkBlock(buddy: lists.Buddy, pfn: number, order: number): void {
+  const inUse = buddy.bulk.some((range) => range.order !== undefined && pfn >= range.startPfn && pfn < range.endPfn && pfn % 2 ** range.order === 0);
+  if (!inUse) refuseFree(buddy, pfn);
+  freeOnePage(buddy, lists.handleOf(buddy, pfn), order, false);
 }
 
 function refuseFree(buddy: lists.Buddy, pfn: number): never {

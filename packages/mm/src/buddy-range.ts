@@ -55,12 +55,14 @@ function freeBlockCore(buddy: Buddy, pfn: number, order: number): void {
 /** The mobility type of a frame's pageblock. */
 export function pageblockType(buddy: Buddy, pfn: number): MigrateType {
   const handle = peekHandle(buddy, pfn);
-  return handle === 0 ? MIGRATE_MOVABLE : blockTypeOf(buddy, handle);
+  if (handle !== 0) return blockTypeOf(buddy, handle);
+  return buddy.bulk.find((range) => pfn >= range.startPfn && pfn < range.endPfn)?.type ?? MIGRATE_MOVABLE;
 }
 
 /** Number of pageblocks that are not Movable, by type. `[startPfn, endPfn)` limits the frames looked at. */
 export function countPageblockTypes(buddy: Buddy, startPfn: number, endPfn: number): Map<MigrateType, number> {
   const counts = new Map<MigrateType, number>();
+  for (const range of buddy.bulk) counts.set(range.type, (counts.get(range.type) ?? 0) + (range.endPfn - range.startPfn) / PAGEBLOCK_NR_PAGES);
   buddy.slotOfSection.forEach((slot, index) => {
     if (slot === 0) return;
     const sectionPfn = (buddy.firstSection + index) * PAGES_PER_SECTION;

@@ -35,8 +35,8 @@ export function addRun(buddy: Buddy, startPfn: number, endPfn: number): void {
   }
 }
 
-/** List a run behind `at`. */
-function startRun(buddy: Buddy, startPfn: number, nrBlocks: number, at: number): void {
+/** List a run behind `at`: a handle, or a list's head. */
+export function startRun(buddy: Buddy, startPfn: number, nrBlocks: number, at: number): void {
   const handle = handleOf(buddy, startPfn); // first: it may replace the arrays
   const after = buddy.next[at]!;
   buddy.next[at] = handle;

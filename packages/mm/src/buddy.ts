@@ -61,6 +61,16 @@ export interface Buddy {
   readonly spareSlots: number[];
   /** Blocks in the run that starts at a handle. */
   readonly runs: Map<number, number>;
+  /** What is known of sections without a slot, beside runs: made by buddy-bulk.ts. Disjoint, in no order. */
+  bulk: BulkRange[];
+}
+
+/** Frames `[startPfn, endPfn)` whose pageblocks are of one type; in use as blocks of `order`, or free if that is undefined. */
+export interface BulkRange {
+  readonly startPfn: number;
+  readonly endPfn: number;
+  readonly type: MigrateType;
+  readonly order: number | undefined;
 }
 
 /** An allocator with nothing in it. */
@@ -82,6 +92,7 @@ export function createBuddy(vmemmap: Vmemmap, nid: number, zoneIndex: number): B
     endPfn: 0,
     spareSlots: [],
     runs: new Map(),
+    bulk: [],
   };
   for (let head = 0; head < NR_ORDERS * LIST_STRIDE; head++) {
     buddy.next[head] = head;
@@ -152,7 +163,32 @@ function makeSlot(buddy: Buddy, section: number): number {
   buddy.slotPfn[slot] = section * PAGES_PER_SECTION;
   buddy.slotOfSection[index] = slot;
   buddy.blockType.fill(MIGRATE_MOVABLE, slot * PAGEBLOCKS_PER_SECTION, (slot + 1) * PAGEBLOCKS_PER_SECTION);
+  if (buddy.bulk.length > 0) unpackBulk(buddy, section * PAGES_PER_SECTION);
   return slot;
+}
+
+/** Write what is known of a section in bulk into its new slot. */
+function unpackBulk(buddy: Buddy, sectionPfn: number): void {
+  for (const range of cutBulk(buddy, sectionPfn, sectionPfn + PAGES_PER_SECTION)) {
+    const first = handleOf(buddy, range.startPfn);
+    const end = first + (range.endPfn - range.startPfn);
+    buddy.blockType.fill(range.type, first >>> PAGEBLOCK_ORDER, end >>> PAGEBLOCK_ORDER);
+    if (range.order === undefined) continue;
+    for (let handle = first; handle < end; handle += 1 << range.order) buddy.state[handle] = ALLOCATED;
+  }
+}
+
+/** Take the parts of bulk ranges inside `[startPfn, endPfn)` out of the record. */
+export function cutBulk(buddy: Buddy, startPfn: number, endPfn: number): BulkRange[] {
+  const inside: BulkRange[] = [];
+  buddy.bulk = buddy.bulk.flatMap((range) => {
+    const from = Math.max(range.startPfn, startPfn);
+    const to = Math.min(range.endPfn, endPfn);
+    if (from >= to) return [range];
+    inside.push({ ...range, startPfn: from, endPfn: to });
+    return [{ ...range, endPfn: from }, { ...range, startPfn: to }].filter((part) => part.startPfn < part.endPfn);
+  });
+  return inside;
 }
 
 function growSlots(buddy: Buddy, capacity: number): void {

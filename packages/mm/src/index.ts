@@ -1,11 +1,40 @@
-// struct page, and where it lies.
+// struct page: its bytes, and where they lie.
+export {
+  type PageRecord,
+  DIRECT_MAP_BASE_L4, DIRECT_MAP_BASE_L5, PAGE_FLAGS, PAGE_FLAGS_HI, PAGE_INDEX, PAGE_LAYOUT, PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_MAPCOUNT, PAGE_MAPPING,
+  PAGE_MEMCG, PAGE_PGMAP, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE, PAGE_TYPE_BUDDY, PAGE_UNMAPPED, PAGE_ZONE_DEVICE_DATA, VMEMMAP_BASE_L4, VMEMMAP_BASE_L5,
+  WORDS_PER_MEMMAP, WORDS_PER_PAGE, decodePage, pageToPfn, pfnToPage, readWord64, writeWord64,
+} from './page.js';
+export { type PageFlag, PG, flagsNode, flagsZone, pageFlagNames, pageLinks } from './page-flags.js';
 export { type FreeListOwner, type Vmemmap, type VmemmapNeeds, createVmemmap } from './vmemmap.js';
-export { type PristineRun, type PristineState } from './page-init.js';
+export type { PristineRun, PristineState } from './page-init.js';
 // The buddy allocator of one zone.
-export { type Buddy, countFreeBlocks, createBuddy, dropSlots, setSpan } from './buddy.js';
+export {
+  type MigrateType,
+  MIGRATETYPE_NAMES, MIGRATE_FALLBACKS, MIGRATE_HIGHATOMIC, MIGRATE_ISOLATE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES, MIGRATE_UNMOVABLE,
+} from './migratetype.js';
+export { type Buddy, countFreeBlocks, createBuddy, setSpan } from './buddy.js';
 export { allocBlock, putBlock } from './buddy-core.js';
 export { freeListOwner } from './buddy-page.js';
-export { freeRange } from './buddy-range.js';
+export { firstBusyPfn, freeRange, isolateRange, offlineRange, pageblockType, undoIsolateRange } from './buddy-range.js';
+// Live nodes and zones, and the page allocator over them.
+export { type Mm, type MmNeeds, createMm } from './mm-init.js';
+export { type BlockRun, type PageAllocator, type PageAllocatorNeeds, createPageAllocator } from './alloc-pages.js';
+export {
+  GFP_ATOMIC, GFP_DMA, GFP_DMA32, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO, GFP_NOWAIT, GFP_USER, __GFP_MOVABLE, __GFP_NOWARN, __GFP_RECLAIMABLE,
+  __GFP_THISNODE, gfpMigratetype, gfpZone,
+} from './gfp.js';
+export {
+  type NumaCounters, type Pgdat, type Watermarks, type Zone,
+  addZoneRange, createPgdat, growZoneSpan, isPopulated, removeZoneRange, zoneEndPfn,
+} from './zone.js';
+export { type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
+export { type MarkedZone, recomputeWatermarks, totalReservePages, zoneWatermarkOk } from './watermark.js';
+// What /proc shows.
+export { formatBuddyinfo, formatPagetypeinfo } from './proc-buddyinfo.js';
+export { type PageFlagsRun, type PageFlagsWord, formatKpageflags, kpageflagsRuns } from './proc-kpageflags.js';
+export { type MeminfoExtras, formatMeminfo, formatNodeMeminfo } from './proc-meminfo.js';
+export { formatZoneinfo } from './proc-zoneinfo.js';
 
 // memblock: early boot's record of memory, and its allocator.
 export {

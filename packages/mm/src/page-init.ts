@@ -15,9 +15,11 @@ import {
 /**
  * - `used`: initialised, one reference, in nobody's list.
  * - `reserved`: the same with PG_reserved: holes, firmware, what memblock had reserved.
+ * - `device`: reserved, and its list pointers are those of a device page: no pagemap, no data (ZONE_DEVICE).
  * - `free`: whole free blocks of the highest order, one behind the other; ends are multiples of 1024 frames.
+ * - `blocks`: the same range in use as blocks of one order, each with one reference on its first page.
  */
-export type PristineState = 'used' | 'reserved' | 'free';
+export type PristineState = 'used' | 'reserved' | 'device' | 'free' | 'blocks';
 
 /** Frames `[startPfn, endPfn)` that all hold the same defaults. */
 export interface PristineRun {
@@ -26,6 +28,8 @@ export interface PristineRun {
   readonly nid: number;
   readonly zoneIndex: number;
   readonly state: PristineState;
+  /** Of `blocks`. */
+  readonly order?: number;
 }
 
 /** Describe a range anew; what older runs said of it is forgotten. `state` undefined takes the description away. */
@@ -37,7 +41,8 @@ export function setPristine(runs: PristineRun[], run: Omit<PristineRun, 'state'>
   const before = runs[first];
   const after = runs[last - 1];
   if (last > first && before!.startPfn < run.startPfn) replacement.push({ ...before!, endPfn: run.startPfn });
-  if (run.state !== undefined) replacement.push({ ...run, state: run.state });
+  const { state } = run;
+  if (state !== undefined) replacement.push({ ...run, state });
   if (last > first && after!.endPfn > run.endPfn) replacement.push({ ...after!, startPfn: run.endPfn });
   runs.splice(first, last - first, ...replacement);
 }
@@ -71,30 +76,34 @@ function firstEndingAfter(runs: readonly PristineRun[], pfn: number): number {
 export function writePristine(words: Int32Array, at: number, run: PristineRun, lruHi: number, lruLo: number): void {
   const end = at + (run.endPfn - run.startPfn) * WORDS_PER_PAGE;
   words.fill(0, at, at + WORDS_PER_PAGE);
-  words[at + PAGE_FLAGS] = NEW_PAGE_FLAGS_LO | (run.state === 'reserved' ? PG_RESERVED_MASK : 0);
+  words[at + PAGE_FLAGS] = NEW_PAGE_FLAGS_LO | (run.state === 'reserved' || run.state === 'device' ? PG_RESERVED_MASK : 0);
   words[at + PAGE_FLAGS_HI] = pageLinks(run.nid, run.zoneIndex);
   words[at + PAGE_TYPE] = PAGE_UNMAPPED;
-  words[at + PAGE_REFCOUNT] = run.state === 'free' ? 0 : 1;
-  words[at + PAGE_LRU_NEXT + 1] = lruHi;
-  words[at + PAGE_LRU_PREV + 1] = lruHi;
+  words[at + PAGE_REFCOUNT] = run.state === 'free' || run.state === 'blocks' ? 0 : 1;
+  const listed = run.state !== 'device';
+  words[at + PAGE_LRU_NEXT + 1] = listed ? lruHi : 0;
+  words[at + PAGE_LRU_PREV + 1] = listed ? lruHi : 0;
   for (let done = at + WORDS_PER_PAGE; done < end; ) { // doubling: as fast as the memory
     const length = Math.min(done - at, end - done);
     words.copyWithin(done, at, at + length);
     done += length;
   }
-  for (let page = at, lru = lruLo; page < end; page += WORDS_PER_PAGE, lru += 64) { // an empty list points at itself
+  for (let page = at, lru = lruLo; listed && page < end; page += WORDS_PER_PAGE, lru += 64) { // an empty list points at itself
     words[page + PAGE_LRU_NEXT] = lru;
     words[page + PAGE_LRU_PREV] = lru;
   }
-  if (run.state === 'free') writeFreeHeads(words, at, run);
+  if (run.state === 'free' || run.state === 'blocks') writeHeads(words, at, run);
 }
 
-/** Mark the first page of each whole block (PageBuddy, order): a run that was cut need not start at one. */
-function writeFreeHeads(words: Int32Array, at: number, run: PristineRun): void {
-  const firstHead = Math.ceil(run.startPfn / MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES;
-  for (let pfn = firstHead; pfn < run.endPfn; pfn += MAX_ORDER_NR_PAGES) {
+/** Mark the first page of each whole block, PageBuddy or in use: a run that was cut need not start at one. */
+function writeHeads(words: Int32Array, at: number, run: PristineRun): void {
+  const grain = run.state === 'free' ? MAX_ORDER_NR_PAGES : 2 ** (run.order ?? 0);
+  for (let pfn = Math.ceil(run.startPfn / grain) * grain; pfn < run.endPfn; pfn += grain) {
     const page = at + (pfn - run.startPfn) * WORDS_PER_PAGE;
-    words[page + PAGE_TYPE] = PAGE_TYPE_BUDDY;
-    words[page + PAGE_PRIVATE] = MAX_PAGE_ORDER;
+    if (run.state === 'blocks') words[page + PAGE_REFCOUNT] = 1;
+    else {
+      words[page + PAGE_TYPE] = PAGE_TYPE_BUDDY;
+      words[page + PAGE_PRIVATE] = MAX_PAGE_ORDER;
+    }
   }
 }

@@ -47,12 +47,16 @@ export interface Vmemmap {
   isMaterialised(sectionNr: number): boolean;
   /** Sections whose bytes have been made. */
   readonly nrMaterialised: number;
-  /** Initialise `[startPfn, endPfn)`: links to its node and zone, no state but PG_reserved if asked (memmap_init_range). */
-  initRange(startPfn: number, endPfn: number, nid: number, zoneIndex: number, state: PristineState): void;
-  /** Forget `[startPfn, endPfn)`, whole sections that were removed: their struct pages are poison if they come back. */
+  /** Initialise `[startPfn, endPfn)`: links to its node and zone, and what the state says (memmap_init_range); `order` is that of `blocks`. */
+  initRange(startPfn: number, endPfn: number, nid: number, zoneIndex: number, state: PristineState, order?: number): void;
+  /** Forget `[startPfn, endPfn)`, which was removed: its struct pages are poison until they are initialised again. */
   removeRange(startPfn: number, endPfn: number): void;
   /** The ranges of `[startPfn, endPfn)` that are still defaults, ascending. */
   pristineRuns(startPfn: number, endPfn: number): PristineRun[];
+  /** Sections whose bytes have been made and that touch `[startPfn, endPfn)`, ascending. */
+  madeSections(startPfn: number, endPfn: number): number[];
+  /** The node and zone that a frame's struct page names (page_to_nid, page_zonenum); undefined if it was never initialised. */
+  zoneOf(pfn: number): { readonly nid: number; readonly zoneIndex: number } | undefined;
   pfnToPage(pfn: number): bigint;
   /** @throws KernelError EFAULT if no struct page can be there. */
   pageToPfn(page: bigint): number;
@@ -88,7 +92,7 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
       const at = (run.startPfn - startPfn) * WORDS_PER_PAGE;
       const lru = pfnToPage(base, run.startPfn) + BigInt(PAGE_LRU_NEXT * 4);
       writePristine(words, at, run, Number(BigInt.asIntN(32, lru >> 32n)), Number(BigInt.asIntN(32, lru)));
-      if (run.state === 'free') for (const owner of ownersOf(run)) owner.describe(run.startPfn, run.endPfn, words, at);
+      if (run.state === 'free' || run.state === 'blocks') for (const owner of ownersOf(run)) owner.describe(run.startPfn, run.endPfn, words, at);
     }
   };
 
@@ -119,8 +123,8 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
     get nrMaterialised() {
       return made.size;
     },
-    initRange(startPfn, endPfn, nid, zoneIndex, state) {
-      setPristine(runs, { startPfn, endPfn, nid, zoneIndex, state });
+    initRange(startPfn, endPfn, nid, zoneIndex, state, order) {
+      setPristine(runs, { startPfn, endPfn, nid, zoneIndex, state, ...(order !== undefined && { order }) });
       for (const [sectionNr, words] of sectionsWithin(made, startPfn, endPfn)) {
         const from = Math.max(startPfn, sectionNr * PAGES_PER_SECTION);
         const to = Math.min(endPfn, (sectionNr + 1) * PAGES_PER_SECTION);
@@ -130,7 +134,11 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
     },
     removeRange(startPfn, endPfn) {
       setPristine(runs, { startPfn, endPfn, nid: 0, zoneIndex: 0, state: undefined });
-      for (const [sectionNr] of sectionsWithin(made, startPfn, endPfn)) made.delete(sectionNr);
+      for (const [sectionNr, words] of sectionsWithin(made, startPfn, endPfn)) {
+        const sectionPfn = sectionNr * PAGES_PER_SECTION;
+        words.fill(-1, Math.max(0, startPfn - sectionPfn) * WORDS_PER_PAGE, Math.min(PAGES_PER_SECTION, endPfn - sectionPfn) * WORDS_PER_PAGE);
+        if (sectionPfn >= startPfn && sectionPfn + PAGES_PER_SECTION <= endPfn) made.delete(sectionNr);
+      }
     },
     pristineRuns(startPfn, endPfn) {
       const parts: PristineRun[] = [];
@@ -141,11 +149,18 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
       }
       return [...parts, ...pristineWithin(runs, from, endPfn)];
     },
+    madeSections: (startPfn, endPfn) => sectionsWithin(made, startPfn, endPfn).map(([sectionNr]) => sectionNr),
+    zoneOf(pfn) {
+      const words = made.get(Math.floor(pfn / PAGES_PER_SECTION));
+      if (words === undefined) return pristineWithin(runs, pfn, pfn + 1)[0];
+      const flagsHi = words[(pfn % PAGES_PER_SECTION) * WORDS_PER_PAGE + PAGE_FLAGS_HI]!;
+      return flagsHi === -1 ? undefined : { nid: flagsNode(flagsHi), zoneIndex: flagsZone(flagsHi) };
+    },
     pfnToPage: (pfn) => pfnToPage(base, pfn),
     pageToPfn: (page) => pageToPfn(base, page),
     readPage(pfn) {
       const sectionNr = Math.floor(pfn / PAGES_PER_SECTION);
-      if (memmapPhys(sectionNr) === undefined) return undefined;
+      if (memmapPhys(sectionNr) === undefined && pristineWithin(runs, pfn, pfn + 1).length === 0) return undefined;
       const words = new Int32Array(WORDS_PER_PAGE);
       const bytes = made.get(sectionNr);
       const at = (pfn % PAGES_PER_SECTION) * WORDS_PER_PAGE;

@@ -1,0 +1,200 @@
+/**
+ * The page allocator: zonelists, watermarks, and the free lists behind them.
+ * Mirrors __alloc_pages, get_page_from_freelist, alloc_flags_nofragment, __alloc_pages_slowpath and __free_pages of mm/page_alloc.c.
+ *
+ * Differs from Linux: nothing is ever reclaimed, compacted or killed, so the slow path ends where its first retry fails; no reserve for
+ * atomic requests of more than one page.
+ */
+import {
+  KERN, KernelError, MAX_PAGE_ORDER, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, bugOn, pfnToPhys, physToPfn,
+} from '@holdfast/lib';
+import { putBulk, takeBulk } from './buddy-bulk.js';
+import { allocBlock, putBlock } from './buddy-core.js';
+import {
+  GFP_KERNEL, __GFP_DIRECT_RECLAIM, __GFP_HIGH, __GFP_KSWAPD_RECLAIM, __GFP_MEMALLOC, __GFP_NOMEMALLOC, __GFP_NOWARN, __GFP_THISNODE, gfpMigratetype,
+  gfpZone,
+} from './gfp.js';
+import type { Vmemmap } from './vmemmap.js';
+import { zoneWatermarkOk } from './watermark.js';
+import { type Pgdat, type Zone, isPopulated, zoneEndPfn } from './zone.js';
+import type { Zonelists } from './zonelist.js';
+import { ZONE_DMA32, ZONE_NORMAL } from './zone-layout.js';
+
+export interface PageAllocatorNeeds {
+  readonly nodes: ReadonlyMap<NodeId, Pgdat>;
+  /** As built last: they change when a zone becomes populated or empty. */
+  readonly zonelists: () => Zonelists;
+  readonly vmemmap: Vmemmap;
+  readonly printk: Printk;
+}
+
+/** `count` blocks of one order, one behind the other. */
+export interface BlockRun {
+  readonly start: PhysAddr;
+  readonly count: number;
+}
+
+export interface PageAllocator {
+  /** Take 2^order frames near a node; undefined if there is no memory for it. An order above 10 is warned of, once. */
+  allocPages(gfp: number, order: number, nid: NodeId): Pfn | undefined;
+  /** Drop a reference on a block's first frame, and free it if it was the last. @throws BugError if it is free already, or reserved. */
+  freePages(first: Pfn, order: number): void;
+  /** Take `count` blocks for the kernel's own use, as runs in any order. @throws KernelError ENOMEM, having taken nothing. */
+  allocBlocks(nid: NodeId, order: number, count: number): readonly BlockRun[];
+  freeBlocks(order: number, runs: readonly BlockRun[]): void;
+  /** The zone whose memory a frame is (page_zone); undefined if its struct page names none. */
+  pageZone(frame: Pfn): Zone | undefined;
+}
+
+/** How an allocation may treat zones that are running low (alloc_flags). */
+interface Effort {
+  readonly mark: 'min' | 'low';
+  /** The part of the mark that this caller may dip into. */
+  readonly dip: number;
+  readonly ignoreMarks: boolean;
+  readonly noFragment: boolean;
+}
+
+export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageAllocatorNeeds): PageAllocator {
+  let warnedOfOrder = false;
+
+  const listFor = (gfp: number, nid: NodeId): readonly Zone[] => {
+    const lists = zonelists();
+    const highest = gfpZone(gfp);
+    const zones = ((gfp & __GFP_THISNODE) !== 0 ? lists.thisNode : lists.fallback).get(nid);
+    bugOn(zones === undefined, `allocation on node ${nid}, which has no zonelist`);
+    return zones!.filter((zone) => zone.index <= highest);
+  };
+
+  const tryZones = (zones: readonly Zone[], gfp: number, order: number, nid: NodeId, effort: Effort): Pfn | undefined => {
+    const type = gfpMigratetype(gfp);
+    for (const zone of zones) {
+      if (effort.noFragment && zone.nid !== zones[0]!.nid) break; // rather fragment here than go abroad
+      if (!effort.ignoreMarks && !zoneWatermarkOk(zone, order, markOf(zone, effort), gfpZone(gfp))) continue;
+      const pfn = allocBlock(zone.buddy, order, type, effort.noFragment);
+      if (pfn < 0) continue;
+      countNuma(zones[0]!, zone, nid);
+      return pfn as Pfn;
+    }
+    return effort.noFragment ? tryZones(zones, gfp, order, nid, { ...effort, noFragment: false }) : undefined;
+  };
+
+  const wakeKswapds = (zones: readonly Zone[]): void => {
+    for (const nid of new Set(zones.map((zone) => zone.nid))) nodes.get(nid)!.kswapdWakeups++;
+  };
+
+  const allocPages = (gfp: number, order: number, nid: NodeId): Pfn | undefined => {
+    if (order > MAX_PAGE_ORDER) {
+      if (!warnedOfOrder && (gfp & __GFP_NOWARN) === 0) {
+        warnedOfOrder = true;
+        printk(`WARNING: __alloc_pages: order ${order} is above the largest, ${MAX_PAGE_ORDER}`, KERN.warning);
+      }
+      return undefined;
+    }
+    const zones = listFor(gfp, nid);
+    if (zones.length === 0) return undefined;
+    const fast = { mark: 'low', dip: 0, ignoreMarks: false, noFragment: mayAvoidFragmenting(zones[0]!, nodes) } as const;
+    const found = tryZones(zones, gfp, order, nid, fast);
+    if (found !== undefined) return found;
+    if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) wakeKswapds(zones);
+    return tryZones(zones, gfp, order, nid, slowEffort(gfp));
+  };
+
+  const pageZone = (frame: Pfn): Zone | undefined => {
+    const named = vmemmap.zoneOf(frame);
+    return named && nodes.get(named.nid as NodeId)?.zones[named.zoneIndex];
+  };
+
+  const zoneOfAllocated = (frame: Pfn): Zone => {
+    const zone = pageZone(frame);
+    bugOn(zone === undefined || frame < zone.startPfn || frame >= zoneEndPfn(zone), `pfn:${frame.toString(16)} is in no zone`);
+    return zone!;
+  };
+
+  const freePages = (first: Pfn, order: number): void => putBlock(zoneOfAllocated(first).buddy, first, order);
+
+  const freeBlocks = (order: number, runs: readonly BlockRun[]): void => {
+    for (const { start, count } of runs) {
+      const first = physToPfn(start);
+      const end = first + count * 2 ** order;
+      const given = putBulk(zoneOfAllocated(first).buddy, first, end);
+      for (let pfn = first as number; pfn < end; pfn += 2 ** order) {
+        const done = given.find((range) => pfn >= range.startPfn && pfn < range.endPfn);
+        if (done === undefined) freePages(pfn as Pfn, order);
+        else pfn = done.endPfn - 2 ** order;
+      }
+    }
+  };
+
+  return {
+    allocPages,
+    freePages,
+    pageZone,
+    freeBlocks,
+    allocBlocks(nid, order, count) {
+      const zones = listFor(GFP_KERNEL, nid);
+      const runs: BlockRun[] = [];
+      const size = 2 ** order;
+      const free = zones.reduce((sum, zone) => sum + zone.buddy.freePages, 0);
+      const noMemory = (): KernelError =>
+        new KernelError('ENOMEM', `no memory for ${count} blocks of ${size * PAGE_SIZE} bytes near node ${nid}: ${free} pages are free`);
+      if (free < count * size) throw noMemory();
+      for (let left = count; left > 0; ) {
+        const bulk = takeFirstBulk(zones, order, left * size);
+        const first = bulk?.startPfn ?? allocPages(GFP_KERNEL | __GFP_NOWARN, order, nid);
+        if (first === undefined) {
+          freeBlocks(order, runs);
+          throw noMemory();
+        }
+        const taken = bulk === undefined ? 1 : (bulk.endPfn - bulk.startPfn) / size;
+        appendRun(runs, { start: pfnToPhys(first as Pfn), count: taken }, size * PAGE_SIZE);
+        left -= taken;
+      }
+      return runs;
+    },
+  };
+}
+
+function appendRun(runs: BlockRun[], run: BlockRun, blockBytes: number): void {
+  const last = runs.at(-1);
+  if (last !== undefined && last.start + last.count * blockBytes === run.start) runs[runs.length - 1] = { start: last.start, count: last.count + run.count };
+  else runs.push(run);
+}
+
+/** From the zone that a single call would turn to, as much as keeps its low mark. */
+function takeFirstBulk(zones: readonly Zone[], order: number, pages: number): ReturnType<typeof takeBulk> {
+  const zone = zones.find((candidate) => zoneWatermarkOk(candidate, order, candidate.watermark.low, ZONE_NORMAL));
+  if (zone === undefined) return undefined;
+  const spare = zone.buddy.freePages - zone.watermark.low - zone.lowmemReserve[ZONE_NORMAL]! - 2 ** order;
+  return takeBulk(zone.buddy, order, gfpMigratetype(GFP_KERNEL), Math.min(pages, spare));
+}
+
+function markOf(zone: Zone, { mark, dip }: Effort): number {
+  return zone.watermark[mark] - Math.floor(zone.watermark[mark] * dip);
+}
+
+/** Who may not wait may dip into the reserve; who frees memory by it may take all (gfp_to_alloc_flags). */
+function slowEffort(gfp: number): Effort {
+  const memalloc = (gfp & __GFP_MEMALLOC) !== 0 && (gfp & __GFP_NOMEMALLOC) === 0;
+  const high = (gfp & __GFP_HIGH) !== 0;
+  const harder = (gfp & (__GFP_DIRECT_RECLAIM | __GFP_NOMEMALLOC)) === 0 && high;
+  const left = (high ? 1 / 2 : 1) * (harder ? 3 / 4 : 1);
+  return { mark: 'min', dip: 1 - left, ignoreMarks: memalloc, noFragment: false };
+}
+
+/** In zone Normal with a DMA32 below it, take from there before breaking up another type's pageblock (alloc_flags_nofragment). */
+function mayAvoidFragmenting(preferred: Zone, nodes: ReadonlyMap<NodeId, Pgdat>): boolean {
+  if (preferred.index !== ZONE_NORMAL) return false;
+  return nodes.size === 1 || isPopulated(nodes.get(preferred.nid)!.zones[ZONE_DMA32]!);
+}
+
+/** zone_statistics. */
+function countNuma(preferred: Zone, zone: Zone, nid: NodeId): void {
+  if (zone.nid === preferred.nid) zone.numa.hit++;
+  else {
+    zone.numa.miss++;
+    preferred.numa.foreign++;
+  }
+  if (zone.nid === nid) zone.numa.local++;
+  else zone.numa.other++;
+}

@@ -1,0 +1,98 @@
+/**
+ * Many large blocks at once: the struct pages of a device of terabytes, taken from memory that nobody has touched.
+ * Mirrors nothing in Linux: the result is that of as many single calls, without a slot for each section they pass through.
+ *
+ * Invariant: what is taken or given back here leaves the lists, the pageblock types and the struct pages as single calls would, but that
+ * blocks freed in bulk are listed by ascending address.
+ */
+import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, PAGEBLOCK_ORDER } from '@holdfast/lib';
+import { ALLOCATED, type Buddy, RUN, cutBulk, listHead, peekHandle, pfnOf } from './buddy.js';
+import { startRun } from './buddy-runs.js';
+import { MIGRATE_MOVABLE, type MigrateType } from './migratetype.js';
+
+/** Frames `[startPfn, endPfn)`. */
+interface Frames {
+  readonly startPfn: number;
+  readonly endPfn: number;
+}
+
+/**
+ * Take up to `maxPages` pages as blocks of `order`, at least a pageblock, for a type other than Movable, from the run that single calls
+ * would take over next. Returns undefined if they would take something else, or less than a whole block of the highest order is wanted.
+ */
+export function takeBulk(buddy: Buddy, order: number, type: MigrateType, maxPages: number): Frames | undefined {
+  const head = listHead(MAX_PAGE_ORDER, MIGRATE_MOVABLE);
+  const handle = buddy.next[head]!;
+  const nrBlocks = buddy.runs.get(handle) ?? 0;
+  const wanted = Math.min(nrBlocks, Math.floor(maxPages / MAX_ORDER_NR_PAGES));
+  if (order < PAGEBLOCK_ORDER || wanted <= 0 || (buddy.state[handle]! & RUN) === 0 || ownBlocks(buddy, order, type)) return undefined;
+  const startPfn = pfnOf(buddy, handle);
+  const endPfn = startPfn + wanted * MAX_ORDER_NR_PAGES;
+  shortenRun(buddy, handle, wanted, nrBlocks);
+  buddy.freePages -= endPfn - startPfn;
+  buddy.vmemmap.initRange(startPfn, endPfn, buddy.nid, buddy.zoneIndex, 'blocks', order);
+  recordBlocks(buddy, startPfn, endPfn, type, order);
+  return { startPfn, endPfn };
+}
+
+/** Has the type a block of its own that fits, or does a list of pageblocks come before the run? */
+function ownBlocks(buddy: Buddy, order: number, type: MigrateType): boolean {
+  for (let current = order; current <= MAX_PAGE_ORDER; current++) {
+    const head = listHead(current, type);
+    if (buddy.next[head] !== head) return true;
+  }
+  for (let other: number = 0; other < MIGRATE_MOVABLE + 2; other++) {
+    const head = listHead(MAX_PAGE_ORDER, other);
+    if (other !== MIGRATE_MOVABLE && buddy.next[head] !== head) return true;
+  }
+  return false;
+}
+
+function shortenRun(buddy: Buddy, handle: number, taken: number, nrBlocks: number): void {
+  const before = buddy.prev[handle]!;
+  const after = buddy.next[handle]!;
+  buddy.next[before] = after;
+  buddy.prev[after] = before;
+  buddy.state[handle] = 0;
+  buddy.runs.delete(handle);
+  if (taken < nrBlocks) startRun(buddy, pfnOf(buddy, handle) + taken * MAX_ORDER_NR_PAGES, nrBlocks - taken, before);
+}
+
+/** Note pageblock types and blocks in use: in the slots of sections that have one, else in bulk. */
+function recordBlocks(buddy: Buddy, startPfn: number, endPfn: number, type: MigrateType, order: number | undefined): void {
+  let bulkFrom = startPfn;
+  const flush = (to: number): void => {
+    if (bulkFrom < to) buddy.bulk.push({ startPfn: bulkFrom, endPfn: to, type, order });
+  };
+  for (let pfn = startPfn; pfn < endPfn; ) {
+    const sectionEnd = Math.min((Math.floor(pfn / PAGES_PER_SECTION) + 1) * PAGES_PER_SECTION, endPfn);
+    const handle = peekHandle(buddy, pfn);
+    if (handle !== 0) {
+      flush(pfn);
+      bulkFrom = sectionEnd;
+      const end = handle + (sectionEnd - pfn);
+      buddy.blockType.fill(type, handle >>> PAGEBLOCK_ORDER, end >>> PAGEBLOCK_ORDER);
+      buddy.state.fill(0, handle, end);
+      if (order !== undefined) for (let at = handle; at < end; at += 1 << order) buddy.state[at] = ALLOCATED;
+    }
+    pfn = sectionEnd;
+  }
+  flush(endPfn);
+}
+
+/**
+ * Give back the part of `[startPfn, endPfn)` that is still as {@link takeBulk} took it, in whole blocks of the highest order and sections
+ * nobody has touched since. Returns what was given back; the rest must be freed block by block.
+ */
+export function putBulk(buddy: Buddy, startPfn: number, endPfn: number): Frames[] {
+  const from = Math.ceil(startPfn / MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES;
+  const to = Math.floor(endPfn / MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES;
+  const inUse = from < to ? cutBulk(buddy, from, to).filter((range) => range.order !== undefined) : [];
+  for (const range of inUse) {
+    buddy.bulk.push({ ...range, order: undefined });
+    buddy.vmemmap.initRange(range.startPfn, range.endPfn, buddy.nid, buddy.zoneIndex, 'free');
+    startRun(buddy, range.startPfn, (range.endPfn - range.startPfn) / MAX_ORDER_NR_PAGES, listHead(MAX_PAGE_ORDER, range.type));
+    buddy.freePages += range.endPfn - range.startPfn;
+  }
+  return inUse;
+}

@@ -1,0 +1,146 @@
+/**
+ * Memory management as a whole: from boot's layout to live zones that hand out pages, and on through hot-plug.
+ * Mirrors mm/mm_init.c (free_area_init's struct pages, memblock_free_all, build_all_zonelists) and mm/memory_hotplug.c: online_pages,
+ * offline_pages, move_pfn_range_to_zone.
+ *
+ * Invariant: whenever a zone becomes populated or empty, zonelists are rebuilt; whenever managed pages change, watermarks are.
+ */
+import { KernelError, MAX_ORDER_NR_PAGES, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn, physToPfn, physToPfnUp } from '@holdfast/lib';
+import { type PageAllocator, createPageAllocator } from './alloc-pages.js';
+import { dropSlots } from './buddy.js';
+import { firstBusyPfn, freeRange, isolateRange, offlineRange, undoIsolateRange } from './buddy-range.js';
+import { type Vmemmap, type VmemmapNeeds, createVmemmap } from './vmemmap.js';
+import { recomputeWatermarks } from './watermark.js';
+import { type Pgdat, type Zone, addZoneRange, createPgdat, growZoneSpan, isPopulated, rangesWithin, removeZoneRange, zoneEndPfn } from './zone.js';
+import { type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
+import { ZONE_DEVICE, type ZoneIndex, type ZoneLayout, type ZoneName } from './zone-layout.js';
+
+export interface MmNeeds extends VmemmapNeeds {
+  readonly layout: ZoneLayout;
+  /** For each node the nodes its allocations turn to, itself first: nodeFallbackOrders. Asked whenever lists are built. */
+  fallbackOrders(): ReadonlyMap<NodeId, readonly NodeId[]>;
+  /** Log that zonelists were built (logZonelists); called at hot-plug, not at boot. */
+  onZonelistsBuilt?(facts: { readonly totalPages: number; readonly policyZone: ZoneName }): void;
+  readonly printk: Printk;
+}
+
+export interface Mm extends PageAllocator {
+  readonly vmemmap: Vmemmap;
+  readonly nodes: ReadonlyMap<NodeId, Pgdat>;
+  /** All zones of all nodes, by node and index, empty ones included. */
+  zones(): readonly Zone[];
+  /** End of boot: hand over what memblock has not reserved, in bytes and ascending; then set the watermarks (memblock_free_all). */
+  freeAll(freeRanges: Iterable<Range<PhysAddr>>): void;
+  /** Give back boot memory that was reserved until now: whole frames of one zone (free_reserved_area). Watermarks stay as they are. */
+  freeReserved(start: Pfn, end: Pfn): void;
+  /** Sum of managed pages (totalram_pages). */
+  totalRamPages(): number;
+  zone(nid: NodeId, index: ZoneIndex): Zone;
+  /**
+   * Make frames `[start, end)` memory of a zone, and free all but the first `nrReserved`, which hold their own struct pages (online_pages).
+   * Whole blocks of 1024 frames.
+   */
+  onlinePages(start: Pfn, end: Pfn, nid: NodeId, index: ZoneIndex, nrReserved?: number): void;
+  /** Take frames out of their zone. @throws KernelError EINVAL if they are not all of one zone, EBUSY if one is in use; nothing changed then. */
+  offlinePages(start: Pfn, end: Pfn): void;
+  /** Forget the struct pages of frames that are offline, whole sections (remove_memory). */
+  removePages(start: Pfn, end: Pfn): void;
+  /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page. */
+  addDevicePages(start: Pfn, end: Pfn, nid: NodeId): void;
+  /** Forget the struct pages of device frames; the span stays. */
+  removeDevicePages(start: Pfn, end: Pfn): void;
+}
+
+export function createMm(needs: MmNeeds): Mm {
+  const { layout, printk } = needs;
+  const vmemmap = createVmemmap(needs);
+  initMemmap(vmemmap, layout);
+  const nodes = new Map(layout.nodes.map((node) => [node.nid, createPgdat(node, vmemmap)]));
+  let zonelists: Zonelists = buildZonelists(nodes, needs.fallbackOrders());
+  const allocator = createPageAllocator({ nodes, vmemmap, printk, zonelists: () => zonelists });
+  const allZones = (): Zone[] => [...nodes.values()].flatMap(({ zones }) => zones);
+
+  const zone = (nid: NodeId, index: ZoneIndex): Zone => {
+    const pgdat = nodes.get(nid);
+    bugOn(pgdat === undefined, `node ${nid} does not exist`);
+    return pgdat!.zones[index]!;
+  };
+  const setWatermarks = (): void => void recomputeWatermarks([...nodes.values()].map(({ zones }) => zones));
+  const rebuildZonelists = (): void => {
+    zonelists = buildZonelists(nodes, needs.fallbackOrders());
+    needs.onZonelistsBuilt?.({ totalPages: zonelistPages(nodes.values()), policyZone: policyZone(nodes.values()) });
+  };
+  const freeInto = (target: Zone, start: Pfn, end: Pfn): void => {
+    freeRange(target.buddy, start, end);
+    target.managed += end - start;
+  };
+
+  return {
+    ...allocator,
+    vmemmap,
+    nodes,
+    zones: allZones,
+    zone,
+    freeAll(freeRanges) {
+      const populated = allZones().filter(isPopulated);
+      for (const range of freeRanges) {
+        const [start, end] = [physToPfnUp(range.start), physToPfn(range.end)];
+        for (const target of populated) {
+          for (const part of rangesWithin(target.ranges, start, end)) freeInto(target, part.start, part.end);
+        }
+      }
+      setWatermarks();
+    },
+    freeReserved(start, end) {
+      const target = allocator.pageZone(start);
+      bugOn(target === undefined || end > zoneEndPfn(target), `pfns ${start}-${end - 1} are not of one zone`);
+      freeInto(target!, start, end);
+    },
+    totalRamPages: () => allZones().reduce((sum, { managed }) => sum + managed, 0),
+    onlinePages(start, end, nid, index, nrReserved = 0) {
+      const target = zone(nid, index);
+      const wasEmpty = !isPopulated(target);
+      addZoneRange(target, start, end);
+      vmemmap.initRange(start, end, nid, index, 'reserved');
+      freeInto(target, (start + nrReserved) as Pfn, end);
+      if (wasEmpty) rebuildZonelists();
+      setWatermarks();
+    },
+    offlinePages(start, end) {
+      const target = allocator.pageZone(start);
+      const inside = rangesWithin(target?.ranges ?? [], start, end)[0];
+      if (target === undefined || inside?.start !== start || inside.end !== end || (end - start) % MAX_ORDER_NR_PAGES !== 0) {
+        throw new KernelError('EINVAL', `pfns ${start}-${end - 1} cannot go offline: expected memory of one zone, without holes`);
+      }
+      isolateRange(target.buddy, start, end);
+      const busy = firstBusyPfn(target.buddy, start, end);
+      if (busy !== undefined) {
+        undoIsolateRange(target.buddy, start, end);
+        throw new KernelError('EBUSY', `pfns ${start}-${end - 1} cannot go offline: page pfn:${busy.toString(16)} is in use`);
+      }
+      target.managed -= offlineRange(target.buddy, start, end);
+      removeZoneRange(target, start, end);
+      setWatermarks();
+      if (!isPopulated(target)) rebuildZonelists();
+    },
+    removePages(start, end) {
+      for (const { buddy } of allZones()) dropSlots(buddy, start, end);
+      vmemmap.removeRange(start, end);
+    },
+    addDevicePages(start, end, nid) {
+      growZoneSpan(zone(nid, ZONE_DEVICE), start, end);
+      vmemmap.initRange(start, end, nid, ZONE_DEVICE, 'device');
+    },
+    removeDevicePages: (start, end) => vmemmap.removeRange(start, end),
+  };
+}
+
+/** Describe the struct pages of boot: memory, all reserved until it is freed, and the holes that got struct pages too. */
+function initMemmap(vmemmap: Vmemmap, layout: ZoneLayout): void {
+  for (const { nid, zones, ranges } of layout.nodes) {
+    for (const { index, startPfn, spannedPages } of zones) {
+      for (const { start, end } of rangesWithin(ranges, startPfn, startPfn + spannedPages)) vmemmap.initRange(start, end, nid, index, 'reserved');
+    }
+  }
+  for (const { start, end, nid, zone } of layout.unavailable) vmemmap.initRange(start, end, nid, zone, 'reserved');
+}

@@ -1,0 +1,84 @@
+/**
+ * The texts of /proc/meminfo and /sys/devices/system/node/nodeN/meminfo. Mirrors fs/proc/meminfo.c and drivers/base/node.c of 6.1.
+ *
+ * Differs from Linux: there is no page cache, slab, swap or user memory here, so their lines say 0.
+ */
+import { type NodeId, PAGE_SIZE } from '@holdfast/lib';
+import { type Pgdat } from './zone.js';
+import { totalReservePages } from './watermark.js';
+
+const KB_PER_PAGE = PAGE_SIZE / 1024;
+/** 4-level paging: 32 TiB less a page of vmalloc space. */
+const VMALLOC_TOTAL_KB = 34_359_738_367;
+const HUGEPAGE_KB = 2048;
+
+/** What others know of memory, in kB. */
+export interface MeminfoExtras {
+  readonly directMap4k?: number;
+  readonly directMap2M?: number;
+  readonly directMap1G?: number;
+}
+
+const AFTER_AVAILABLE = [
+  'Buffers', 'Cached', 'SwapCached', 'Active', 'Inactive', 'Active(anon)', 'Inactive(anon)', 'Active(file)', 'Inactive(file)', 'Unevictable', 'Mlocked',
+  'SwapTotal', 'SwapFree', 'Zswap', 'Zswapped', 'Dirty', 'Writeback', 'AnonPages', 'Mapped', 'Shmem', 'KReclaimable', 'Slab', 'SReclaimable', 'SUnreclaim',
+  'KernelStack', 'PageTables', 'SecPageTables', 'NFS_Unstable', 'Bounce', 'WritebackTmp',
+] as const;
+const AFTER_VMALLOC_TOTAL = [
+  'VmallocUsed', 'VmallocChunk', 'Percpu', 'HardwareCorrupted', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped',
+] as const;
+const HUGE_COUNTS = ['HugePages_Total', 'HugePages_Free', 'HugePages_Rsvd', 'HugePages_Surp'] as const;
+
+export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, directMap2M = 0, directMap1G = 0 }: MeminfoExtras = {}): string {
+  const { total, free } = pagesOf(nodes);
+  const available = Math.max(0, free - totalReservePages(nodes));
+  return [
+    kB('MemTotal', total * KB_PER_PAGE),
+    kB('MemFree', free * KB_PER_PAGE),
+    kB('MemAvailable', available * KB_PER_PAGE),
+    ...AFTER_AVAILABLE.map((name) => kB(name, 0)),
+    kB('CommitLimit', Math.floor(total / 2) * KB_PER_PAGE),
+    kB('Committed_AS', 0),
+    kB('VmallocTotal', VMALLOC_TOTAL_KB),
+    ...AFTER_VMALLOC_TOTAL.map((name) => kB(name, 0)),
+    ...HUGE_COUNTS.map((name) => `${`${name}:`.padEnd(16)}${'0'.padStart(8)}\n`),
+    kB('Hugepagesize', HUGEPAGE_KB),
+    kB('Hugetlb', 0),
+    kB('DirectMap4k', directMap4k),
+    kB('DirectMap2M', directMap2M),
+    kB('DirectMap1G', directMap1G),
+  ].join('');
+}
+
+const NODE_ZEROES = [
+  'SwapCached', 'Active', 'Inactive', 'Active(anon)', 'Inactive(anon)', 'Active(file)', 'Inactive(file)', 'Unevictable', 'Mlocked', 'Dirty', 'Writeback',
+  'FilePages', 'Mapped', 'AnonPages', 'Shmem', 'KernelStack', 'PageTables', 'SecPageTables', 'NFS_Unstable', 'Bounce', 'WritebackTmp', 'KReclaimable', 'Slab',
+  'SReclaimable', 'SUnreclaim', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped',
+] as const;
+const NODE_HUGE_COUNTS = ['HugePages_Total', 'HugePages_Free', 'HugePages_Surp'] as const;
+
+/** `node`: undefined for a node without memory that has no zones yet. */
+export function formatNodeMeminfo(nid: NodeId, node: Pgdat | undefined): string {
+  const { total, free } = pagesOf(node === undefined ? [] : [node]);
+  return [
+    kB('MemTotal', total * KB_PER_PAGE),
+    kB('MemFree', free * KB_PER_PAGE),
+    kB('MemUsed', (total - free) * KB_PER_PAGE),
+    ...NODE_ZEROES.map((name) => kB(name, 0)),
+    ...NODE_HUGE_COUNTS.map((name) => `${name}: ${'0'.padStart(5)}\n`),
+  ]
+    .map((line) => `Node ${nid} ${line}`)
+    .join('');
+}
+
+function pagesOf(nodes: readonly Pgdat[]): { readonly total: number; readonly free: number } {
+  const zones = nodes.flatMap((node) => node.zones);
+  return {
+    total: zones.reduce((sum, zone) => sum + zone.managed, 0),
+    free: zones.reduce((sum, zone) => sum + zone.buddy.freePages, 0),
+  };
+}
+
+function kB(name: string, value: number): string {
+  return `${`${name}:`.padEnd(16)}${String(value).padStart(8)} kB\n`;
+}

@@ -1,0 +1,70 @@
+/**
+ * The text of /proc/zoneinfo. Mirrors zoneinfo_show_print of mm/vmstat.c of 6.1.
+ *
+ * Differs from Linux: no `pagesets` (there are no per-cpu lists) and, of the counters, only those of free pages and of NUMA ever count: what
+ * they would count does not exist here.
+ */
+import { type Pgdat, type Zone, isPopulated } from './zone.js';
+
+const NODE_COUNTERS = [
+  'nr_inactive_anon', 'nr_active_anon', 'nr_inactive_file', 'nr_active_file', 'nr_unevictable', 'nr_slab_reclaimable', 'nr_slab_unreclaimable',
+  'nr_isolated_anon', 'nr_isolated_file', 'workingset_nodes', 'workingset_refault_anon', 'workingset_refault_file', 'workingset_activate_anon',
+  'workingset_activate_file', 'workingset_restore_anon', 'workingset_restore_file', 'workingset_nodereclaim', 'nr_anon_pages', 'nr_mapped',
+  'nr_file_pages', 'nr_dirty', 'nr_writeback', 'nr_writeback_temp', 'nr_shmem', 'nr_shmem_hugepages', 'nr_shmem_pmdmapped', 'nr_file_hugepages',
+  'nr_file_pmdmapped', 'nr_anon_transparent_hugepages', 'nr_vmscan_write', 'nr_vmscan_immediate_reclaim', 'nr_dirtied', 'nr_written',
+  'nr_throttled_written', 'nr_kernel_misc_reclaimable', 'nr_foll_pin_acquired', 'nr_foll_pin_released', 'nr_kernel_stack', 'nr_page_table_pages',
+  'nr_sec_page_table_pages', 'nr_swapcached', 'pgpromote_success', 'pgpromote_candidate',
+] as const;
+
+const ZONE_COUNTERS = [
+  'nr_zone_inactive_anon', 'nr_zone_active_anon', 'nr_zone_inactive_file', 'nr_zone_active_file', 'nr_zone_unevictable', 'nr_zone_write_pending',
+  'nr_mlock', 'nr_bounce', 'nr_zspages', 'nr_free_cma',
+] as const;
+
+/** `nodes`: the online nodes, ascending. */
+export function formatZoneinfo(nodes: Iterable<Pgdat>): string {
+  let text = '';
+  for (const { zones } of nodes) {
+    const first = zones.find(isPopulated);
+    for (const zone of zones) text += formatZone(zone, zone === first);
+  }
+  return text;
+}
+
+function formatZone(zone: Zone, withNodeStats: boolean): string {
+  const lines = [`Node ${zone.nid}, zone ${zone.name.padStart(8)}`];
+  if (withNodeStats) lines.push('  per-node stats', ...NODE_COUNTERS.map((name) => counter(name, 0)));
+  lines.push(
+    `  pages free     ${zone.buddy.freePages}`,
+    '        boost    0',
+    `        min      ${zone.watermark.min}`,
+    `        low      ${zone.watermark.low}`,
+    `        high     ${zone.watermark.high}`,
+    `        spanned  ${zone.spanned}`,
+    `        present  ${zone.present}`,
+    `        managed  ${zone.managed}`,
+    '        cma      0',
+    `        protection: (${zone.lowmemReserve.join(', ')})`,
+  );
+  if (isPopulated(zone)) lines.push(...populatedLines(zone));
+  return `${lines.join('\n')}\n`;
+}
+
+function populatedLines({ buddy, numa, startPfn }: Zone): string[] {
+  return [
+    counter('nr_free_pages', buddy.freePages),
+    ...ZONE_COUNTERS.map((name) => counter(name, 0)),
+    counter('numa_hit', numa.hit),
+    counter('numa_miss', numa.miss),
+    counter('numa_foreign', numa.foreign),
+    counter('numa_interleave', 0),
+    counter('numa_local', numa.local),
+    counter('numa_other', numa.other),
+    '  node_unreclaimable:  0',
+    `  start_pfn:           ${startPfn}`,
+  ];
+}
+
+function counter(name: string, value: number): string {
+  return `      ${name.padEnd(12)} ${value}`;
+}

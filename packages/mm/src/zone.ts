@@ -1,0 +1,171 @@
+/**
+ * Live zones and nodes: what boot laid out, and how it changes as memory comes and goes.
+ * Mirrors struct zone and struct pglist_data (include/linux/mmzone.h); resize_zone_range, shrink_zone_span and adjust_present_page_count of
+ * mm/memory_hotplug.c.
+ *
+ * Invariant: `present` is the number of frames in `ranges`, all of them inside the span; `managed` is at most `present`; an empty zone has no
+ * span. ZONE_DEVICE has a span only.
+ */
+import { type NodeId, PAGES_PER_SUBSECTION, type Pfn, type Range, bugOn } from '@holdfast/lib';
+import { type Buddy, createBuddy, setSpan } from './buddy.js';
+import { freeListOwner } from './buddy-page.js';
+import type { Vmemmap } from './vmemmap.js';
+import { MAX_NR_ZONES, type NodeLayout, type ZoneIndex, type ZoneName } from './zone-layout.js';
+
+/** Marks of free pages, as of the last time they were computed. */
+export interface Watermarks {
+  min: number;
+  low: number;
+  high: number;
+}
+
+/** Where allocations went that asked for a node (numa_hit and its kin, in order of /proc/zoneinfo). */
+export interface NumaCounters {
+  hit: number;
+  miss: number;
+  foreign: number;
+  local: number;
+  other: number;
+}
+
+export interface Zone {
+  readonly nid: NodeId;
+  readonly index: ZoneIndex;
+  readonly name: ZoneName;
+  startPfn: Pfn;
+  /** Frames from the first to the last, holes included. */
+  spanned: number;
+  present: number;
+  /** `present` as boot left it. */
+  readonly presentEarly: number;
+  /** Frames that were handed to the free lists. */
+  managed: number;
+  readonly watermark: Watermarks;
+  /** Frames to leave for requests that could not go higher, by the highest zone that a request may use. */
+  readonly lowmemReserve: number[];
+  readonly numa: NumaCounters;
+  /** Frames of memory, ascending and disjoint. */
+  ranges: Range<Pfn>[];
+  readonly buddy: Buddy;
+}
+
+/** A node: its zones by index. */
+export interface Pgdat {
+  readonly nid: NodeId;
+  readonly zones: readonly Zone[];
+  /** How often an allocation found too little and woke the reclaimer; it has nothing to reclaim here. */
+  kswapdWakeups: number;
+}
+
+/** Make a node's zones as boot laid them out, with nothing free in them. */
+export function createPgdat(layout: NodeLayout, vmemmap: Vmemmap): Pgdat {
+  const zones = layout.zones.map(({ index, name, startPfn, spannedPages, presentPages }): Zone => {
+    const buddy = createBuddy(vmemmap, layout.nid, index);
+    const endPfn = startPfn + spannedPages;
+    if (spannedPages > 0) setSpan(buddy, startPfn, endPfn);
+    vmemmap.addFreeListOwner(layout.nid, index, freeListOwner(buddy));
+    return {
+      nid: layout.nid,
+      index,
+      name,
+      startPfn,
+      spanned: spannedPages,
+      present: presentPages,
+      presentEarly: presentPages,
+      managed: 0,
+      watermark: { min: 0, low: 0, high: 0 },
+      lowmemReserve: new Array<number>(MAX_NR_ZONES).fill(0),
+      numa: { hit: 0, miss: 0, foreign: 0, local: 0, other: 0 },
+      ranges: rangesWithin(layout.ranges, startPfn, endPfn),
+      buddy,
+    };
+  });
+  return { nid: layout.nid, zones, kswapdWakeups: 0 };
+}
+
+/** One past the last frame of a zone's span (zone_end_pfn). */
+export function zoneEndPfn(zone: Zone): number {
+  return zone.startPfn + zone.spanned;
+}
+
+/** Does the zone have memory (populated_zone)? */
+export function isPopulated(zone: Zone): boolean {
+  return zone.present > 0;
+}
+
+/** The parts of sorted ranges that lie in `[start, end)`. */
+export function rangesWithin(ranges: readonly Range<Pfn>[], start: number, end: number): Range<Pfn>[] {
+  return ranges
+    .map((range) => ({ start: Math.max(range.start, start) as Pfn, end: Math.min(range.end, end) as Pfn }))
+    .filter((range) => range.start < range.end);
+}
+
+/** Stretch the span over `[start, end)` (resize_zone_range). */
+export function growZoneSpan(zone: Zone, start: number, end: number): void {
+  const oldEnd = zoneEndPfn(zone);
+  const newStart = zone.spanned === 0 ? start : Math.min(zone.startPfn, start);
+  zone.spanned = (zone.spanned === 0 ? end : Math.max(oldEnd, end)) - newStart;
+  zone.startPfn = newStart as Pfn;
+  setSpan(zone.buddy, newStart, newStart + zone.spanned);
+}
+
+/** Count `[start, end)` as memory of the zone, and stretch the span over it. */
+export function addZoneRange(zone: Zone, start: Pfn, end: Pfn): void {
+  bugOn(rangesWithin(zone.ranges, start, end).length > 0, `zone ${zone.name}: frames ${start}-${end - 1} are in it already`);
+  growZoneSpan(zone, start, end);
+  zone.ranges = mergeRanges([...zone.ranges, { start, end }]);
+  zone.present += end - start;
+}
+
+/** Take `[start, end)` out; the span moves in if it was at one of its ends (shrink_zone_span). */
+export function removeZoneRange(zone: Zone, start: Pfn, end: Pfn): void {
+  const inside = rangesWithin(zone.ranges, start, end).reduce((sum, range) => sum + range.end - range.start, 0);
+  bugOn(inside !== end - start, `zone ${zone.name}: frames ${start}-${end - 1} are not all in it`);
+  zone.ranges = [...rangesWithin(zone.ranges, 0, start), ...rangesWithin(zone.ranges, end, Infinity)];
+  zone.present -= end - start;
+  shrinkZoneSpan(zone, start, end);
+}
+
+function shrinkZoneSpan(zone: Zone, start: number, end: number): void {
+  let first: number | undefined = zone.startPfn;
+  let last: number | undefined = zoneEndPfn(zone);
+  if (start === first) first = smallestOnline(zone, end);
+  else if (end === last) last = biggestOnline(zone, start);
+  else return;
+  const empty = first === undefined || last === undefined;
+  zone.startPfn = (empty ? 0 : first) as Pfn;
+  zone.spanned = empty ? 0 : last! - first!;
+  setSpan(zone.buddy, zone.startPfn, zoneEndPfn(zone));
+}
+
+/** The first frame of the zone at `from`, or a multiple of 2 MiB behind it. */
+function smallestOnline(zone: Zone, from: number): number | undefined {
+  for (const range of zone.ranges) {
+    if (range.end <= from) continue;
+    const steps = Math.max(0, Math.ceil((range.start - from) / PAGES_PER_SUBSECTION));
+    const pfn = from + steps * PAGES_PER_SUBSECTION;
+    if (pfn < range.end) return pfn;
+  }
+  return undefined;
+}
+
+/** One past the last frame of the zone before `end`, or a multiple of 2 MiB before that. */
+function biggestOnline(zone: Zone, end: number): number | undefined {
+  for (const range of zone.ranges.toReversed()) {
+    if (range.start >= end) continue;
+    const steps = Math.max(0, Math.ceil((end - range.end) / PAGES_PER_SUBSECTION));
+    const pfn = end - 1 - steps * PAGES_PER_SUBSECTION;
+    if (pfn >= range.start) return pfn + 1;
+  }
+  return undefined;
+}
+
+function mergeRanges(ranges: readonly Range<Pfn>[]): Range<Pfn>[] {
+  const merged: Range<Pfn>[] = [];
+  for (const range of ranges.toSorted((a, b) => a.start - b.start)) {
+    const last = merged.at(-1);
+    if (last?.end === range.start) merged[merged.length - 1] = { start: last.start, end: range.end };
+    else merged.push(range);
+  }
+  return merged;
+}
