@@ -46,7 +46,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const arch = setupArch({ machine, firmware, params, release, printk, iomem, image: DEBIAN_6_1_IMAGE, config });
 
   // From zones to pages that can be handed out.
-  const mm = mmInit({ arch, machine, params, release, printk, cmdline, image: DEBIAN_6_1_IMAGE });
+  const mm = mmInit({ arch, machine, release, printk, cmdline, image: DEBIAN_6_1_IMAGE });
   if (!arch.hasTrampoline) throw new KernelPanic('Real mode trampoline was not allocated');
 
   // Memory as sysfs and drivers see it.

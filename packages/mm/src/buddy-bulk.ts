@@ -30,8 +30,8 @@ export function takeBulk(buddy: Buddy, order: number, type: MigrateType, maxPage
   const endPfn = startPfn + wanted * MAX_ORDER_NR_PAGES;
   shortenRun(buddy, handle, wanted, nrBlocks);
   buddy.freePages -= endPfn - startPfn;
-  buddy.vmemmap.initRange(startPfn, endPfn, buddy.nid, buddy.zoneIndex, 'blocks', order);
   recordBlocks(buddy, startPfn, endPfn, type, order);
+  buddy.vmemmap.initRange(startPfn, endPfn, buddy.nid, buddy.zoneIndex, 'blocks', order);
   return { startPfn, endPfn };
 }
 
@@ -90,8 +90,8 @@ export function putBulk(buddy: Buddy, startPfn: number, endPfn: number): Frames[
   const inUse = from < to ? cutBulk(buddy, from, to).filter((range) => range.order !== undefined) : [];
   for (const range of inUse) {
     buddy.bulk.push({ ...range, order: undefined });
-    buddy.vmemmap.initRange(range.startPfn, range.endPfn, buddy.nid, buddy.zoneIndex, 'free');
     startRun(buddy, range.startPfn, (range.endPfn - range.startPfn) / MAX_ORDER_NR_PAGES, listHead(MAX_PAGE_ORDER, range.type));
+    buddy.vmemmap.initRange(range.startPfn, range.endPfn, buddy.nid, buddy.zoneIndex, 'free');
     buddy.freePages += range.endPfn - range.startPfn;
   }
   return inUse;

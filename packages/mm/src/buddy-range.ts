@@ -23,8 +23,8 @@ export function freeRange(buddy: Buddy, startPfn: number, endPfn: number): void 
   const lastWhole = Math.max(Math.floor(endPfn / MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES, firstWhole);
   freeEdge(buddy, startPfn, firstWhole);
   if (lastWhole > firstWhole) {
-    buddy.vmemmap.initRange(firstWhole, lastWhole, buddy.nid, buddy.zoneIndex, 'free');
     addRun(buddy, firstWhole, lastWhole);
+    buddy.vmemmap.initRange(firstWhole, lastWhole, buddy.nid, buddy.zoneIndex, 'free');
     buddy.freePages += lastWhole - firstWhole;
   }
   freeEdge(buddy, lastWhole, endPfn);

@@ -1,0 +1,141 @@
+/**
+ * From what setup_arch laid out to pages that can be handed out. Mirrors init/main.c: mm_init, and mm/page_alloc.c: memblock_free_all.
+ */
+import { KernelError, type KernelRelease, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, type Range, intersectRanges } from '@holdfast/lib';
+import type { PageSource } from '@holdfast/block';
+import type { Machine } from '@holdfast/machine';
+import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
+import {
+  GFP_KERNEL, type Mm, type Pgdat, ZONE_NORMAL, type ZoneLayout,
+  createMm, earlyFreeK, formatBuddyinfo, formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
+  formatZoneinfo, logZonelists, nodeFallbackOrders,
+} from '@holdfast/mm';
+import type { KernelImage } from './kernel-image.js';
+import type { Arch } from './setup-arch.js';
+import type { NodeTexts } from './sysfs-memory.js';
+
+export interface MmInitNeeds {
+  readonly arch: Arch;
+  readonly machine: Machine;
+  readonly release: KernelRelease;
+  readonly printk: Printk;
+  readonly cmdline: string;
+  readonly image: KernelImage;
+}
+
+/** The texts of /proc that are mm's. */
+export interface MmTexts {
+  buddyinfo(): string;
+  kpageflags(): string;
+  meminfo(): string;
+  pagetypeinfo(): string;
+  zoneinfo(): string;
+}
+
+/** The page allocator, as each of its users wants to see it. */
+export interface MemoryManagement {
+  /** For the block layer's own I/O. */
+  readonly pages: PageSource;
+  /** For struct pages of devices. */
+  readonly memmapSource: MemmapSource;
+  readonly zoneDevice: ZoneDevice;
+  readonly onliner: MemoryOnliner;
+  /** Frames that boot gave a node, holes with struct pages included. */
+  readonly pageRuns: readonly PageRun[];
+  readonly texts: MmTexts;
+  readonly nodeTexts: NodeTexts;
+  totalRamBytes(): number;
+}
+
+const PAGE_K = PAGE_SIZE / 1024;
+
+export function mmInit({ arch, machine, release, printk, cmdline, image }: MmInitNeeds): MemoryManagement {
+  const { layout, numa, sections, memblock } = arch;
+  const orders = nodeFallbackOrders(numa);
+  const logLists = (totalPages: number, policyZone: string): void => {
+    logZonelists({ orders, onlineCount: numa.online.length, totalPages, policyZone }, release, printk);
+  };
+  const mm = createMm({
+    layout,
+    memory: machine.memory,
+    memmapPhys: (sectionNr) => sections.memmapPhys(sectionNr),
+    fallbackOrders: () => orders,
+    onZonelistsBuilt: ({ totalPages, policyZone }) => logLists(totalPages, policyZone),
+    printk,
+  });
+  logLists(layout.totalPages, layout.policyZone);
+  printk(`Kernel command line: ${cmdline}`);
+
+  const free = memblock.freeRanges();
+  mm.freeAll(free);
+  const { code, rwdata, rodata, init, bss } = image.sizes;
+  const freeK = earlyFreeK(layout, reservedEarlyK(layout, free));
+  const sizes = { codeK: code, rwdataK: rwdata, rodataK: rodata, initK: init, bssK: bss };
+  printk(formatMemoryLine({ image: sizes, layout, maxPfn: arch.maxPfn, freeK, managedPages: mm.totalRamPages() }, release));
+  return viewsOf(mm, arch);
+}
+
+/** KiB that are taken of the memory whose struct pages are made before the allocator starts. */
+function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[]): number {
+  let reserved = 0;
+  for (const { earlyPages, firstDeferredPfn, ranges } of nodes) {
+    reserved += earlyPages;
+    for (const { start, end } of ranges) {
+      const early = { start: start * PAGE_SIZE, end: Math.min(end, firstDeferredPfn ?? end) * PAGE_SIZE };
+      for (const range of free) {
+        const part = intersectRanges(early, range);
+        if (part) reserved -= (part.end - part.start) / PAGE_SIZE;
+      }
+    }
+  }
+  return reserved * PAGE_K;
+}
+
+function viewsOf(mm: Mm, { layout, numa }: Arch): MemoryManagement {
+  const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
+  const home = numa.withMemory[0]!;
+  return {
+    pages: {
+      allocPages(order) {
+        const first = mm.allocPages(GFP_KERNEL, order, home);
+        if (first === undefined) throw new KernelError('ENOMEM', `no memory for a block of ${2 ** order} pages`);
+        return first;
+      },
+      freePages: (first, order) => mm.freePages(first, order),
+    },
+    memmapSource: mm,
+    zoneDevice: {
+      moveToZoneDevice: ({ start, end }, nid) => mm.addDevicePages(start, end, nid),
+      removeFromZoneDevice: ({ start, end }) => mm.removeDevicePages(start, end),
+    },
+    onliner: { zones: () => mm.zones() },
+    pageRuns: pageRunsOf(layout),
+    texts: {
+      buddyinfo: () => formatBuddyinfo(onlineNodes()),
+      kpageflags: () => formatKpageflags(onlineNodes(), mm.vmemmap),
+      meminfo: () => formatMeminfo(onlineNodes()),
+      pagetypeinfo: () => formatPagetypeinfo(onlineNodes()),
+      zoneinfo: () => formatZoneinfo(onlineNodes()),
+    },
+    nodeTexts: {
+      meminfo: (nid) => formatNodeMeminfo(nid, mm.nodes.get(nid)),
+      withNormalMemory: nodesWithNormalMemory(layout),
+    },
+    totalRamBytes: () => mm.totalRamPages() * PAGE_SIZE,
+  };
+}
+
+/** A hole counts only inside its node's span: struct pages beyond it are the node's, but no block looks there. */
+function pageRunsOf({ nodes, unavailable }: ZoneLayout): PageRun[] {
+  const runs: PageRun[] = nodes.flatMap(({ nid, ranges }) => ranges.map(({ start, end }) => ({ start, end, nid })));
+  for (const hole of unavailable) {
+    const node = nodes.find(({ nid }) => nid === hole.nid)!;
+    const part = intersectRanges<Pfn>(hole, { start: node.startPfn, end: node.endPfn });
+    if (part) runs.push({ ...part, nid: hole.nid });
+  }
+  return runs.sort((a, b) => a.start - b.start);
+}
+
+function nodesWithNormalMemory({ nodes }: ZoneLayout): NodeId[] {
+  return nodes.filter(({ zones }) => zones.some(({ index, presentPages }) => index <= ZONE_NORMAL && presentPages > 0)).map(({ nid }) => nid);
+}
