@@ -105,7 +105,7 @@ function viewsOf(mm: Mm, { layout, numa }: Arch): MemoryManagement {
     },
     memmapSource: mm,
     zoneDevice: {
-      moveToZoneDevice: ({ start, end }, nid) => mm.addDevicePages(start, end, nid),
+      moveToZoneDevice: ({ start, end }, nid, _pgmap, firstPage) => mm.addDevicePages(start, end, nid, firstPage),
       removeFromZoneDevice: ({ start, end }) => mm.removeDevicePages(start, end),
     },
     onliner: { zones: () => mm.zones() },

@@ -4,12 +4,14 @@
  *
  * Invariant: the frames of a live pagemap have struct pages, belong to no other pagemap and hold no System RAM. A failed call leaves
  * nothing behind.
- * Differs from Linux: one range a pagemap, types FS_DAX and GENERIC only, struct pages in RAM only (no altmap, no shared tail pages).
+ * Differs from Linux: one range a pagemap, types FS_DAX and GENERIC only.
  */
 import { KERN, KernelError, PAGES_PER_SUBSECTION, PAGE_SIZE, bugOn, hex, hex16, isAligned, physToPfn, physAdd, regionIntersectsSystemRam } from '@holdfast/lib';
 import type { NodeId, Pfn, PhysAddr, Printk, Range, Resource } from '@holdfast/lib';
 import { firstEndingAfter, runHolding } from './run-set.js';
 import type { PageSource, Sections } from './sparse.js';
+import { type VmemAltmap, createVmemAltmap } from './vmem-altmap.js';
+import { canDedupVmemmap } from './vmemmap-dedup.js';
 
 /** Who owns a range of device memory, and how its pages behave. */
 export interface DevPagemap {
@@ -18,12 +20,27 @@ export interface DevPagemap {
   readonly sizeBytes: number;
   /** For people: the device. */
   readonly owner: string;
+  /**
+   * Struct pages come from the range itself: frames counted from its start, `reserve` for the driver, then `free` to take from
+   * (struct vmem_altmap). Device pages begin behind both.
+   */
+  readonly altmap?: { readonly reserve: number; readonly free: number } | undefined;
+  /** Device pages are compound pages of 2^vmemmapShift frames, whose tail struct pages are shared, without an altmap. 0 if left out. */
+  readonly vmemmapShift?: number | undefined;
+}
+
+/** The first frame of a pagemap that is a device page (pfn_first). */
+export function pagemapFirstPfn({ start, altmap }: DevPagemap): Pfn {
+  return (physToPfn(start) + (altmap ? altmap.reserve + altmap.free : 0)) as Pfn;
 }
 
 /** What mm does for device memory. */
 export interface ZoneDevice {
-  /** Make frames `[start, end)` part of ZONE_DEVICE on a node, whose span grows over them, and give each its idle struct page. */
-  moveToZoneDevice(range: Range<Pfn>, nid: NodeId, pgmap: DevPagemap): void;
+  /**
+   * Make frames `[start, end)` part of ZONE_DEVICE on a node, whose span grows over them, and give those from `firstPage` on their idle
+   * struct pages.
+   */
+  moveToZoneDevice(range: Range<Pfn>, nid: NodeId, pgmap: DevPagemap, firstPage: Pfn): void;
   /** Forget the struct pages; the span of ZONE_DEVICE stays as it is. */
   removeFromZoneDevice(range: Range<Pfn>, nid: NodeId): void;
 }
@@ -42,7 +59,8 @@ export interface DeviceMemory {
   /**
    * Give a device's range struct pages, near a node (NUMA_NO_NODE: node 0). The returned function takes them away again (memunmap_pages).
    * @throws KernelError ENOMEM if a pagemap holds either end or there is no room for struct pages, ENXIO if System RAM is inside,
-   * EINVAL if an end is not 2 MiB-aligned or the range is beyond the direct map, EEXIST if memory is in one of its 2 MiB units.
+   * EINVAL if an end is not 2 MiB-aligned, the range is beyond the direct map or the altmap beyond the range, EEXIST if memory is in one
+   * of its 2 MiB units.
    */
   memremapPages(pgmap: DevPagemap, nid: NodeId): () => void;
   /** The live pagemap that holds a frame (get_dev_pagemap). */
@@ -65,8 +83,10 @@ export function createDeviceMemory(deps: DeviceMemoryDeps): DeviceMemory {
       checkRange(pgmap, live, deps);
       const node = nid < 0 ? (0 as NodeId) : nid;
       const range = { start: physToPfn(pgmap.start), end: physToPfn(physAdd(pgmap.start, pgmap.sizeBytes)) };
-      sections.addRange(range, node, source);
-      zoneDevice.moveToZoneDevice(range, node, pgmap);
+      const altmap = pgmap.altmap && createVmemAltmap(range.start, pgmap.altmap);
+      const shift = altmap ? 0 : (pgmap.vmemmapShift ?? 0);
+      sections.addRange(range, node, source, { altmap, ...(canDedupVmemmap(shift) ? { compoundFrames: 2 ** shift } : {}) });
+      zoneDevice.moveToZoneDevice(range, node, pgmap, pagemapFirstPfn(pgmap));
       const entry = { ...range, pgmap };
       live.splice(firstEndingAfter(live, range.start), 0, entry);
       return () => {
@@ -74,9 +94,14 @@ export function createDeviceMemory(deps: DeviceMemoryDeps): DeviceMemory {
         live.splice(live.indexOf(entry), 1);
         zoneDevice.removeFromZoneDevice(range, node);
         sections.removeRange(range, source);
+        checkAllGivenBack(altmap);
       };
     },
   };
+}
+
+function checkAllGivenBack(altmap: VmemAltmap | undefined): void {
+  bugOn(altmap !== undefined && altmap.alloc !== 0, 'failed to free all reserved pages');
 }
 
 /** The refusals of pagemap_range and __add_pages, in their order. */
@@ -96,6 +121,11 @@ function checkRange(pgmap: DevPagemap, live: readonly LivePagemap[], { iomem, ma
   if (last >= maxPhysAddr) {
     printk(`Hotplug memory [${hex(start)}-${hex(last)}] exceeds maximum addressable range [0x0-${hex(maxPhysAddr - 1)}]`, KERN.warning);
     throw new KernelError('EINVAL', `${where}: beyond the direct map, which ends at ${hex16(maxPhysAddr)}`);
+  }
+  const { altmap } = pgmap;
+  if (altmap && altmap.reserve + altmap.free > sizeBytes / PAGE_SIZE) {
+    printk('memory add fail, invalid altmap', KERN.warning);
+    throw new KernelError('EINVAL', `${where}: it cannot hold ${altmap.reserve} + ${altmap.free} frames of its own struct pages`);
   }
   const [startPfn, endPfn] = [start / PAGE_SIZE, (last + 1) / PAGE_SIZE];
   if (!isAligned(startPfn, PAGES_PER_SUBSECTION) || !isAligned(endPfn, PAGES_PER_SUBSECTION) || sizeBytes <= 0) {

@@ -13,6 +13,8 @@ import {
 } from '@holdfast/lib';
 import type { NodeId, Pfn, PhysAddr, Range } from '@holdfast/lib';
 import { createRunSet, firstEndingAfter, runHolding } from './run-set.js';
+import { compoundPieces } from './vmemmap-dedup.js';
+import type { VmemAltmap } from './vmem-altmap.js';
 
 /** Frames `[start, end)` of boot memory on one node. */
 export interface MemoryRange extends Range<Pfn> {
@@ -54,23 +56,45 @@ export interface Sections {
   /** Where the struct page of a frame lies; undefined unless {@link pfnValid}. */
   structPagePhys(frame: Pfn): PhysAddr | undefined;
   /**
-   * Give struct pages to frames `[start, end)` of a device, both multiples of a sub-section. An early section lends its own;
+   * Give struct pages to frames `[start, end)`, both multiples of a sub-section. An early section lends its own;
    * whole sections take a 2 MiB block each, pieces take single pages.
    * @throws KernelError EINVAL if misaligned, EEXIST if a sub-section has memory already, ENOMEM.
    */
-  addRange(range: Range<Pfn>, nid: NodeId, source: PageSource): void;
+  addRange(range: Range<Pfn>, nid: NodeId, source: PageSource, options?: AddOptions): void;
   /** Undo {@link addRange} of that same range. */
   removeRange(range: Range<Pfn>, source: PageSource): void;
+  /** Memory blocks went online or offline: whole sections `[start, end)` of RAM (online_mem_sections, offline_mem_sections). */
+  setOnline(range: Range<Pfn>, online: boolean): void;
+}
+
+export interface AddOptions {
+  /** What is added; `device` if left out. RAM is offline at first. */
+  readonly kind?: 'device' | 'ram';
+  /** Where whole sections take their struct pages from; pieces take ordinary memory all the same, as on x86. */
+  readonly altmap?: VmemAltmap | undefined;
+  /** Frames of a compound page whose tail struct pages are shared (vmemmap dedup); not together with an altmap. */
+  readonly compoundFrames?: number | undefined;
 }
 
 /** Struct pages of frames `[start, end)`, in one piece. */
-interface MemmapPiece extends Range {
+export interface MemmapPiece extends Range {
   readonly phys: PhysAddr;
+  /** If set, so many frames share two pages of struct pages: the first 64 frames the first one, all behind them the second. */
+  readonly compoundFrames?: number;
 }
 
 interface TakenBlocks {
   readonly order: number;
   readonly runs: readonly BlockRun[];
+}
+
+/** What one added range took, and of whom. */
+interface Added {
+  readonly end: number;
+  readonly kind: 'device' | 'ram';
+  readonly blocks: readonly TakenBlocks[];
+  readonly altmap: VmemAltmap | undefined;
+  readonly altmapFrames: number;
 }
 
 const MEMMAP_ORDER = Math.log2(SECTION_MEMMAP_SIZE / PAGE_SIZE);
@@ -130,20 +154,22 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
   const ram = createRunSet();
   for (const { start, end } of ramSubsections) ram.add(start, end);
   const device = createRunSet();
+  /** Sections whose RAM is online. */
+  const online = createRunSet();
+  for (const { start, end } of early) online.add(start, end);
   const pieces: MemmapPiece[] = [];
-  /** What each added range took, by its first frame. */
-  const takenBy = new Map<number, TakenBlocks[]>();
+  /** By first frame. */
+  const ranges = new Map<number, Added>();
 
   const subsection = (frame: number): number => Math.floor(frame / PAGES_PER_SUBSECTION);
   const isEarly = (sectionNr: number): boolean => runHolding(early, sectionNr) !== undefined;
-  const structPage = ({ start, phys }: MemmapPiece, frame: number): PhysAddr => physAdd(phys, (frame - start) * STRUCT_PAGE_SIZE);
 
   function memmapPhys(sectionNr: number): PhysAddr | undefined {
     const run = runHolding(early, sectionNr);
     if (run) return physAdd(run.memmap, (sectionNr - run.start) * SECTION_MEMMAP_SIZE);
     const first = sectionNr * PAGES_PER_SECTION;
     const piece = runHolding(pieces, first);
-    return piece && piece.end >= first + PAGES_PER_SECTION ? structPage(piece, first) : undefined;
+    return piece && piece.compoundFrames === undefined && piece.end >= first + PAGES_PER_SECTION ? structPage(piece, first) : undefined;
   }
 
   function structPagePhys(frame: Pfn): PhysAddr | undefined {
@@ -153,7 +179,7 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
     return piece && structPage(piece, frame);
   }
 
-  function addRange({ start, end }: Range<Pfn>, nid: NodeId, source: PageSource): void {
+  function addRange({ start, end }: Range<Pfn>, nid: NodeId, source: PageSource, { kind = 'device', altmap, compoundFrames }: AddOptions = {}): void {
     if (start >= end || !isAligned(start, PAGES_PER_SUBSECTION) || !isAligned(end, PAGES_PER_SUBSECTION)) {
       throw new KernelError('EINVAL', `frames ${hex(start)}-${hex(end - 1)}: expected both ends at multiples of ${PAGES_PER_SUBSECTION}`);
     }
@@ -161,46 +187,69 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
     if (ram.intersects(...units) || device.intersects(...units)) {
       throw new KernelError('EEXIST', `frames ${hex(start)}-${hex(end - 1)}: there is memory in a 2 MiB unit of them already`);
     }
-    const taken: TakenBlocks[] = [];
+    const blocks: TakenBlocks[] = [];
+    const before = altmap?.alloc ?? 0;
     const added: MemmapPiece[] = [];
+    const take = (order: number, count: number): readonly BlockRun[] => {
+      const runs = source.allocBlocks(nid, order, count);
+      blocks.push({ order, runs });
+      return runs;
+    };
     try {
       for (const part of sectionParts(start, end)) {
         const whole = isAligned(part.start, PAGES_PER_SECTION) && isAligned(part.end, PAGES_PER_SECTION);
         if (!whole && isEarly(pfnToSectionNr(part.start))) continue;
-        const order = whole ? MEMMAP_ORDER : 0;
-        const perBlock = 2 ** order * STRUCT_PAGES_PER_PAGE;
-        const runs = source.allocBlocks(nid, order, (part.end - part.start) / perBlock);
-        taken.push({ order, runs });
-        added.push(...memmapPieces(part, runs, perBlock));
+        const nrSections = (part.end - part.start) / PAGES_PER_SECTION;
+        if (compoundFrames !== undefined) added.push(...compoundPieces(part, start, compoundFrames, (count) => take(1, count)));
+        else if (altmap && whole) added.push({ ...part, phys: altmap.take(SECTION_MEMMAP_SIZE / PAGE_SIZE, nrSections) });
+        else {
+          const order = whole ? MEMMAP_ORDER : 0;
+          const perBlock = 2 ** order * STRUCT_PAGES_PER_PAGE;
+          added.push(...memmapPieces(part, take(order, (part.end - part.start) / perBlock), perBlock));
+        }
       }
     } catch (error) {
-      giveBack(taken, source);
+      giveBack(blocks, source);
+      altmap?.giveBack(altmap.alloc - before);
       throw error;
     }
     pieces.splice(firstEndingAfter(pieces, start), 0, ...added);
-    device.add(...units);
-    takenBy.set(start, taken);
+    (kind === 'ram' ? ram : device).add(...units);
+    ranges.set(start, { end, kind, blocks, altmap, altmapFrames: (altmap?.alloc ?? 0) - before });
   }
 
   return {
     early,
-    pfnValid: (frame) => isEarly(pfnToSectionNr(frame)) || device.has(subsection(frame)),
-    pfnIsOnline: (frame) => ram.has(subsection(frame)),
+    pfnValid: (frame) => isEarly(pfnToSectionNr(frame)) || device.has(subsection(frame)) || ram.has(subsection(frame)),
+    pfnIsOnline: (frame) => ram.has(subsection(frame)) && online.has(pfnToSectionNr(frame)),
     memmapPhys,
     structPagePhys,
     addRange,
     removeRange({ start, end }, source) {
-      const taken = takenBy.get(start);
-      bugOn(!taken, `frames ${hex(start)}-${hex(end - 1)} were never added`);
-      takenBy.delete(start);
-      device.remove(subsection(start), subsection(end));
+      const range = ranges.get(start);
+      bugOn(range?.end !== end, `frames ${hex(start)}-${hex(end - 1)} were never added as one range`);
+      ranges.delete(start);
+      (range!.kind === 'ram' ? ram : device).remove(subsection(start), subsection(end));
       const first = firstEndingAfter(pieces, start);
       let next = first;
       while (next < pieces.length && pieces[next]!.start < end) next++;
       pieces.splice(first, next - first);
-      giveBack(taken!, source);
+      giveBack(range!.blocks, source);
+      range!.altmap?.giveBack(range!.altmapFrames);
+    },
+    setOnline({ start, end }, isOnline) {
+      if (isOnline) online.add(start / PAGES_PER_SECTION, end / PAGES_PER_SECTION);
+      else online.remove(start / PAGES_PER_SECTION, end / PAGES_PER_SECTION);
     },
   };
+}
+
+function structPage({ start, phys, compoundFrames }: MemmapPiece, frame: number): PhysAddr {
+  const offset = frame - start;
+  if (compoundFrames === undefined) return physAdd(phys, offset * STRUCT_PAGE_SIZE);
+  const inside = offset % compoundFrames;
+  const page = Math.floor(offset / compoundFrames) * 2 + (inside < STRUCT_PAGES_PER_PAGE ? 0 : 1);
+  return physAdd(phys, page * PAGE_SIZE + (inside % STRUCT_PAGES_PER_PAGE) * STRUCT_PAGE_SIZE);
 }
 
 /** Cut frames `[start, end)` into a piece up to the first section boundary, whole sections, and a piece behind the last. */

@@ -45,8 +45,8 @@ export interface Mm extends PageAllocator {
   offlinePages(start: Pfn, end: Pfn): void;
   /** Forget the struct pages of frames that are offline, whole sections (remove_memory). */
   removePages(start: Pfn, end: Pfn): void;
-  /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page. */
-  addDevicePages(start: Pfn, end: Pfn, nid: NodeId): void;
+  /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page: those from `firstPage` on, if given. */
+  addDevicePages(start: Pfn, end: Pfn, nid: NodeId, firstPage?: Pfn): void;
   /** Forget the struct pages of device frames; the span stays. */
   removeDevicePages(start: Pfn, end: Pfn): void;
 }
@@ -127,9 +127,9 @@ export function createMm(needs: MmNeeds): Mm {
       for (const { buddy } of allZones()) dropSlots(buddy, start, end);
       vmemmap.removeRange(start, end);
     },
-    addDevicePages(start, end, nid) {
+    addDevicePages(start, end, nid, firstPage = start) {
       growZoneSpan(zone(nid, ZONE_DEVICE), start, end);
-      vmemmap.initRange(start, end, nid, ZONE_DEVICE, 'device');
+      if (firstPage < end) vmemmap.initRange(firstPage, end, nid, ZONE_DEVICE, 'device');
     },
     removeDevicePages: (start, end) => vmemmap.removeRange(start, end),
   };
