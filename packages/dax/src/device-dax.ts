@@ -1,13 +1,14 @@
 /**
  * The driver device_dax: gives a device's memory struct pages, so that it can be mapped. Mirrors drivers/dax/device.c: dev_dax_probe.
  *
- * Differs from Linux: no character device behind it; no shared tail pages of compound struct pages, so that it takes more RAM.
+ * A device whose pages are larger than 4 KiB asks for compound struct pages of that size, which share most of their tail pages.
+ * Differs from Linux: no character device behind it that could be mapped.
  */
-import { KERN, KernelError, hex, releaseResource, requestRegion } from '@holdfast/lib';
+import { KERN, KernelError, PAGE_SIZE, hex, releaseResource, requestRegion } from '@holdfast/lib';
 import type { Printk, Resource } from '@holdfast/lib';
-import type { Driver } from '@holdfast/driver-core';
-import type { DeviceMemory } from '@holdfast/memory-hotplug';
-import type { DevDax } from './dax-device.js';
+import type { DevPagemap, DeviceMemory } from '@holdfast/memory-hotplug';
+import type { DaxDriver } from './dax-bus.js';
+import type { DevDax, DevDaxRange } from './dev-dax.js';
 
 export interface DeviceDaxDeps {
   iomem: Resource;
@@ -15,31 +16,44 @@ export interface DeviceDaxDeps {
   printk: Printk;
 }
 
-export function deviceDaxDriver(deps: DeviceDaxDeps): Driver<DevDax> {
-  return { name: 'device_dax', match: () => true, probe: (device) => probe(device, deps) };
+export function deviceDaxDriver(deps: DeviceDaxDeps): DaxDriver {
+  return { name: 'device_dax', matchAlways: true, probe: (device) => probe(device, deps) };
 }
 
 function probe(device: DevDax, { iomem, deviceMemory, printk }: DeviceDaxDeps): () => void {
-  const { name, start, sizeBytes, region } = device;
-  if (sizeBytes === 0) throw new KernelError('ENXIO', `${name} has no memory`);
-  const claimed = reserve(device, iomem, printk);
+  if (device.pgmap && device.ranges.length > 1) {
+    printk(`device_dax ${device.name}: static pgmap / multi-range device conflict`, KERN.warning);
+    throw new KernelError('EINVAL', `${device.name} has ${device.ranges.length} ranges and a pagemap for one`);
+  }
+  const undo: (() => void)[] = [];
+  const undoAll = (): void => {
+    for (let last = undo.pop(); last; last = undo.pop()) last();
+  };
   try {
-    const unmap = deviceMemory.memremapPages({ type: 'generic', start, sizeBytes, owner: name }, region.numaNode);
-    return () => {
-      unmap();
-      releaseResource(claimed);
-    };
+    for (const [index, range] of device.ranges.entries()) {
+      const claimed = reserve(device.name, index, range, iomem, printk);
+      undo.push(() => releaseResource(claimed));
+    }
+    for (const pgmap of pagemapsOf(device)) undo.push(deviceMemory.memremapPages(pgmap, device.region.numaNode));
   } catch (error) {
-    releaseResource(claimed);
+    undoAll();
+    throw error;
+  }
+  return undoAll;
+}
+
+function reserve(name: string, index: number, { start, sizeBytes }: DevDaxRange, iomem: Resource, printk: Printk): Resource {
+  try {
+    return requestRegion(iomem, start, sizeBytes, name);
+  } catch (error) {
+    printk(`device_dax ${name}: mapping${index}: ${hex(start)}-${hex(start + sizeBytes - 1)} could not reserve range`, KERN.warning);
     throw error;
   }
 }
 
-function reserve({ name, start, sizeBytes }: DevDax, iomem: Resource, printk: Printk): Resource {
-  try {
-    return requestRegion(iomem, start, sizeBytes, name);
-  } catch (error) {
-    printk(`device_dax ${name}: mapping0: ${hex(start)}-${hex(start + sizeBytes - 1)} could not reserve range`, KERN.warning);
-    throw error;
-  }
+/** The maker's pagemap, or one for each range. */
+function pagemapsOf({ name, pgmap, ranges, align }: DevDax): DevPagemap[] {
+  const vmemmapShift = Math.log2(align / PAGE_SIZE);
+  if (pgmap) return [{ ...pgmap, type: 'generic', vmemmapShift }];
+  return ranges.map(({ start, sizeBytes }) => ({ type: 'generic', start, sizeBytes, owner: name, vmemmapShift }));
 }

@@ -1,12 +1,14 @@
 /**
  * Soft-reserved memory, against what a real Linux 6.1 showed for the same ranges (captures e-hmem-1g-high, e-hmem-1g, e-hmem-odd).
  */
-import { createBus, createPlatformBus, devicePath } from '@holdfast/driver-core';
-import type { Bus, PlatformBus } from '@holdfast/driver-core';
-import { KernelError, NUMA_NO_NODE, createIda, createIomem, createResource, formatIomem, insertResource, nodeId, parseCmdline, requestRegion } from '@holdfast/lib';
+import { createPlatformBus, createRootDevice, devicePath } from '@holdfast/driver-core';
+import type { PlatformBus } from '@holdfast/driver-core';
+import { KernelError, NUMA_NO_NODE, createIda, createIomem, createResource, formatIomem, insertResource, nodeId, parseCmdline, physAddr, requestRegion } from '@holdfast/lib';
 import type { Resource } from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
-import type { DevDax } from './dax-device.js';
+import { createDaxBus, registerDaxDriver } from './dax-bus.js';
+import { allocDaxRegion } from './dax-region.js';
+import { createDevDax } from './dev-dax.js';
 import { deviceDaxDriver } from './device-dax.js';
 import { hmemParams, registerHmemDevices, registerHmemDriver } from './hmem.js';
 
@@ -27,7 +29,7 @@ function setUp({ ranges, cmdline = '', targetNode = 0, noPages = false }: SetUp)
   const mapped: string[] = [];
   const printk = (text: string): void => void log.push(text);
   const platform: PlatformBus = createPlatformBus(iomem, printk);
-  const dax: Bus<DevDax> = createBus<DevDax>('dax', printk);
+  const dax = createDaxBus({ chrdev: { major: 252, minors: createIda() }, printk });
   const deviceMemory = {
     memremapPages: ({ type, start, sizeBytes, owner }: { type: string; start: number; sizeBytes: number; owner: string }, nid: number) => {
       if (noPages) throw new KernelError('ENOMEM', 'the test has no pages');
@@ -35,19 +37,18 @@ function setUp({ ranges, cmdline = '', targetNode = 0, noPages = false }: SetUp)
       return () => void mapped.pop();
     },
   };
-  dax.registerDriver(deviceDaxDriver({ iomem, deviceMemory, printk }));
+  registerDaxDriver(dax, deviceDaxDriver({ iomem, deviceMemory, printk }));
   const nodes = { physToTargetNode: () => nodeId(targetNode), mapToOnlineNode: (nid: typeof NUMA_NO_NODE) => (nid === NUMA_NO_NODE ? nid : nodeId(0)) };
   const params = hmemParams(parseCmdline(cmdline), printk);
-  const chrdev = { major: 252, minors: createIda() };
   const memregions = createIda();
-  const deps = { platform, dax, iomem, nodes, memregions, chrdev, params };
+  const deps = { platform, dax, iomem, nodes, memregions, params };
   const unregisterDevices = registerHmemDevices(deps);
   const unregisterDriver = registerHmemDriver(deps);
-  return { iomem, log, mapped, platform, dax, chrdev, memregions, unregisterDevices, unregisterDriver };
+  return { iomem, log, mapped, platform, dax, memregions, unregisterDevices, unregisterDriver };
 }
 
 const shown = (device: { attributes(): readonly { name: string; show?(): string }[] }): Record<string, string> =>
-  Object.fromEntries(device.attributes().map(({ name, show }) => [name, show!().trimEnd()]));
+  Object.fromEntries(device.attributes().flatMap(({ name, show }) => (show ? [[name, show().trimEnd()]] : [])));
 
 describe('a soft-reserved range', () => {
   it('becomes one device-dax device over all of it', () => {
@@ -60,8 +61,8 @@ describe('a soft-reserved range', () => {
       target_node: '0', numa_node: '0', resource: '0x100000000', dev: '252:0', align: '2097152', size: '1073741824', modalias: 'dax:t0',
       'mapping0/page_offset': '0x0', 'mapping0/end': '0x13fffffff', 'mapping0/start': '0x100000000',
     });
-    expect(shown(platform.findDevice('hmem.0')!)).toEqual({
-      modalias: 'platform:hmem', 'dax_region/align': '2097152', 'dax_region/available_size': '0', 'dax_region/create': '',
+    expect(shown(dax.regions.get(platform.findDevice('hmem.0')!)!)).toEqual({
+      'dax_region/align': '2097152', 'dax_region/available_size': '0', 'dax_region/create': '',
       'dax_region/id': '0', 'dax_region/seed': '', 'dax_region/size': '1073741824',
     });
     expect(log).toEqual([]);
@@ -74,14 +75,14 @@ describe('a soft-reserved range', () => {
     const { iomem, log, dax, platform } = setUp({ ranges: [[start, end]] });
     expect(log).toEqual(['hmem: probe of hmem.0 failed with error -12']);
     expect(formatIomem(iomem)).toBe(`${text} : hmem.0\n  ${text} : Soft Reserved\n`);
-    expect([dax.devices, shown(platform.findDevice('hmem.0')!)]).toEqual([[], { modalias: 'platform:hmem' }]);
+    expect([dax.devices, dax.regions.size, platform.findDevice('hmem.0')?.name]).toEqual([[], 0, 'hmem.0']);
   });
 
   it('has a device without memory with region_idle', () => {
     const { dax, mapped, platform, log } = setUp({ ranges: [[4 * GIB, 5 * GIB - 1]], cmdline: 'dax_hmem.region_idle=1' });
     expect([mapped, dax.driverOf(dax.devices[0]!), log]).toEqual([[], undefined, []]);
     expect(shown(dax.devices[0]!)).toMatchObject({ size: '0', resource: '0x100000000' });
-    expect(shown(platform.findDevice('hmem.0')!)).toMatchObject({ 'dax_region/available_size': '1073741824' });
+    expect(shown(dax.regions.get(platform.findDevice('hmem.0')!)!)).toMatchObject({ 'dax_region/available_size': '1073741824' });
   });
 
   it('that no node is known for shows no target node', () => {
@@ -103,9 +104,9 @@ describe('a soft-reserved range', () => {
   });
 
   it('comes and goes with its driver, and gives back all it took', () => {
-    const { iomem, mapped, dax, chrdev, memregions, unregisterDriver, unregisterDevices } = setUp({ ranges: [[4 * GIB, 5 * GIB - 1]] });
+    const { iomem, mapped, dax, memregions, unregisterDriver, unregisterDevices } = setUp({ ranges: [[4 * GIB, 5 * GIB - 1]] });
     unregisterDriver();
-    expect([mapped, dax.devices, formatIomem(iomem).includes('dax0.0'), chrdev.minors.alloc()]).toEqual([[], [], false, 0]);
+    expect([mapped, dax.devices, formatIomem(iomem).includes('dax0.0'), dax.regions.size, dax.chrdev.minors.alloc()]).toEqual([[], [], false, 0, 0]);
     unregisterDevices();
     expect(memregions.alloc()).toBe(0);
   });
@@ -115,9 +116,12 @@ it('a range that something else holds is refused', () => {
   const iomem: Resource = createIomem();
   requestRegion(iomem, 4 * GIB, GIB, 'taken');
   const log: string[] = [];
-  const dax = createBus<DevDax>('dax', (text) => log.push(text));
-  dax.registerDriver(deviceDaxDriver({ iomem, deviceMemory: { memremapPages: () => () => {} }, printk: (text) => log.push(text) }));
-  const region = { id: 0, start: 4 * GIB, sizeBytes: GIB, align: 4096, targetNode: 0, numaNode: 0 } as DevDax['region'];
-  dax.addDevice({ name: 'dax0.0', parent: undefined, region, id: 0, start: region.start, sizeBytes: GIB, align: 4096, minor: 0, attributes: () => [] });
+  const printk = (text: string): void => void log.push(text);
+  const dax = createDaxBus({ chrdev: { major: 252, minors: createIda() }, printk });
+  registerDaxDriver(dax, deviceDaxDriver({ iomem, deviceMemory: { memremapPages: () => () => {} }, printk }));
+  const provider = createRootDevice('test');
+  const node = nodeId(0);
+  const region = allocDaxRegion(dax, { provider, id: 0, start: physAddr(4 * GIB), sizeBytes: GIB, align: 4096, targetNode: node, numaNode: node, isStatic: false })!;
+  createDevDax(region, { sizeBytes: GIB });
   expect(log).toEqual(['device_dax dax0.0: mapping0: 0x100000000-0x13fffffff could not reserve range', 'device_dax: probe of dax0.0 failed with error -16']);
 });

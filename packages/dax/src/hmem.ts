@@ -8,21 +8,21 @@
  */
 import { KernelError, MIB, boolParam, moduleParams, physAddr } from '@holdfast/lib';
 import type { Ida, KernelParam, ModuleParams, Printk, Resource } from '@holdfast/lib';
-import type { Bus, PlatformBus, PlatformDevice } from '@holdfast/driver-core';
+import type { PlatformBus, PlatformDevice } from '@holdfast/driver-core';
 import { resourcesOf } from '@holdfast/nvdimm';
 import type { NodeLookup } from '@holdfast/nvdimm';
-import { allocDaxRegion, createDevDax, daxRegionAttributes } from './dax-device.js';
-import type { DaxChrdev, DaxRegion, DevDax } from './dax-device.js';
+import type { DaxBus } from './dax-bus.js';
+import { allocDaxRegion } from './dax-region.js';
+import type { DaxRegionSpec } from './dax-region.js';
+import { createDevDax } from './dev-dax.js';
 
 export interface HmemDeps {
   platform: PlatformBus;
-  /** /sys/bus/dax. */
-  dax: Bus<DevDax>;
+  dax: DaxBus;
   iomem: Resource;
   nodes: NodeLookup;
   /** Memory region ids, shared with the nvdimm bus. */
   memregions: Ida;
-  chrdev: DaxChrdev;
   params: HmemParams;
 }
 
@@ -38,17 +38,10 @@ export function hmemParams(cmdline: readonly KernelParam[], printk: Printk): Hme
 }
 
 /** Make a platform device of each soft-reserved range. The returned function takes them away. */
-export function registerHmemDevices({ platform, dax, iomem, memregions }: Pick<HmemDeps, 'platform' | 'dax' | 'iomem' | 'memregions'>): () => void {
-  const devices = resourcesOf(iomem, 'soft-reserved').map(({ start, end }) => {
-    const regionDevices = (): readonly DevDax[] => dax.devices.filter((child) => child.parent === device);
-    const device: PlatformDevice = platform.registerDevice({
-      kind: 'hmem',
-      id: memregions.alloc(),
-      resources: [{ start, end }],
-      attributes: () => regionDevices().slice(0, 1).flatMap(({ region }) => daxRegionAttributes(region, regionDevices())),
-    });
-    return device;
-  });
+export function registerHmemDevices({ platform, iomem, memregions }: Pick<HmemDeps, 'platform' | 'iomem' | 'memregions'>): () => void {
+  const devices = resourcesOf(iomem, 'soft-reserved').map(({ start, end }) =>
+    platform.registerDevice({ kind: 'hmem', id: memregions.alloc(), resources: [{ start, end }] }),
+  );
   return () => {
     for (const device of devices.reverse()) {
       platform.removeDevice(device);
@@ -66,19 +59,16 @@ export function registerHmemDriver(deps: HmemDeps): () => void {
   });
 }
 
-function probe(device: PlatformDevice, { dax, nodes, chrdev, params }: HmemDeps): () => void {
-  const region = allocDaxRegion(regionOf(device, nodes));
+function probe(device: PlatformDevice, { dax, nodes, params }: HmemDeps): () => void {
+  const region = allocDaxRegion(dax, regionOf(device, nodes));
   if (!region) throw new KernelError('ENOMEM', `${device.name}: expected a start and a size that are multiples of 2 MiB`);
-  const child = createDevDax(region, 0, params.values.region_idle ? 0 : region.sizeBytes, device, chrdev);
-  dax.addDevice(child);
-  return () => {
-    dax.removeDevice(child);
-    chrdev.minors.free(child.minor);
-  };
+  createDevDax(region, { sizeBytes: params.values.region_idle ? 0 : region.sizeBytes });
+  return () => region.unregister();
 }
 
-function regionOf(device: PlatformDevice, nodes: NodeLookup): DaxRegion {
-  const { start, end } = device.resources[0]!;
+function regionOf(provider: PlatformDevice, nodes: NodeLookup): DaxRegionSpec {
+  const { start, end } = provider.resources[0]!;
   const targetNode = nodes.physToTargetNode(physAddr(start));
-  return { id: device.id as number, start: physAddr(start), sizeBytes: end - start + 1, align: REGION_ALIGN, targetNode, numaNode: nodes.mapToOnlineNode(targetNode) };
+  const numaNode = nodes.mapToOnlineNode(targetNode);
+  return { provider, id: provider.id as number, start: physAddr(start), sizeBytes: end - start + 1, align: REGION_ALIGN, targetNode, numaNode, isStatic: false };
 }

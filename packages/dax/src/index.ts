@@ -1,5 +1,8 @@
-// Device-dax: regions, and the devices cut from them.
-export { type DaxChrdev, type DaxRegion, type DevDax, allocDaxRegion, createDevDax } from './dax-device.js';
+// The dax bus, the regions of memory, and the devices cut from them.
+export { type DaxBus, type DaxBusDeps, type DaxChrdev, type DaxDriver, createDaxBus, registerDaxDriver } from './dax-bus.js';
+export { type DaxRegion, type DaxRegionSpec, allocDaxRegion } from './dax-region.js';
+export { type DevDax, type DevDaxRange, type DevDaxSpec, createDevDax } from './dev-dax.js';
+// The driver that lets a device be mapped.
 export { type DeviceDaxDeps, deviceDaxDriver } from './device-dax.js';
 // Soft-reserved memory, which the firmware set aside.
 export { type HmemDeps, type HmemParams, hmemParams, registerHmemDevices, registerHmemDriver } from './hmem.js';

@@ -48,6 +48,18 @@ describe('a bus', () => {
     expect(bus.devices.map((device) => [device.name, bus.driverOf(device)?.name])).toEqual([['a', 'drv'], ['other', undefined], ['b', 'drv']]);
   });
 
+  it('offers devices again to a driver that has come to match more of them', () => {
+    const { bus, events, recording } = setUp();
+    const ids = new Set(['a']);
+    const choosy: Driver<Device> = { ...recording('drv'), match: (device) => ids.has(device.name) };
+    bus.registerDriver(choosy);
+    for (const name of ['a', 'b']) bus.addDevice(createRootDevice(name));
+    ids.add('b');
+    expect(events).toEqual(['drv+a']);
+    bus.attachDriver(choosy);
+    expect(events).toEqual(['drv+a', 'drv+b']);
+  });
+
   it('leaves a device to the first driver that takes it', () => {
     const { bus, events, recording } = setUp();
     bus.registerDriver(refusing('picky', 'ENODEV'));

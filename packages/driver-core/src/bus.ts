@@ -31,6 +31,8 @@ export interface Bus<D extends Device> {
    * @throws KernelError EBUSY if a driver of that name is there.
    */
   registerDriver(driver: Driver<D>): () => void;
+  /** Offer a registered driver every device that has none, as when it has come to match more of them (driver_attach). */
+  attachDriver(driver: Driver<D>): void;
   /**
    * What a write of a device's name to /sys/bus/B/drivers/D/bind does.
    * @throws KernelError ENODEV if there is no such driver or device, or they do not match; else, since 5.14, EBUSY if it is bound,
@@ -83,6 +85,10 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
     binding?.remove?.();
   }
 
+  function attachDriver(driver: Driver<D>): void {
+    for (const device of [...devices]) offer(device, driver);
+  }
+
   const findDriver = (driverName: string): Driver<D> | undefined => drivers.find((driver) => driver.name === driverName);
   const findDevice = (deviceName: string): D | undefined => devices.find((device) => device.name === deviceName);
 
@@ -111,7 +117,7 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
         throw new KernelError('EBUSY', `bus ${name}: there is a driver ${driver.name} already`);
       }
       drivers.push(driver);
-      for (const device of [...devices]) offer(device, driver);
+      attachDriver(driver);
       return () => {
         if (!drivers.includes(driver)) return;
         const bound = [...bindings].filter(([, binding]) => binding.driver === driver).map(([device]) => device);
@@ -119,6 +125,8 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
         drivers.splice(drivers.indexOf(driver), 1);
       };
     },
+
+    attachDriver,
 
     bind(deviceName, driverName) {
       const device = findDevice(deviceName);
@@ -153,6 +161,7 @@ export function driverAttributes<D extends Device>(bus: Bus<D>, driver: Driver<D
   return [
     writeOnly('bind', (deviceName) => bus.bind(deviceName, driver.name)),
     writeOnly('unbind', (deviceName) => bus.unbind(deviceName, driver.name)),
+    ...(driver.attributes?.() ?? []),
   ];
 }
 

@@ -3,6 +3,7 @@
  *
  * A driver registers with a bus; the bus never imports a driver.
  */
+import type { Attribute } from '@holdfast/lib';
 import type { Device } from './device.js';
 
 export interface Driver<D extends Device> {
@@ -15,4 +16,6 @@ export interface Driver<D extends Device> {
    * @throws KernelError after undoing what was done; ENODEV and ENXIO say "not mine" and are not logged.
    */
   probe(device: D): () => void;
+  /** What its directory shows beside `bind`, `unbind` and its devices. */
+  attributes?(): readonly Attribute[];
 }

@@ -17,6 +17,7 @@ import { mmInit } from './mm-init.js';
 import { createProc, versionBanner } from './procfs.js';
 import { setupArch } from './setup-arch.js';
 import { devBlock } from './sysfs-block.js';
+import { devDax } from './sysfs-dax.js';
 import { createSys } from './sysfs.js';
 import { vfsDir } from './vfs.js';
 
@@ -61,7 +62,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const memregions = createIda();
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release });
-  const { initcalls, buses, modules } = driverSet({
+  const { initcalls, buses, dax, modules } = driverSet({
     arch, block, config, deviceMemory, firmware, iomem, machine, memregions, nvdimms, params, platform, printk, release,
   });
   const undoInitcalls = runInitcalls(initcalls);
@@ -70,6 +71,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const sys = createSys({
     block,
     buses,
+    dax,
     firmwareMemmap: arch.firmwareMemmap,
     acpiTables: acpiTables(firmware),
     memoryBlocks,
@@ -83,7 +85,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     cmdline,
     machine,
     log,
-    root: vfsDir({ proc, sys, dev: vfsDir(() => devBlock(block)) }),
+    root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax) })) }),
     shutdown() {
       undoInitcalls();
       printk('reboot: Power down');

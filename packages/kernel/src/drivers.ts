@@ -9,8 +9,8 @@ import {
 } from '@holdfast/lib';
 import { parseNfit } from '@holdfast/acpi';
 import type { Block } from '@holdfast/block';
-import { type DevDax, deviceDaxDriver, hmemParams, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
-import { type Bus, type Device, type PlatformBus, createBus } from '@holdfast/driver-core';
+import { type DaxBus, createDaxBus, deviceDaxDriver, hmemParams, registerDaxDriver, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
+import type { Bus, Device, PlatformBus } from '@holdfast/driver-core';
 import { reserveE820ResourcesLate } from '@holdfast/e820';
 import type { Machine } from '@holdfast/machine';
 import type { DeviceMemory } from '@holdfast/memory-hotplug';
@@ -47,10 +47,12 @@ interface DriverSet {
   readonly modules: Readonly<Record<string, readonly Attribute[]>>;
 }
 
-export function driverSet(needs: DriverNeeds): DriverSet {
+export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBus } {
   const nodes = nodeLookup(needs.arch);
-  const sets = [pciDrivers(needs), daxDrivers(needs, nodes), pmemDrivers(needs, nodes)];
+  const dax = createDaxBus({ chrdev: { major: DAX_MAJOR, minors: createIda() }, printk: needs.printk, release: needs.release });
+  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes)];
   return {
+    dax,
     initcalls: sets.flatMap(({ initcalls }) => initcalls),
     buses: [needs.platform, ...sets.flatMap(({ buses }) => buses)],
     modules: Object.assign({}, ...sets.map(({ modules }) => modules)) as DriverSet['modules'],
@@ -70,17 +72,19 @@ function pciDrivers({ arch, iomem, release }: DriverNeeds): DriverSet {
   };
 }
 
-/** Soft-reserved memory, since 5.5. It comes before pmem, and takes the first memory region ids. */
-function daxDrivers({ deviceMemory, iomem, memregions, params, platform, printk, release }: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
-  if (!releaseAtLeast(release, 5, 5)) return { initcalls: [], buses: [], modules: {} };
-  const dax = createBus<DevDax>('dax', printk, release);
+/** Device-dax has a bus since 5.1, and soft-reserved memory since 5.5: that comes before pmem, and takes the first memory region ids. */
+function daxDrivers({ deviceMemory, iomem, memregions, params, platform, printk, release }: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): DriverSet {
+  if (!releaseAtLeast(release, 5, 1)) return { initcalls: [], buses: [], modules: {} };
+  const bus: Initcall[] = [
+    { level: 'device', name: 'dax_init', run: () => registerDaxDriver(dax, deviceDaxDriver({ iomem, deviceMemory, printk })) },
+  ];
+  if (!releaseAtLeast(release, 5, 5)) return { initcalls: bus, buses: [dax], modules: {} };
   const hmem = hmemParams(params, printk);
-  const chrdev = { major: DAX_MAJOR, minors: createIda() };
   return {
     initcalls: [
-      { level: 'device', name: 'hmem_init', run: () => registerHmemDevices({ platform, dax, iomem, memregions }) },
-      { level: 'device', name: 'dax_init', run: () => dax.registerDriver(deviceDaxDriver({ iomem, deviceMemory, printk })) },
-      { level: 'device', name: 'dax_hmem_init', run: () => registerHmemDriver({ platform, dax, iomem, nodes, memregions, chrdev, params: hmem }) },
+      { level: 'device', name: 'hmem_init', run: () => registerHmemDevices({ platform, iomem, memregions }) },
+      ...bus,
+      { level: 'device', name: 'dax_hmem_init', run: () => registerHmemDriver({ platform, dax, iomem, nodes, memregions, params: hmem }) },
     ],
     buses: [dax],
     modules: { dax_hmem: hmem.attributes },

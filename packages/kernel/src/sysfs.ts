@@ -3,11 +3,13 @@
  */
 import type { Attribute } from '@holdfast/lib';
 import type { Block } from '@holdfast/block';
+import type { DaxBus } from '@holdfast/dax';
 import type { Bus, Device } from '@holdfast/driver-core';
 import type { FirmwareMemmapEntry } from '@holdfast/e820';
 import type { MemoryBlocks } from '@holdfast/memory-hotplug';
 import type { Numa } from '@holdfast/mm';
 import { disksOf, sysBlock, sysClassBlock, sysDevBlock, virtualDisks } from './sysfs-block.js';
+import { daxRegionOf, sysDevChar } from './sysfs-dax.js';
 import { busEntries, deviceEntries } from './sysfs-devices.js';
 import { type NodeTexts, memoryDir, nodeDir } from './sysfs-memory.js';
 import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsText } from './vfs.js';
@@ -15,6 +17,7 @@ import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsText } from './vfs
 export interface SysNeeds {
   readonly block: Block;
   readonly buses: readonly Bus<Device>[];
+  readonly dax: DaxBus;
   readonly firmwareMemmap: readonly FirmwareMemmapEntry[];
   /** The binary tables that the firmware gave, by signature. */
   readonly acpiTables: Readonly<Record<string, Uint8Array>>;
@@ -27,14 +30,14 @@ export interface SysNeeds {
 }
 
 export function createSys(needs: SysNeeds): VfsDir {
-  const { block, buses } = needs;
+  const { block, buses, dax } = needs;
   return vfsDir({
     block: vfsDir(() => sysBlock(block)),
     bus: vfsDir(() => busEntries(buses)),
     class: vfsDir({ block: vfsDir(() => sysClassBlock(block)) }),
-    dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)) }),
+    dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => sysDevChar(dax)) }),
     devices: vfsDir(() => ({
-      ...deviceEntries(buses, (device) => disksOf(block, device)),
+      ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device) })),
       system: systemDir(needs),
       virtual: vfsDir({ block: vfsDir(() => virtualDisks(block)) }),
     })),

@@ -1,5 +1,5 @@
 /**
- * The tree a user sees: /proc, /sys and /dev as directories, files, links and block devices.
+ * The tree a user sees: /proc, /sys and /dev as directories, files, links and devices.
  * Mirrors what fs/namei.c, fs/kernfs and fs/proc show to user space, without inodes: a node answers by asking its subsystem,
  * so nothing here is a copy that could go stale.
  */
@@ -37,6 +37,15 @@ export interface VfsBlockDevice {
   open(options?: { direct?: boolean }): BlockFile;
 }
 
+/** A character special file in /dev. */
+export interface VfsCharDevice {
+  readonly kind: 'char';
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits, such as 0o600. */
+  readonly mode: number;
+}
+
 /** A block device, open: the user-space view of it, with the errnos of block/fops.c. Offsets and lengths are bytes. */
 export interface BlockFile {
   readonly sizeBytes: number;
@@ -52,7 +61,7 @@ export interface BlockFile {
   fsync(): void;
 }
 
-export type VfsNode = VfsDir | VfsFile | VfsLink | VfsBlockDevice;
+export type VfsNode = VfsDir | VfsFile | VfsLink | VfsBlockDevice | VfsCharDevice;
 
 /** A directory whose entries are fixed, or computed at each look by `entries`. */
 export function vfsDir(entries: Record<string, VfsNode> | (() => Record<string, VfsNode>)): VfsDir {

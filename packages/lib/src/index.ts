@@ -13,7 +13,7 @@ export { type Range, intersectRanges, rangesOverlap } from './range.js';
 export { type ErrnoName, BugError, KernelError, KernelPanic, bugOn, errnoNumber, strerror } from './kernel-error.js';
 // What the kernel is told, and what it says.
 export { type KernelParam, findParam, parseCmdline, sameParamName } from './cmdline.js';
-export { parseBool, parseInteger } from './kstrtox.js';
+export { parseBool, parseInteger, parseU64 } from './kstrtox.js';
 export { type ModuleParams, type ParamSpec, boolParam, intParam, moduleParams, stringParam, uintParam, wordParam } from './module-param.js';
 export { type Memparse, memparse, parseSize, parseUint } from './memparse.js';
 export { type KernelRelease, DEFAULT_RELEASE, parseRelease, releaseAtLeast } from './kernel-release.js';

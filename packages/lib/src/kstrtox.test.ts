@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KernelError } from './kernel-error.js';
-import { parseBool, parseInteger } from './kstrtox.js';
+import { parseBool, parseInteger, parseU64 } from './kstrtox.js';
 
 describe('parseBool', () => {
   it.each(['Y', 'y', '1', 'on', 'ON\n', 'yes', '1abc'])('reads %j as true', (text) => expect(parseBool(text)).toBe(true));
@@ -33,5 +33,18 @@ describe('parseInteger', () => {
         expect(error).toBeInstanceOf(KernelError);
       }
     }));
+  });
+});
+
+describe('parseU64', () => {
+  it.each([
+    ['0x10000000\n', 0, 0x10000000n], ['010', 0, 8n], ['+7', 0, 7n], ['0', 0, 0n], ['18446744073709551615', 0, 2n ** 64n - 1n],
+    ['100000000', 16, 0x100000000n], ['0x11ffFFfff', 16, 0x11fffffffn],
+  ] as const)('reads %j in base %d', (text, base, want) => expect(parseU64(text, base)).toBe(want));
+  it.each([
+    ['', 0, 'EINVAL'], ['-1', 0, 'EINVAL'], ['08', 0, 'EINVAL'], ['1 ', 0, 'EINVAL'], ['g', 16, 'EINVAL'], ['0x', 16, 'EINVAL'],
+    ['18446744073709551616', 0, 'ERANGE'], ['1'.padEnd(18, '0'), 16, 'ERANGE'],
+  ] as const)('refuses %j in base %d with %s', (text, base, code) => {
+    expect(() => parseU64(text, base)).toThrow(expect.objectContaining({ code }));
   });
 });

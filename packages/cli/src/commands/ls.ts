@@ -49,12 +49,13 @@ export const ls: Command = {
   },
 };
 
-const TYPE = { dir: 'd', file: '-', link: 'l', block: 'b' } as const;
+const TYPE = { dir: 'd', file: '-', link: 'l', block: 'b', char: 'c' } as const;
 
 /** `-r--r--r--    1 root     root          4096 Jan  1  1970 `; virtual machines have no calendar. */
 function longLine(node: VfsNode, path: string): string {
-  const mode = node.kind === 'file' ? node.mode : { dir: 0o755, link: 0o777, block: 0o660 }[node.kind];
-  const size = node.kind === 'block' ? `${node.major},${String(node.minor).padStart(4)}` : String(sizeOf(node, path));
+  const isDevice = node.kind === 'block' || node.kind === 'char';
+  const mode = node.kind === 'file' || node.kind === 'char' ? node.mode : { dir: 0o755, link: 0o777, block: 0o660 }[node.kind];
+  const size = isDevice ? `${node.major},${String(node.minor).padStart(4)}` : String(sizeOf(node, path));
   return `${TYPE[node.kind]}${permissions(mode)}    1 root     root     ${size.padStart(9)} Jan  1  1970 `;
 }
 

@@ -34,12 +34,21 @@ export function openFile(root: VfsDir, path: string, { write = false, truncate =
   const node = write ? nodeForWriting(root, path) : resolvePath(root, path).node;
   if (node.kind === 'dir') throw new KernelError('EISDIR', `${path} is a directory`);
   if (node.kind === 'link') throw new KernelError('ENOENT', `${path} leads nowhere`);
+  if (node.kind === 'char') return openCharDevice(path);
   if (node.kind === 'block') {
     const disk = node.open();
     return { logicalBlockSize: disk.logicalBlockSize, pread: disk.pread.bind(disk), pwrite: disk.pwrite.bind(disk), fsync: disk.fsync.bind(disk), close: () => {} };
   }
   if (isRamFile(node)) return openRamFile(node, truncate);
   return write ? openForWriting(node, path) : openForReading(node, path);
+}
+
+/** What device-dax knows is mmap alone. */
+function openCharDevice(path: string): OpenFile {
+  const refuse = (): never => {
+    throw new KernelError('EINVAL', `${path} takes no read, write or fsync: it can only be mapped`);
+  };
+  return { logicalBlockSize: undefined, pread: refuse, pwrite: refuse, fsync: refuse, close: () => {} };
 }
 
 function nodeForWriting(root: VfsDir, path: string): ReturnType<typeof resolvePath>['node'] {
