@@ -11,7 +11,7 @@ export const LAYERS = [
   ['mm'],
   ['acpi', 'driver-core', 'block'],
   ['nvdimm'],
-  ['pmem', 'dax'],
+  ['pmem', 'dax', 'kmem'],
   ['kernel'],
   ['cli'],
 ];
