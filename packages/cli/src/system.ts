@@ -5,7 +5,9 @@
  * Each boot starts a log and a tree of files of its own.
  */
 import { type BootOptions, type BootOutcome, type Kernel, type KernelLog, type VfsDir, boot } from '@holdfast/kernel';
+import { seededRandom } from '@holdfast/lib';
 import type { PowercutReport } from '@holdfast/machine';
+import { formatUuid } from '@holdfast/nvdimm';
 import { userRoot } from './console/ram-files.js';
 
 export interface SystemOptions extends BootOptions {
@@ -34,6 +36,8 @@ export interface System {
   reboot(): void;
   /** Pull the plug, and boot again. */
   powercut(seed?: number): PowercutReport;
+  /** The next of this system's random UUIDs (version 4); the seed decides which. */
+  randomUuid(): string;
   /** Power off, and let go of image files. The system is of no use then. */
   close(): void;
 }
@@ -44,6 +48,7 @@ const NOTHING: VfsDir = { kind: 'dir', list: () => [], lookup: () => undefined }
 export function createSystem(options: SystemOptions): System {
   const { machine, images = [], bootKernel = boot, onBoot } = options;
   let nextSeed = options.seed ?? 0;
+  const random = seededRandom(nextSeed);
   let outcome: BootOutcome;
   let root = NOTHING;
   let poweredOn = false;
@@ -86,6 +91,13 @@ export function createSystem(options: SystemOptions): System {
       const report = machine.powercut(seed);
       start();
       return report;
+    },
+    randomUuid() {
+      const bytes = new Uint8Array(16);
+      random.fill(bytes);
+      bytes[6] = 0x40 | (bytes[6]! & 0x0f); // version 4
+      bytes[8] = 0x80 | (bytes[8]! & 0x3f); // variant of RFC 4122
+      return formatUuid(bytes);
     },
     close() {
       if (poweredOn) stop();

@@ -4,6 +4,7 @@
  */
 import type { Kernel, VfsDir } from '@holdfast/kernel';
 import type { System } from '../system.js';
+import type { Explanation } from './explain.js';
 
 export interface CommandIo {
   /** Without the command's own name. */
@@ -19,6 +20,8 @@ export interface CommandIo {
   readonly out: (data: string | Uint8Array) => void;
   /** One line on standard error; the newline is added. */
   readonly err: (line: string) => void;
+  /** Why something was refused, for who asked for explanations; what the command prints stays as it is. */
+  readonly explain: (why: Explanation) => void;
 }
 
 export interface Command {

@@ -7,6 +7,7 @@ import { KernelError, strerror } from '@holdfast/lib';
 import type { System } from '../system.js';
 import { COMMANDS } from '../commands/table.js';
 import type { CommandIo } from './command.js';
+import type { Explanation } from './explain.js';
 import { UsageError } from './getopt.js';
 import { expandGlob } from './glob.js';
 import { type OpenFile, concat, openFile, readPieces, toBytes } from './open-file.js';
@@ -16,6 +17,8 @@ export interface ShellOptions {
   readonly system: System;
   readonly out: (data: Uint8Array) => void;
   readonly err: (text: string) => void;
+  /** Told why commands were refused. */
+  readonly explain?: (why: Explanation) => void;
 }
 
 export interface Shell {
@@ -37,7 +40,7 @@ interface Sink {
 /** A pipe holds at most so much: what is before it runs to its end first. */
 const PIPE_LIMIT = 256 * 1024 * 1024;
 
-export function createShell({ system, out, err }: ShellOptions): Shell {
+export function createShell({ system, out, err, explain = () => {} }: ShellOptions): Shell {
   let status = 0;
   let exited = false;
   let cwd = '/';
@@ -136,6 +139,7 @@ export function createShell({ system, out, err }: ShellOptions): Shell {
         stdin: () => streams.in ?? new Uint8Array(0),
         out: (data) => streams.out.write(data),
         err: say,
+        explain,
       };
       return command.run(io) ?? 0;
     } catch (error) {

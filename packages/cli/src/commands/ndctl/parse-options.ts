@@ -1,0 +1,118 @@
+/**
+ * Options as ndctl and daxctl take them, and the usage they print for a wrong one. Mirrors ndctl's util/parse-options.c:
+ * `-x VALUE`, `-xVALUE`, `--long VALUE`, `--long=VALUE`, `--no-long`, unambiguous beginnings, operands anywhere.
+ */
+import { NdctlExit } from './context.js';
+
+export interface OptionSpec {
+  /** A letter, or '' for none. */
+  readonly short: string;
+  readonly long: string;
+  /** What usage calls the value; an option without one is a switch. */
+  readonly value?: string;
+  readonly help: string;
+}
+
+export interface ParsedOptions {
+  readonly has: (long: string) => boolean;
+  /** How often a switch was given. */
+  readonly count: (long: string) => number;
+  /** A switch's last word: true, false by `--no-…`, or undefined if it was not given. */
+  readonly flag: (long: string) => boolean | undefined;
+  readonly value: (long: string) => string | undefined;
+  readonly operands: readonly string[];
+}
+
+interface Tell {
+  readonly line: (text: string) => void;
+}
+
+const STATUS_USAGE = 129;
+const STATUS_LISTED = 130;
+
+/** Print the usage on stderr, and end. */
+export function exitWithUsage(tell: Tell, usage: string, options: readonly OptionSpec[]): never {
+  for (const line of usageLines(usage, options)) tell.line(line);
+  throw new NdctlExit(STATUS_USAGE);
+}
+
+const HELP_COLUMN = 26;
+
+function usageLines(usage: string, options: readonly OptionSpec[]): string[] {
+  return [
+    '',
+    ` usage: ${usage}`,
+    '',
+    ...options.flatMap(({ short, long, value, help }) => {
+      const head = `    ${short === '' ? '    ' : `-${short}, `}--${long}${value === undefined ? '' : ` <${value}>`}`;
+      return head.length <= HELP_COLUMN - 2 ? [`${head.padEnd(HELP_COLUMN)}${help}`] : [head, `${' '.repeat(HELP_COLUMN)}${help}`];
+    }),
+    '',
+  ];
+}
+
+/** @throws NdctlExit with 129 after a wrong option or `-h`, and 130 after `--list-opts` */
+export function parseOptions(args: readonly string[], options: readonly OptionSpec[], usage: string, tell: Tell, out: (text: string) => void): ParsedOptions {
+  const values = new Map<string, string>();
+  const counts = new Map<string, number>();
+  const flags = new Map<string, boolean>();
+  const operands: string[] = [];
+  const queue = [...args];
+  const fail = (message: string): never => {
+    tell.line(`  Error: ${message}`);
+    return exitWithUsage(tell, usage, options);
+  };
+  const take = (spec: OptionSpec, attached: string | undefined, shown: string): void => {
+    if (spec.value === undefined) {
+      counts.set(spec.long, (counts.get(spec.long) ?? 0) + 1);
+      flags.set(spec.long, true);
+      return;
+    }
+    const value = attached ?? queue.shift();
+    if (value === undefined) fail(`${shown} requires a value`);
+    values.set(spec.long, value!);
+  };
+  const takeLetters = (letters: string): void => {
+    for (let at = 0; at < letters.length; at++) {
+      const letter = letters[at]!;
+      if (letter === 'h') exitWithUsage(tell, usage, options);
+      const spec = options.find(({ short }) => short === letter) ?? fail(`unknown switch \`${letter}'`);
+      const rest = letters.slice(at + 1);
+      take(spec, spec.value !== undefined && rest !== '' ? rest : undefined, `switch \`${letter}'`);
+      if (spec.value !== undefined) return;
+    }
+  };
+  const takeLong = (text: string): void => {
+    const [typed = '', ...rest] = text.split('=');
+    const attached = text.includes('=') ? rest.join('=') : undefined;
+    if (typed === 'help' || typed === 'help-all') exitWithUsage(tell, usage, options);
+    if (typed === 'list-opts') {
+      out(options.map(({ long }) => `--${long} `).join(''));
+      throw new NdctlExit(STATUS_LISTED);
+    }
+    const negated = options.find(({ long, value }) => value === undefined && typed === `no-${long}`);
+    if (negated) {
+      flags.set(negated.long, false);
+      return;
+    }
+    const exact = options.filter(({ long }) => long === typed);
+    const found = exact.length > 0 ? exact : options.filter(({ long }) => long.startsWith(typed));
+    if (found.length > 1) fail(`Ambiguous option: ${typed} (could be --${found[0]!.long} or --${found[1]!.long})`);
+    const spec = found[0] ?? fail(`unknown option \`${text}'`);
+    if (spec.value === undefined && attached !== undefined) fail(`option \`${spec.long}' takes no value`);
+    take(spec, attached, `option \`${spec.long}'`);
+  };
+  for (let arg = queue.shift(); arg !== undefined; arg = queue.shift()) {
+    if (arg === '--') operands.push(...queue.splice(0));
+    else if (arg.startsWith('--')) takeLong(arg.slice(2));
+    else if (arg.startsWith('-') && arg.length > 1) takeLetters(arg.slice(1));
+    else operands.push(arg);
+  }
+  return {
+    has: (long) => values.has(long) || flags.get(long) === true,
+    count: (long) => counts.get(long) ?? 0,
+    flag: (long) => flags.get(long),
+    value: (long) => values.get(long),
+    operands,
+  };
+}

@@ -1,0 +1,61 @@
+/** `ndctl start-scrub`, `ndctl wait-scrub`: looking for media errors on whole buses. Mirrors ndctl's ndctl/bus.c. */
+import { strerror } from '@holdfast/lib';
+import { type Failure, type NdctlContext, exitStatus } from './context.js';
+import { busPasses } from './filter.js';
+import { jsonList } from './json-text.js';
+import { type OptionSpec, parseOptions } from './parse-options.js';
+import { busJson } from './region-json.js';
+import { readAttr, writeAttr } from './sysfs-access.js';
+import { type NdBus, buses } from './topology.js';
+
+const VERBOSE: OptionSpec = { short: 'v', long: 'verbose', help: 'turn on debug' };
+const POLL: OptionSpec = { short: 'p', long: 'poll', value: 'n', help: 'poll interval (seconds)' };
+
+export function startScrub(ctx: NdctlContext, args: readonly string[]): number {
+  return forEachBus(ctx, args, { usage: 'ndctl start-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE], doing: 'starting scrub' }, (bus) => {
+    if (!canScrub(ctx, bus)) return 'EOPNOTSUPP';
+    return writeAttr(ctx, `${bus.path}/nfit/scrub`, '1\n');
+  });
+}
+
+/** No scrub takes virtual time, so there is never one to wait for. */
+export function waitScrub(ctx: NdctlContext, args: readonly string[]): number {
+  return forEachBus(ctx, args, { usage: 'ndctl wait-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE, POLL], doing: 'waiting for scrub completion' }, (bus) =>
+    canScrub(ctx, bus) ? undefined : 'EOPNOTSUPP',
+  );
+}
+
+function canScrub(ctx: NdctlContext, bus: NdBus): boolean {
+  return readAttr(ctx, bus.path, 'nfit/scrub') !== undefined;
+}
+
+interface ScrubCommand {
+  readonly usage: string;
+  readonly options: readonly OptionSpec[];
+  readonly doing: string;
+}
+
+function forEachBus(ctx: NdctlContext, args: readonly string[], { usage, options, doing }: ScrubCommand, act: (bus: NdBus) => Failure): number {
+  const { operands, has } = parseOptions(args, options, usage, ctx, ctx.out);
+  ctx.verbose = has('verbose');
+  const wanted = operands.length === 0 || operands.includes('all') ? ['all'] : operands;
+  const done: NdBus[] = [];
+  let failure: Failure;
+  for (const name of wanted) {
+    const found = buses(ctx).filter((bus) => busPasses(ctx, bus, name));
+    if (found.length === 0 && ctx.verbose) ctx.line(`no bus matches id: ${name}`);
+    for (const bus of found) {
+      const refused = act(bus);
+      if (refused) failure ??= refused;
+      else done.push(bus);
+    }
+  }
+  if (done.length > 0) {
+    ctx.out(jsonList(done.map((bus) => busJson(ctx, bus))));
+    return 0;
+  }
+  failure ??= 'ENXIO';
+  ctx.line(`error ${doing}: ${strerror(failure)}`);
+  if (failure === 'EOPNOTSUPP') ctx.explain({ rule: 'this bus has no address range scrub: its firmware does not offer one, and sysfs shows no nfit/scrub' });
+  return exitStatus(failure);
+}

@@ -1,0 +1,52 @@
+/** `ndctl write-labels`, `ndctl zero-labels`. Mirrors ndctl's ndctl/dimm.c: action_write, action_zero. */
+import { concat, openFile, readPieces } from '../../console/open-file.js';
+import { type Failure, type NdctlContext, error } from './context.js';
+import { isDimmActive, revalidateLabels } from './dimm-state.js';
+import { LABEL_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
+import { failureOf, refuseActive, refuseWithoutArea } from './init-labels.js';
+import { configAreaOf } from './label-area-access.js';
+import { type ParsedOptions, exitWithUsage } from './parse-options.js';
+import type { Dimm } from './topology.js';
+
+/** The part of a label area that --size and --offset name: bytes `[offset, offset + length)`. Undefined if it is not inside. */
+export function labelExtent({ value }: ParsedOptions, sizeBytes: number): { offset: number; length: number } | undefined {
+  const offset = Number(value('offset') ?? 0);
+  const length = Number(value('size') ?? 0) || sizeBytes;
+  return offset >= 0 && length > 0 && offset + length <= sizeBytes ? { offset, length } : undefined;
+}
+
+export function zeroLabels(ctx: NdctlContext, args: readonly string[]): number {
+  const options = parseDimmOptions(ctx, args, { usage: 'ndctl zero-labels <nmem0> [<nmem1>..<nmemN>] [<options>]', options: LABEL_OPTIONS });
+  const result = forEachDimm(dimmsFor(ctx, options), (dimm) => {
+    if (isDimmActive(ctx, dimm)) return refuseActive(ctx, dimm);
+    return writeArea(ctx, dimm, options, (length) => new Uint8Array(length));
+  });
+  return reportDimms(ctx, (nmems) => `zeroed ${nmems}`, result);
+}
+
+export function writeLabels(ctx: NdctlContext, args: readonly string[]): number {
+  const usage = 'ndctl write-labels <nmem> [-i <filename>]';
+  const specs = [...LABEL_OPTIONS, { short: 'i', long: 'input', value: 'input-file', help: 'filename to read label area data' }];
+  const options = parseDimmOptions(ctx, args, { usage, options: specs });
+  const found = dimmsFor(ctx, options);
+  if (found.length > 1) {
+    error(ctx, 'write-labels only supports writing a single dimm\n');
+    exitWithUsage(ctx, usage, specs);
+  }
+  const input = options.value('input');
+  const bytes = input === undefined ? ctx.stdin() : concat([...readPieces(openFile(ctx.root, ctx.resolve(input)))].map((piece) => piece.slice()));
+  const result = forEachDimm(found, (dimm) => {
+    if (!isDimmActive(ctx, dimm)) return writeArea(ctx, dimm, options, (length) => bytes.subarray(0, length));
+    ctx.line('dimm is active, abort label write');
+    return 'EBUSY';
+  });
+  return reportDimms(ctx, (nmems) => `wrote ${nmems}`, result);
+}
+
+function writeArea(ctx: NdctlContext, dimm: Dimm, options: ParsedOptions, content: (length: number) => Uint8Array): Failure {
+  const area = configAreaOf(ctx, dimm);
+  if (!area) return refuseWithoutArea(ctx, dimm);
+  const extent = labelExtent(options, area.sizeBytes);
+  if (!extent) return 'EINVAL';
+  return failureOf(() => area.write(extent.offset, content(extent.length))) ?? revalidateLabels(ctx, dimm);
+}
