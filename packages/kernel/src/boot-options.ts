@@ -3,6 +3,7 @@
  */
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
+import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
 import type { PmemConfig } from '@holdfast/pmem';
 import type { LogLine } from './kernel-log.js';
 
@@ -22,6 +23,8 @@ export interface Firmware {
   readonly slit?: Uint8Array;
   readonly nfit?: Uint8Array;
   readonly dimms?: readonly FirmwareDimm[];
+  /** DIMMs that were plugged into the running machine, and are there still: no memory map knows them. */
+  readonly memoryDevices?: readonly AcpiMemoryDevice[];
 }
 
 export interface BootOptions {

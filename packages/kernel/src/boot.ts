@@ -5,10 +5,11 @@
 import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, parseCmdline } from '@holdfast/lib';
 import { createBlock } from '@holdfast/block';
 import { createPlatformBus } from '@holdfast/driver-core';
-import { createDeviceMemory, createMemoryBlocks, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
+import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createNvdimms } from '@holdfast/nvdimm';
 import type { BootOptions } from './boot-options.js';
 import { driverSet } from './drivers.js';
+import { createFirmwareMemmap } from './firmware-memmap.js';
 import { runInitcalls } from './initcalls.js';
 import type { BootOutcome, Kernel } from './kernel.js';
 import { DEBIAN_6_1_IMAGE } from './kernel-image.js';
@@ -53,9 +54,31 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   // Memory as sysfs and drivers see it.
   const policy = hotplugPolicy(params, release, printk);
   const blockSize = probeMemoryBlockSize({ maxPfn: arch.maxPfn, totalRam: mm.totalRamBytes(), hypervisor: machine.cpu.hypervisor, release }, printk);
-  const memoryBlocks = createMemoryBlocks({ sections: arch.sections, blockSize, pageRuns: mm.pageRuns, onliner: mm.onliner, policy, iomem });
   const maxPhysAddr = 2 ** machine.cpu.physBits;
-  const deviceMemory = createDeviceMemory({ sections: arch.sections, source: mm.memmapSource, zoneDevice: mm.zoneDevice, iomem, maxPhysAddr, printk });
+  const { sections, numa } = arch;
+  const firmwareMemmap = createFirmwareMemmap(arch.firmwareMemmap);
+  const memoryHotplug = createMemoryHotplug({
+    sections,
+    source: mm.memmapSource,
+    onliner: mm.onliner,
+    pageRuns: mm.pageRuns,
+    policy,
+    blockSize,
+    iomem,
+    maxPhysAddr,
+    possibleNodes: numa.possible,
+    addressToNode: (addr) => numa.memoryAddPhysaddrToNid(addr),
+    firmwareMap: firmwareMemmap,
+    printk,
+    release,
+  });
+  const acpiMemory = createAcpiMemory({
+    hotplug: memoryHotplug,
+    pxmToNode: (pxm) => numa.pxmToNode(pxm),
+    addressToNode: (addr) => numa.memoryAddPhysaddrToNid(addr),
+    printk,
+  });
+  const deviceMemory = createDeviceMemory({ sections, source: mm.memmapSource, zoneDevice: mm.zoneDevice, iomem, maxPhysAddr, printk });
 
   // Buses first, then drivers; devices appear last, and find their driver waiting.
   const platform = createPlatformBus(iomem, printk, release);
@@ -63,7 +86,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release });
   const { initcalls, buses, dax, modules } = driverSet({
-    arch, block, config, deviceMemory, firmware, iomem, machine, memregions, nvdimms, params, platform, printk, release,
+    acpiMemory, arch, block, config, deviceMemory, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, params, platform, printk, release,
   });
   const undoInitcalls = runInitcalls(initcalls);
 
@@ -72,9 +95,9 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     block,
     buses,
     dax,
-    firmwareMemmap: arch.firmwareMemmap,
+    firmwareMemmap: firmwareMemmap.entries,
     acpiTables: acpiTables(firmware),
-    memoryBlocks,
+    memoryBlocks: memoryHotplug.blocks,
     numa: arch.numa,
     nodeTexts: mm.nodeTexts,
     modules: { memory_hotplug: policy.parameters, ...modules },
@@ -84,6 +107,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     release,
     cmdline,
     machine,
+    acpiMemory,
     log,
     root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax) })) }),
     shutdown() {

@@ -13,7 +13,7 @@ import { type DaxBus, createDaxBus, deviceDaxDriver, hmemParams, registerDaxDriv
 import type { Bus, Device, PlatformBus } from '@holdfast/driver-core';
 import { reserveE820ResourcesLate } from '@holdfast/e820';
 import type { Machine } from '@holdfast/machine';
-import type { DeviceMemory } from '@holdfast/memory-hotplug';
+import type { AcpiMemory, DeviceMemory, MemoryHotplug } from '@holdfast/memory-hotplug';
 import { nearestOnlineNode } from '@holdfast/mm';
 import { type NfitNodeLookup, type Nvdimms, registerE820Driver, registerE820Pmem, registerNfit, resourcesOf } from '@holdfast/nvdimm';
 import { type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam } from '@holdfast/pmem';
@@ -23,6 +23,7 @@ import { insertHostBridgeWindow } from './pci-root.js';
 import type { Arch } from './setup-arch.js';
 
 export interface DriverNeeds {
+  readonly acpiMemory: AcpiMemory;
   readonly arch: Arch;
   readonly block: Block;
   readonly config: KernelConfig;
@@ -30,6 +31,7 @@ export interface DriverNeeds {
   readonly firmware: Firmware;
   readonly iomem: Resource;
   readonly machine: Machine;
+  readonly memoryHotplug: MemoryHotplug;
   /** Memory region ids, which nvdimm and dax share. */
   readonly memregions: Ida;
   readonly nvdimms: Nvdimms;
@@ -60,11 +62,12 @@ export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBu
 }
 
 /** The bridge's window comes between the early and the late ranges of the memory map. */
-function pciDrivers({ arch, iomem, release }: DriverNeeds): DriverSet {
+function pciDrivers({ acpiMemory, arch, firmware, iomem, release }: DriverNeeds): DriverSet {
   const { e820, e820Resources, maxPfn } = arch;
   return {
     initcalls: [
       { level: 'subsys', name: 'acpi_init', run: () => insertHostBridgeWindow(iomem, e820.firmwareEntries, maxPfn, release) },
+      { level: 'subsys', name: 'acpi_scan_init', run: () => firmware.memoryDevices?.forEach((device) => acpiMemory.deviceAdded(device)) },
       { level: 'fs', name: 'pcibios_assign_resources', run: () => reserveE820ResourcesLate(e820.table, e820Resources, iomem, e820.log) },
     ],
     buses: [],

@@ -3,6 +3,7 @@
  */
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
+import type { AcpiMemory } from '@holdfast/memory-hotplug';
 import type { KernelLog } from './kernel-log.js';
 import type { VfsDir } from './vfs.js';
 
@@ -11,6 +12,8 @@ export interface Kernel {
   readonly release: KernelRelease;
   readonly cmdline: string;
   readonly machine: Machine;
+  /** Whom firmware tells of DIMMs that come and go. */
+  readonly acpiMemory: AcpiMemory;
   readonly log: KernelLog;
   /** `/`, with `proc`, `sys` and `dev`. */
   readonly root: VfsDir;

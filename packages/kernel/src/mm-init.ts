@@ -6,9 +6,9 @@ import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
 import {
-  GFP_KERNEL, type Mm, type Pgdat, ZONE_NORMAL, type ZoneLayout,
-  createMm, earlyFreeK, formatBuddyinfo, formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
-  formatZoneinfo, logZonelists, nodeFallbackOrders,
+  GFP_KERNEL, type Mm, type Pgdat, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  createMemoryOnline, createMm, earlyFreeK, formatBuddyinfo, formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
+  formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, zonelistPages,
 } from '@holdfast/mm';
 import type { KernelImage } from './kernel-image.js';
 import type { Arch } from './setup-arch.js';
@@ -51,16 +51,19 @@ const PAGE_K = PAGE_SIZE / 1024;
 
 export function mmInit({ arch, machine, release, printk, cmdline, image }: MmInitNeeds): MemoryManagement {
   const { layout, numa, sections, memblock } = arch;
-  const orders = nodeFallbackOrders(numa);
-  const logLists = (totalPages: number, policyZone: string): void => {
-    logZonelists({ orders, onlineCount: numa.online.length, totalPages, policyZone }, release, printk);
+  let cpusUp = false; // no CPU is attached to its node yet when boot builds the lists
+  const fallbackOrders = (possible = numa.possible): Map<NodeId, NodeId[]> => {
+    return nodeFallbackOrders({ possible, withMemory: numa.withMemory, withOnlineCpu: cpusUp ? numa.withCpu : [], distance: numa.distance });
+  };
+  const logLists = (totalPages: number, zone: string, orders = fallbackOrders()): void => {
+    logZonelists({ orders, onlineCount: numa.online.length, totalPages, policyZone: zone }, release, printk);
   };
   const mm = createMm({
     layout,
     memory: machine.memory,
     memmapPhys: (sectionNr) => sections.memmapPhys(sectionNr),
-    fallbackOrders: () => orders,
-    onZonelistsBuilt: ({ totalPages, policyZone }) => logLists(totalPages, policyZone),
+    fallbackOrders: () => fallbackOrders(),
+    onZonelistsBuilt: (built) => logLists(built.totalPages, built.policyZone),
     printk,
   });
   logLists(layout.totalPages, layout.policyZone);
@@ -72,7 +75,18 @@ export function mmInit({ arch, machine, release, printk, cmdline, image }: MmIni
   const freeK = earlyFreeK(layout, reservedEarlyK(layout, free));
   const sizes = { codeK: code, rwdataK: rwdata, rodataK: rodata, initK: init, bssK: bss };
   printk(formatMemoryLine({ image: sizes, layout, maxPfn: arch.maxPfn, freeK, managedPages: mm.totalRamPages() }, release));
-  return viewsOf(mm, arch);
+  cpusUp = true;
+  const onliner = createMemoryOnline({
+    mm,
+    numa,
+    printk,
+    onNodeZonelists: (nid) => logLists(zonelistPages(mm.nodes.values()), policyZone(mm.nodes.values()), fallbackOrders([nid])),
+    // What runs on a node's CPUs allocates near them, from the highest zone: a new one does not stay without pages of the kernel's.
+    onZonePopulated: ({ nid, index }) => {
+      if (index !== ZONE_MOVABLE && numa.withCpu.includes(nid)) mm.allocPages(GFP_KERNEL, 0, nid);
+    },
+  });
+  return viewsOf(mm, onliner, arch);
 }
 
 /** KiB that are taken of the memory whose struct pages are made before the allocator starts. */
@@ -91,7 +105,7 @@ function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[])
   return reserved * PAGE_K;
 }
 
-function viewsOf(mm: Mm, { layout, numa }: Arch): MemoryManagement {
+function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch): MemoryManagement {
   const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
   const home = numa.withMemory[0]!;
   return {
@@ -108,7 +122,7 @@ function viewsOf(mm: Mm, { layout, numa }: Arch): MemoryManagement {
       moveToZoneDevice: ({ start, end }, nid, _pgmap, firstPage) => mm.addDevicePages(start, end, nid, firstPage),
       removeFromZoneDevice: ({ start, end }) => mm.removeDevicePages(start, end),
     },
-    onliner: { zones: () => mm.zones() },
+    onliner,
     pageRuns: pageRunsOf(layout),
     texts: {
       buddyinfo: () => formatBuddyinfo(onlineNodes()),
@@ -119,7 +133,7 @@ function viewsOf(mm: Mm, { layout, numa }: Arch): MemoryManagement {
     },
     nodeTexts: {
       meminfo: (nid) => formatNodeMeminfo(nid, mm.nodes.get(nid)),
-      withNormalMemory: nodesWithNormalMemory(layout),
+      withNormalMemory: () => nodesWithNormalMemory(mm),
     },
     totalRamBytes: () => mm.totalRamPages() * PAGE_SIZE,
   };
@@ -136,6 +150,6 @@ function pageRunsOf({ nodes, unavailable }: ZoneLayout): PageRun[] {
   return runs.sort((a, b) => a.start - b.start);
 }
 
-function nodesWithNormalMemory({ nodes }: ZoneLayout): NodeId[] {
-  return nodes.filter(({ zones }) => zones.some(({ index, presentPages }) => index <= ZONE_NORMAL && presentPages > 0)).map(({ nid }) => nid);
+function nodesWithNormalMemory({ nodes }: Mm): NodeId[] {
+  return [...nodes.values()].filter(({ zones }) => zones.some((zone) => zone.index <= ZONE_NORMAL && isPopulated(zone))).map(({ nid }) => nid);
 }

@@ -14,7 +14,7 @@ const NODE = '/sys/devices/system/node';
 export interface NodeTexts {
   meminfo(nid: NodeId): string;
   /** Nodes with a zone above DMA32 or below Movable that holds memory: has_normal_memory. */
-  readonly withNormalMemory: readonly NodeId[];
+  withNormalMemory(): readonly NodeId[];
 }
 
 /** /sys/devices/system/memory; each block's directory is made when it is looked at. */
@@ -47,7 +47,7 @@ export function nodeDir(numa: Numa, blocks: MemoryBlocks, texts: NodeTexts): Vfs
     readOnly('online', () => formatList(numa.online)),
     readOnly('has_cpu', () => formatList(numa.withCpu)),
     readOnly('has_memory', () => formatList(numa.withMemory)),
-    readOnly('has_normal_memory', () => formatList(texts.withNormalMemory)),
+    readOnly('has_normal_memory', () => formatList(texts.withNormalMemory())),
     readOnly('has_generic_initiator', () => ''),
   ];
   return vfsDir(() => ({ ...vfsAttributes(lists), ...Object.fromEntries(numa.online.map((nid) => [`node${nid}`, oneNode(nid, numa, blocks, texts)])) }));

@@ -18,7 +18,8 @@ export interface SysNeeds {
   readonly block: Block;
   readonly buses: readonly Bus<Device>[];
   readonly dax: DaxBus;
-  readonly firmwareMemmap: readonly FirmwareMemmapEntry[];
+  /** By the numbers of their directories. */
+  readonly firmwareMemmap: ReadonlyMap<number, FirmwareMemmapEntry>;
   /** The binary tables that the firmware gave, by signature. */
   readonly acpiTables: Readonly<Record<string, Uint8Array>>;
   readonly memoryBlocks: MemoryBlocks;
@@ -52,9 +53,9 @@ function systemDir({ memoryBlocks, numa, nodeTexts, nrCpus }: SysNeeds): VfsDir 
   return vfsDir({ cpu: cpuDir, memory: memoryDir(memoryBlocks), node: nodeDir(numa, memoryBlocks, nodeTexts) });
 }
 
-function memmapDir(entries: readonly FirmwareMemmapEntry[]): VfsDir {
-  return vfsDir(Object.fromEntries(entries.map(({ start, end, type }, index) => [
-    String(index),
+function memmapDir(entries: SysNeeds['firmwareMemmap']): VfsDir {
+  return vfsDir(() => Object.fromEntries([...entries].map(([nr, { start, end, type }]) => [
+    String(nr),
     vfsDir({ start: vfsText(() => `${start}\n`), end: vfsText(() => `${end}\n`), type: vfsText(() => `${type}\n`) }),
   ])));
 }

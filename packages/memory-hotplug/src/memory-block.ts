@@ -1,16 +1,22 @@
 /**
- * Memory blocks: /sys/devices/system/memory. Mirrors drivers/base/memory.c, and drivers/base/node.c: link_mem_sections.
+ * Memory blocks: /sys/devices/system/memory, and how they go online and offline.
+ * Mirrors drivers/base/memory.c, drivers/base/node.c: link_mem_sections, and mm/memory_hotplug.c: online_pages, offline_pages.
  *
- * Invariant: there is a block for each group of sections that boot memory touches, and it is online. Device memory has none.
- * Differs from Linux: blocks do not go offline yet; writes that Linux refuses at once are refused alike, the others with EOPNOTSUPP.
+ * Invariant: there is a block for each group of sections that hold memory, at boot or since; device memory has none. A block is online in
+ * one zone, or, only if boot made it so, in several: such a block never goes offline.
  */
-import { KernelError, PAGES_PER_SECTION, SECTION_SIZE, hex, isAligned, memparse, parseBool, readOnly, readWrite, regionIntersectsSystemRam } from '@holdfast/lib';
+import { KernelError, PAGES_PER_SECTION, PAGE_SIZE, SECTION_SIZE, hex, parseBool, parseU64, readOnly, readWrite } from '@holdfast/lib';
 import type { Attribute, NodeId, Pfn, Range, Resource } from '@holdfast/lib';
-import type { MemoryOnliner, ZoneView } from './memory-onliner.js';
-import type { HotplugPolicy } from './policy.js';
+import { EARLY, type MemoryBlock, earlyBlocks } from './early-blocks.js';
+import type { MemoryGroup } from './memory-group.js';
+import { type BlockFrames, type MemoryOnliner, ZONE_MOVABLE, type ZoneId } from './memory-onliner.js';
+import { type ZoneChoice, type ZoneChoiceNeeds, zoneForPfnRange } from './online-policy.js';
+import type { HotplugPolicy, OnlineType } from './policy.js';
 import { ONLINE_WORDS } from './policy.js';
-import { createRunSet, firstEndingAfter } from './run-set.js';
+import { createRunMap } from './run-map.js';
+import { createRunSet } from './run-set.js';
 import type { Sections } from './sparse.js';
+import { hasHoles } from './system-ram.js';
 
 /** Frames `[start, end)` whose struct pages boot initialised for a node: its RAM, and holes that were given to it. Sorted, disjoint. */
 export interface PageRun extends Range<Pfn> {
@@ -26,6 +32,10 @@ export interface MemoryBlockDeps {
   policy: HotplugPolicy;
   /** The root of /proc/iomem: a block with holes in its System RAM cannot go offline. */
   iomem: Resource;
+  /** The groups whose blocks are there. */
+  groups: ReadonlySet<MemoryGroup>;
+  /** A block's worth of memory is said to be at this address: add it. @throws KernelError */
+  probe(addr: number): void;
 }
 
 export interface MemoryBlocks {
@@ -37,90 +47,165 @@ export interface MemoryBlocks {
   has(nr: number): boolean;
   /** The nodes `memoryN` is linked with, ascending. */
   nodes(nr: number): readonly NodeId[];
+  isOnline(nr: number): boolean;
   /** The files of `memoryN`. */
   attributes(nr: number): Attribute[];
   /** The files beside the blocks. */
   directoryAttributes(): Attribute[];
 }
 
-export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlocks {
-  const { sections, blockSize, policy } = deps;
-  const sectionsPerBlock = blockSize / SECTION_SIZE;
-  const blocks = createRunSet();
-  for (const { start, end } of sections.early) blocks.add(Math.floor(start / sectionsPerBlock), Math.ceil(end / sectionsPerBlock));
+/** What a block is added with. */
+export interface BlockSpec {
+  readonly nid: NodeId;
+  readonly group: MemoryGroup | undefined;
+  /** Frames at its start that hold its own struct pages. */
+  readonly nrVmemmap: number;
+}
 
-  return {
-    blockSize,
-    count: blocks.runs.reduce((sum, { start, end }) => sum + end - start, 0),
-    *numbers() {
-      for (const { start, end } of blocks.runs) for (let nr = start; nr < end; nr++) yield nr;
+/** The same for those who add and remove memory. Block numbers `[start, end)`. */
+export interface MemoryBlockControl extends MemoryBlocks {
+  /** Of a block that is there. */
+  block(nr: number): MemoryBlock;
+  /** Make blocks, offline (create_memory_block_devices). */
+  add(range: Range, spec: BlockSpec): void;
+  /** Take away blocks that are offline (remove_memory_block_devices). */
+  remove(range: Range): void;
+  /** Returns false if it is online already (device_online). @throws KernelError */
+  online(nr: number, type: OnlineType): boolean;
+  /** Returns false if it is offline already (device_offline). @throws KernelError EINVAL, EBUSY */
+  offline(nr: number): boolean;
+}
+
+export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
+  const { sections, blockSize, policy, onliner } = deps;
+  const sectionsPerBlock = blockSize / SECTION_SIZE;
+  const pagesPerBlock = sectionsPerBlock * PAGES_PER_SECTION;
+  const present = createRunSet();
+  for (const { start, end } of sections.early) present.add(Math.floor(start / sectionsPerBlock), Math.ceil(end / sectionsPerBlock));
+  const early = earlyBlocks(deps.pageRuns, onliner.zones(), pagesPerBlock);
+  /** Blocks that are not as boot left them. */
+  const changed = createRunMap<MemoryBlock>(sameBlock);
+
+  const has = (nr: number): boolean => present.has(nr);
+  const block = (nr: number): MemoryBlock => changed.get(nr) ?? early.block(nr);
+  const set = (nr: number, value: MemoryBlock): void => changed.set(nr, nr + 1, value);
+  const rangeOf = (nr: number): Range<Pfn> => ({ start: (nr * pagesPerBlock) as Pfn, end: ((nr + 1) * pagesPerBlock) as Pfn });
+  const framesOf = (nr: number, { origin, nrVmemmap }: MemoryBlock): BlockFrames => ({ ...rangeOf(nr), nrVmemmap, early: origin === EARLY });
+
+  const choiceNeeds = (): ZoneChoiceNeeds => ({
+    zones: onliner.zones(),
+    policy,
+    groups: deps.groups,
+    onlineZoneOf: (frame) => {
+      const nr = Math.floor(frame / pagesPerBlock);
+      return has(nr) && block(nr).state === 'online' ? block(nr).zone?.index : undefined;
     },
-    has: (nr) => blocks.has(nr),
-    nodes: (nr) => nodesOf(nr, deps),
-    attributes: (nr) => blockAttributes(nr, deps),
+  });
+  const choose = (nr: number, type: OnlineType): ZoneId => {
+    const { nid, group } = block(nr);
+    const choice: ZoneChoice = { range: rangeOf(nr), nid, type, group };
+    return { nid, index: zoneForPfnRange(choice, choiceNeeds()) };
+  };
+  const account = (group: MemoryGroup | undefined, { index }: ZoneId, nrPages: number): void => {
+    if (group && index === ZONE_MOVABLE) group.presentMovable += nrPages;
+    else if (group) group.presentKernel += nrPages;
+  };
+  const zoneName = ({ nid, index }: ZoneId): string => onliner.zones().find((zone) => zone.nid === nid && zone.index === index)?.name ?? 'none';
+
+  const control: MemoryBlockControl = {
+    blockSize,
+    get count() {
+      return present.runs.reduce((sum, { start, end }) => sum + end - start, 0);
+    },
+    *numbers() {
+      for (const { start, end } of present.runs) for (let nr = start; nr < end; nr++) yield nr;
+    },
+    has,
+    block,
+    nodes: (nr) => (block(nr).origin === EARLY ? early.nodes(nr) : [block(nr).nid]),
+    isOnline: (nr) => block(nr).state === 'online',
+    attributes: (nr) => blockAttributes(nr, control, (types) => [...new Set(types.map((type) => zoneName(choose(nr, type))))]),
     directoryAttributes: () => [
       readOnly('block_size_bytes', () => blockSize.toString(16)),
       readWrite('auto_online_blocks', () => policy.autoOnline, (text) => {
         policy.autoOnline = onlineWord(text);
       }),
-      { name: 'probe', mode: 0o200, store: (text) => probe(text, blockSize) },
+      { name: 'probe', mode: 0o200, store: (text) => deps.probe(probeAddress(text, blockSize)) },
     ],
+    add({ start, end }, { nid, group, nrVmemmap }) {
+      changed.set(start, end, { origin: 'added', state: 'offline', nid, zone: undefined, group, nrVmemmap });
+      present.add(start, end);
+    },
+    remove({ start, end }) {
+      changed.set(start, end, undefined);
+      present.remove(start, end);
+    },
+    online(nr, type) {
+      const old = block(nr);
+      if (old.state === 'online') return false;
+      const zone = choose(nr, type);
+      const frames = framesOf(nr, old);
+      sections.setOnline(frames, true);
+      onliner.onlinePages(frames, zone);
+      account(old.group, zone, pagesPerBlock);
+      set(nr, { ...old, state: 'online', zone: { ...zone, name: zoneName(zone) } });
+      return true;
+    },
+    offline(nr) {
+      const old = block(nr);
+      if (old.state === 'offline') return false;
+      if (!old.zone) throw new KernelError('EINVAL', `memory${nr} lies in more than one zone or node`);
+      const frames = framesOf(nr, old);
+      if (hasHoles(deps.iomem, frames.start * PAGE_SIZE, frames.end * PAGE_SIZE)) throw new KernelError('EINVAL', `memory${nr} has holes`);
+      set(nr, { ...old, state: 'going-offline' });
+      try {
+        onliner.offlinePages(frames, old.zone);
+      } catch (error) {
+        set(nr, old);
+        throw error;
+      }
+      sections.setOnline(frames, false);
+      account(old.group, old.zone, -pagesPerBlock);
+      set(nr, { ...old, state: 'offline', zone: undefined });
+      return true;
+    },
   };
+  return control;
 }
 
-function blockAttributes(nr: number, deps: MemoryBlockDeps): Attribute[] {
+function sameBlock(a: MemoryBlock, b: MemoryBlock): boolean {
+  return (
+    a.origin === b.origin && a.state === b.state && a.nid === b.nid && a.group === b.group && a.nrVmemmap === b.nrVmemmap &&
+    a.zone?.nid === b.zone?.nid && a.zone?.index === b.zone?.index
+  );
+}
+
+function blockAttributes(nr: number, blocks: MemoryBlockControl, zonesFor: (types: OnlineType[]) => string[]): Attribute[] {
   return [
     readOnly('phys_index', () => nr.toString(16).padStart(8, '0')),
-    readWrite('state', () => 'online', (text) => {
-      if (onlineWord(text) !== 'offline') throw new KernelError('EINVAL', `memory${nr} is online already`);
-      offline(nr, deps);
+    readWrite('state', () => blocks.block(nr).state, (text) => {
+      const word = onlineWord(text);
+      const done = word === 'offline' ? blocks.offline(nr) : blocks.online(nr, word);
+      if (!done) throw new KernelError('EINVAL', `memory${nr} is ${word === 'offline' ? 'offline' : 'online'} already`);
     }),
     // Unlike `state`, to write what it is already is no error here.
-    readWrite('online', () => 1, (text) => {
-      if (!parseBool(text)) offline(nr, deps);
+    readWrite('online', () => (blocks.isOnline(nr) ? 1 : 0), (text) => {
+      if (parseBool(text)) blocks.online(nr, 'online');
+      else blocks.offline(nr);
     }),
     readOnly('removable', () => 1),
     readOnly('phys_device', () => 0),
-    readOnly('valid_zones', () => zoneOf(nr, deps)?.name ?? 'none'),
+    readOnly('valid_zones', () => {
+      const { state, zone } = blocks.block(nr);
+      return state === 'online' ? (zone?.name ?? 'none') : zonesFor(['online', 'online_kernel', 'online_movable']).join(' ');
+    }),
   ];
 }
 
-function framesOf(nr: number, blockSize: number): Range {
-  const pages = (blockSize / SECTION_SIZE) * PAGES_PER_SECTION;
-  return { start: nr * pages, end: (nr + 1) * pages };
-}
-
-/** A node is linked if any frame of the block was initialised for it (register_mem_block_under_node_early). */
-function nodesOf(nr: number, { pageRuns, blockSize }: MemoryBlockDeps): NodeId[] {
-  const { start, end } = framesOf(nr, blockSize);
-  const nodes = new Set<NodeId>();
-  for (let at = firstEndingAfter(pageRuns, start); at < pageRuns.length && pageRuns[at]!.start < end; at++) nodes.add(pageRuns[at]!.nid);
-  return [...nodes].sort((a, b) => a - b);
-}
-
-/** The one populated zone whose span touches the block, if it is one and the block is of one node (early_node_zone_for_memory_block). */
-function zoneOf(nr: number, deps: MemoryBlockDeps): ZoneView | undefined {
-  const { start, end } = framesOf(nr, deps.blockSize);
-  const nodes = nodesOf(nr, deps);
-  if (nodes.length !== 1) return undefined;
-  const touching = deps.onliner.zones().filter((zone) => zone.nid === nodes[0] && zone.present !== 0 && zone.startPfn < end && zone.startPfn + zone.spanned > start);
-  return touching.length === 1 ? touching[0] : undefined;
-}
-
-function offline(nr: number, deps: MemoryBlockDeps): never {
-  if (!zoneOf(nr, deps)) throw new KernelError('EINVAL', `memory${nr} lies in more than one zone or node`);
-  const start = nr * deps.blockSize;
-  if (regionIntersectsSystemRam(deps.iomem, start, start + deps.blockSize - 1) !== 'intersects') {
-    throw new KernelError('EINVAL', `memory${nr} has holes`);
-  }
-  throw new KernelError('EOPNOTSUPP', `memory${nr}: taking memory offline is not supported in this release of Holdfast`);
-}
-
-function probe(text: string, blockSize: number): never {
-  const { value, rest, found } = memparse(text.replace(/\n$/, ''));
-  if (!found || rest !== '') throw new KernelError('EINVAL', `probe '${text.trimEnd()}': expected a physical address`);
-  if (!isAligned(Number(value), blockSize)) throw new KernelError('EINVAL', `probe ${hex(value)}: expected a multiple of the block size ${hex(blockSize)}`);
-  throw new KernelError('EOPNOTSUPP', `probe ${hex(value)}: adding memory is not supported in this release of Holdfast`);
+function probeAddress(text: string, blockSize: number): number {
+  const addr = parseU64(text);
+  if (addr % BigInt(blockSize) !== 0n) throw new KernelError('EINVAL', `probe ${hex(addr)}: expected a multiple of the block size ${hex(blockSize)}`);
+  return Number(addr);
 }
 
 function onlineWord(text: string): (typeof ONLINE_WORDS)[number] {

@@ -5,8 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { DEFAULT_RELEASE, createIomem, nodeId, parseCmdline, pfn } from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
-import { createMemoryBlocks, hotplugPolicy, probeMemoryBlockSize, sparseInit } from '@holdfast/memory-hotplug';
+import { createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize, sparseInit } from '@holdfast/memory-hotplug';
 import type { MemoryRange, ZoneView } from '@holdfast/memory-hotplug';
+import { modelOnliner } from './model-onliner.js';
 
 interface Golden {
   name: string;
@@ -31,13 +32,26 @@ describe('memory blocks are those of Linux 6.1 on', () => {
   it.each(GOLDEN)('$name', (golden) => {
     const memory: MemoryRange[] = golden.memory.map(([start, end, nid]) => ({ start: pfn(start), end: pfn(end), nid: nodeId(nid) }));
     const zones: ZoneView[] = golden.zones.map(([nid, index, startPfn, spanned, present]) => ({
-      nid: nodeId(nid), index, name: ZONE_NAMES[index]!, startPfn: pfn(startPfn), spanned, present,
+      nid: nodeId(nid), index, name: ZONE_NAMES[index]!, startPfn: pfn(startPfn), spanned, present, presentEarly: present,
     }));
     const policy = hotplugPolicy(parseCmdline(golden.cmdline), DEFAULT_RELEASE, () => {});
     const maxPfn = memory.at(-1)!.end;
     const blockSize = probeMemoryBlockSize({ maxPfn, totalRam: 0, hypervisor: true, release: DEFAULT_RELEASE }, () => {});
     const sections = sparseInit(memory, () => 0 as never);
-    const blocks = createMemoryBlocks({ sections, blockSize, pageRuns: memory, onliner: { zones: () => zones }, policy, iomem: createIomem() });
+    const { blocks } = createMemoryHotplug({
+      sections,
+      source: { allocBlocks: () => [], freeBlocks: () => {} },
+      blockSize,
+      pageRuns: memory,
+      onliner: { ...modelOnliner([]), zones: () => zones },
+      policy,
+      iomem: createIomem(),
+      maxPhysAddr: 2 ** 46,
+      possibleNodes: [],
+      addressToNode: () => nodeId(0),
+      printk: () => {},
+      release: DEFAULT_RELEASE,
+    });
 
     const value = (nr: number, name: string): string => blocks.attributes(nr).find((attribute) => attribute.name === name)!.show!().trimEnd();
     const seen = [...blocks.numbers()].map((nr) => [nr, blocks.nodes(nr), value(nr, 'valid_zones'), value(nr, 'phys_index'), value(nr, 'state')]);

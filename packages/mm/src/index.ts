@@ -30,11 +30,13 @@ export {
 } from './zone.js';
 export { type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
 export { type MarkedZone, recomputeWatermarks, totalReservePages, zoneWatermarkOk } from './watermark.js';
-// What /proc shows.
+export { type MemoryOnline, type MemoryOnlineNeeds, type OnlineFrames, createMemoryOnline } from './memory-online.js';
+// What /proc and the log show.
 export { formatBuddyinfo, formatPagetypeinfo } from './proc-buddyinfo.js';
 export { type PageFlagsRun, type PageFlagsWord, formatKpageflags, kpageflagsRuns } from './proc-kpageflags.js';
 export { type MeminfoExtras, formatMeminfo, formatNodeMeminfo } from './proc-meminfo.js';
 export { formatZoneinfo } from './proc-zoneinfo.js';
+export { dumpPage } from './page-dump.js';
 
 // memblock: early boot's record of memory, and its allocator.
 export {

@@ -31,11 +31,11 @@ export interface NumaNeeds {
   readonly nodeDataBytes?: number | undefined;
 }
 
-/** The nodes of a machine, as boot leaves them. Lists are ascending. */
+/** The nodes of a machine. Lists are ascending. */
 export interface Numa {
   /** Every node that firmware or `numa=fake=` names. */
   readonly possible: readonly NodeId[];
-  /** Nodes with memory, and nodes without that have a CPU. */
+  /** Nodes that have, or had, memory, and nodes without that have a CPU. */
   readonly online: readonly NodeId[];
   readonly withMemory: readonly NodeId[];
   readonly withCpu: readonly NodeId[];
@@ -48,6 +48,10 @@ export interface Numa {
   physToTargetNode(addr: number): NodeId;
   /** The node of memory that is added at an address; the first node if nobody knows (memory_add_physaddr_to_nid). */
   memoryAddPhysaddrToNid(addr: number): NodeId;
+  /** A possible node comes online (node_set_online). */
+  setOnline(nid: NodeId): void;
+  /** A node's first memory came, or its last went (node_states_set_node, node_states_clear_node). */
+  setMemory(nid: NodeId, hasMemory: boolean): void;
 }
 
 const DEFAULT_NODE_DATA_BYTES = 0x2b000;
@@ -193,7 +197,16 @@ function createNuma(config: Configuration, { memblock, maxPfn, nrCpus }: NumaNee
     pxmToNode: (pxm) => parsed.pxmToNode.get(pxm) ?? NUMA_NO_NODE,
     physToTargetNode: (addr) => memblkNode(blocks, addr) ?? memblkNode(reserved, addr) ?? NUMA_NO_NODE,
     memoryAddPhysaddrToNid: (addr) => memblkNode(blocks, addr) ?? blocks[0]?.nid ?? nodeId(0),
+    setOnline: (nid) => setMember(online, nid, true),
+    setMemory: (nid, hasMemory) => setMember(withMemory, nid, hasMemory),
   };
+}
+
+/** Put a number into an ascending list, or take it out. */
+function setMember(list: NodeId[], nid: NodeId, isMember: boolean): void {
+  const at = list.indexOf(nid);
+  if (isMember && at < 0) list.splice(list.filter((other) => other < nid).length, 0, nid);
+  if (!isMember && at >= 0) list.splice(at, 1);
 }
 
 /** CPUs without a node take the online nodes in turn; a CPU of an emulated node is shown on all that share its physical node. */

@@ -1,0 +1,72 @@
+/**
+ * What memory hot-plug asks of zones and nodes: frames that join and leave, and nodes that get their first memory.
+ * Mirrors the parts of mm/memory_hotplug.c that are not about blocks: online_pages, offline_pages, try_online_node.
+ *
+ * Invariant: a node counts as having memory from before its first zone's lists are built until after its last zone's are.
+ */
+import { KernelError, type NodeId, type Pfn, type Printk, type Range } from '@holdfast/lib';
+import { firstBusyPfn } from './buddy-range.js';
+import type { Mm } from './mm-init.js';
+import type { Numa } from './numa.js';
+import { dumpPage } from './page-dump.js';
+import { type Zone, isPopulated } from './zone.js';
+import { ZONE_DEVICE, type ZoneIndex } from './zone-layout.js';
+
+export interface MemoryOnlineNeeds {
+  readonly mm: Mm;
+  readonly numa: Pick<Numa, 'online' | 'setOnline' | 'setMemory'>;
+  readonly printk: Printk;
+  /** A node that is not online yet builds its own zonelists. */
+  onNodeZonelists(nid: NodeId): void;
+  /** A zone that had no memory has some now. */
+  onZonePopulated(zone: Zone): void;
+}
+
+/** Frames that go online or offline together: the first `nrVmemmap` hold the struct pages of all. */
+export interface OnlineFrames extends Range<Pfn> {
+  readonly nrVmemmap: number;
+  /** In sections that boot made. */
+  readonly early: boolean;
+}
+
+export interface MemoryOnline {
+  zones(): readonly Zone[];
+  onlineNode(nid: NodeId): void;
+  onlinePages(frames: OnlineFrames, zone: { readonly nid: NodeId; readonly index: number }): void;
+  /** @throws KernelError EBUSY, after logging the page that is in use; nothing has changed then. */
+  offlinePages(frames: OnlineFrames, zone: { readonly nid: NodeId; readonly index: number }): void;
+  removePages(range: Range<Pfn>): void;
+}
+
+export function createMemoryOnline({ mm, numa, printk, onNodeZonelists, onZonePopulated }: MemoryOnlineNeeds): MemoryOnline {
+  return {
+    zones: mm.zones,
+    onlineNode(nid) {
+      if (numa.online.includes(nid)) return;
+      onNodeZonelists(nid);
+      numa.setOnline(nid);
+    },
+    onlinePages({ start, end, nrVmemmap, early }, { nid, index }) {
+      const zone = mm.zone(nid, index as ZoneIndex);
+      const wasEmpty = !isPopulated(zone);
+      numa.setMemory(nid, true);
+      if (early) zone.presentEarly += end - start;
+      mm.onlinePages(start, end, nid, zone.index, nrVmemmap);
+      if (wasEmpty) onZonePopulated(zone);
+    },
+    offlinePages({ start, end, nrVmemmap, early }, { nid, index }) {
+      const zone = mm.zone(nid, index as ZoneIndex);
+      try {
+        mm.offlinePages(start, end, nrVmemmap);
+      } catch (error) {
+        const busy = error instanceof KernelError && error.code === 'EBUSY' ? firstBusyPfn(zone.buddy, start + nrVmemmap, end) : undefined;
+        if (busy !== undefined) dumpPage(mm.vmemmap, busy, 'unmovable page', printk);
+        throw error;
+      }
+      if (early) zone.presentEarly -= end - start;
+      const left = mm.nodes.get(nid)!.zones.some((other) => other.index !== ZONE_DEVICE && isPopulated(other));
+      if (!left) numa.setMemory(nid, false);
+    },
+    removePages: ({ start, end }) => mm.removePages(start, end),
+  };
+}
