@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type E820Firmware, parseE820Text } from '@holdfast/e820';
 import type { Firmware, FirmwareDimm, KernelConfig } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
+import { createConfigArea } from '@holdfast/nvdimm';
 import { stripLogPrefix } from './facts/boot-log.js';
 import { sratOfLog } from './srat-of-log.js';
 
@@ -114,6 +115,9 @@ function readDimms(path: string): FirmwareDimm[] {
       }
       return value;
     };
-    return { handle: number('handle'), labelSizeBytes: number('label_size'), mediaSizeBytes: number('media_size') };
+    const labelSizeBytes = number('label_size');
+    // Made once for the machine, so that its bytes are there at the next boot.
+    const labelArea = labelSizeBytes > 0 ? { labelArea: createConfigArea(labelSizeBytes) } : {};
+    return { handle: number('handle'), labelSizeBytes, mediaSizeBytes: number('media_size'), ...labelArea };
   });
 }

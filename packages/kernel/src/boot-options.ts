@@ -4,6 +4,7 @@
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
+import type { ConfigArea } from '@holdfast/nvdimm';
 import type { PmemConfig } from '@holdfast/pmem';
 import type { LogLine } from './kernel-log.js';
 
@@ -12,6 +13,8 @@ export interface FirmwareDimm {
   /** The NFIT device handle. */
   readonly handle: number;
   readonly labelSizeBytes: number;
+  /** Where the label area's bytes are kept over boots; without it each boot finds zeros. */
+  readonly labelArea?: ConfigArea;
   readonly mediaSizeBytes: number;
 }
 

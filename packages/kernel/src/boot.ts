@@ -19,6 +19,7 @@ import { createProc, versionBanner } from './procfs.js';
 import { setupArch } from './setup-arch.js';
 import { devBlock } from './sysfs-block.js';
 import { devDax } from './sysfs-dax.js';
+import { devNmem } from './sysfs-nvdimm.js';
 import { createSys } from './sysfs.js';
 import { vfsDir } from './vfs.js';
 
@@ -109,7 +110,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     machine,
     acpiMemory,
     log,
-    root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax) })) }),
+    root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax), ...devNmem(nvdimms) })) }),
     shutdown() {
       undoInitcalls();
       printk('reboot: Power down');

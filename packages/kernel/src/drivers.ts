@@ -9,13 +9,14 @@ import {
 } from '@holdfast/lib';
 import { parseNfit } from '@holdfast/acpi';
 import type { Block } from '@holdfast/block';
-import { type DaxBus, createDaxBus, deviceDaxDriver, hmemParams, registerDaxDriver, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
+import { type DaxBus, createDaxBus, daxPmemDriver, deviceDaxDriver, hmemParams, registerDaxDriver, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
 import type { Bus, Device, PlatformBus } from '@holdfast/driver-core';
 import { reserveE820ResourcesLate } from '@holdfast/e820';
+import { kmemDriver } from '@holdfast/kmem';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory, DeviceMemory, MemoryHotplug } from '@holdfast/memory-hotplug';
 import { nearestOnlineNode } from '@holdfast/mm';
-import { type NfitNodeLookup, type Nvdimms, registerE820Driver, registerE820Pmem, registerNfit, resourcesOf } from '@holdfast/nvdimm';
+import { type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, resourcesOf } from '@holdfast/nvdimm';
 import { type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam } from '@holdfast/pmem';
 import type { Firmware, KernelConfig } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
@@ -52,7 +53,7 @@ interface DriverSet {
 export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBus } {
   const nodes = nodeLookup(needs.arch);
   const dax = createDaxBus({ chrdev: { major: DAX_MAJOR, minors: createIda() }, printk: needs.printk, release: needs.release });
-  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes)];
+  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes, dax)];
   return {
     dax,
     initcalls: sets.flatMap(({ initcalls }) => initcalls),
@@ -76,10 +77,11 @@ function pciDrivers({ acpiMemory, arch, firmware, iomem, release }: DriverNeeds)
 }
 
 /** Device-dax has a bus since 5.1, and soft-reserved memory since 5.5: that comes before pmem, and takes the first memory region ids. */
-function daxDrivers({ deviceMemory, iomem, memregions, params, platform, printk, release }: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): DriverSet {
+function daxDrivers({ deviceMemory, iomem, memoryHotplug, memregions, params, platform, printk, release }: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): DriverSet {
   if (!releaseAtLeast(release, 5, 1)) return { initcalls: [], buses: [], modules: {} };
   const bus: Initcall[] = [
     { level: 'device', name: 'dax_init', run: () => registerDaxDriver(dax, deviceDaxDriver({ iomem, deviceMemory, printk })) },
+    { level: 'device', name: 'dax_kmem_init', run: () => registerDaxDriver(dax, kmemDriver({ iomem, memory: memoryHotplug, printk })) },
   ];
   if (!releaseAtLeast(release, 5, 5)) return { initcalls: bus, buses: [dax], modules: {} };
   const hmem = hmemParams(params, printk);
@@ -97,7 +99,7 @@ function daxDrivers({ deviceMemory, iomem, memregions, params, platform, printk,
 /** The first dynamic major below those of other drivers, as on the captured machines. */
 const DAX_MAJOR = 252;
 
-function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
+function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): DriverSet {
   const { deviceMemory, iomem, nvdimms, params, platform, printk, release } = needs;
   const { values, attributes } = moduleParams('pmem', { mapping: pmemMappingParam }, params, printk);
   const pmem: PmemNeeds = {
@@ -109,12 +111,16 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
     release,
     params: values,
     ...(needs.config.pmem ? { config: needs.config.pmem } : {}),
-    memremapPages: ({ start, sizeBytes, nid, type }) => ({ release: deviceMemory.memremapPages({ type, start, sizeBytes, owner: 'pmem' }, nid) }),
+    memremapPages: ({ nid, ...pgmap }) => ({ release: deviceMemory.memremapPages(pgmap, nid) }),
   };
   const initcalls: Initcall[] = releaseAtLeast(release, 4, 2)
     ? [
         { level: 'device', name: 'register_e820_pmem', run: () => void registerE820Pmem(platform, iomem) },
-        { level: 'device', name: 'nd_pmem_init', run: () => nvdimms.registerDriver(createNdPmemDriver(pmem)) },
+        { level: 'device', name: 'nd_pmem_init', run: () => nvdimms.registerDriver(createNdPmemDriver({ ...pmem, nvdimms })) },
+        // Before the dax bus there is nobody to give a region to.
+        ...(releaseAtLeast(release, 5, 1)
+          ? [{ level: 'device' as const, name: 'dax_pmem_init', run: () => nvdimms.registerDriver(daxPmemDriver({ dax, nvdimms, cpu: pmem.cpu, iomem, printk })) }]
+          : []),
         { level: 'device', name: 'e820_pmem_driver_init', run: () => registerE820Driver(platform, nvdimms, nodes, iomem, printk) },
         { level: 'device', name: 'nfit_init', run: () => nfitInit(needs, nodes) },
       ]
@@ -127,8 +133,12 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
 
 function nfitInit({ firmware, nvdimms, iomem, printk }: DriverNeeds, nodes: NfitNodeLookup): (() => void) | void {
   if (!firmware.nfit) return;
-  const labelAreaSize = (handle: number): number => firmware.dimms?.find((dimm) => dimm.handle === handle)?.labelSizeBytes ?? 0;
-  return registerNfit({ nvdimms, nfit: parseNfit(firmware.nfit), labelAreaSize, nodes, iomem, printk });
+  return registerNfit({ nvdimms, nfit: parseNfit(firmware.nfit), labelArea: (handle) => labelAreaOf(firmware, handle), nodes, iomem, printk });
+}
+
+function labelAreaOf({ dimms = [] }: Firmware, handle: number): ConfigArea | undefined {
+  const dimm = dimms.find((each) => each.handle === handle);
+  return dimm && dimm.labelSizeBytes > 0 ? (dimm.labelArea ?? createConfigArea(dimm.labelSizeBytes)) : undefined;
 }
 
 /** One platform device for each legacy range, in the map's order (arch/x86/kernel/pmem.c of 4.1). */

@@ -4,6 +4,7 @@
  * so nothing here is a copy that could go stale.
  */
 import { type Attribute, KernelError } from '@holdfast/lib';
+import type { ConfigArea } from '@holdfast/nvdimm';
 
 export interface VfsDir {
   readonly kind: 'dir';
@@ -44,6 +45,8 @@ export interface VfsCharDevice {
   readonly minor: number;
   /** Permission bits, such as 0o600. */
   readonly mode: number;
+  /** Of a DIMM: the label area, as its ioctls read and write it. @throws KernelError ENOTTY if it has none */
+  openConfigArea?(): ConfigArea;
 }
 
 /** A block device, open: the user-space view of it, with the errnos of block/fops.c. Offsets and lengths are bytes. */

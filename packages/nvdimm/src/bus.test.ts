@@ -17,7 +17,7 @@ function setUp() {
   const events: string[] = [];
   const driver: NdDriver = {
     name: 'nd_pmem',
-    match: (ns) => ns.kind === 'io',
+    match: ({ type }) => type === 'namespace',
     probe: (ns) => {
       events.push(`+${ns.name}`);
       return () => events.push(`-${ns.name}`);
@@ -102,7 +102,7 @@ describe('a region', () => {
   it('over six DIMMs counts in 96 MiB', () => {
     const { nvdimms } = setUp();
     const bus = nvdimms.registerBus({ provider: 'test', parent: createRootDevice('test') });
-    const dimm = { labelAreaSize: 0, notArmed: false, hasFlushHints: true, commands: [] };
+    const dimm = { notArmed: false, hasFlushHints: true, commands: [] };
     const mappings = Array.from({ length: 6 }, (_, position) => ({ dimm: nvdimms.registerDimm(bus, dimm), start: 0, sizeBytes: GIB, position }));
     const range = { start: physAddr(4 * GIB), sizeBytes: 6 * GIB, numaNode: nodeId(0), targetNode: nodeId(0) };
     const region = nvdimms.registerRegion(bus, { ...range, mappings });

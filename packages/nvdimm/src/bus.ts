@@ -1,16 +1,20 @@
 /**
  * The nvdimm bus: where providers bring regions and drivers find namespaces. Mirrors drivers/nvdimm/{bus,core}.c.
  *
- * Invariant: a region's number comes from the memory region ids that all providers and dax hmem share, lowest free first.
+ * Invariant: a region's number comes from the memory region ids that all providers and dax hmem share, lowest free first. A device that
+ * a probe finds is itself probed when the call that began it all is done with the rest, and before it returns.
  */
-import { createIda } from '@holdfast/lib';
+import { KernelError, createIda } from '@holdfast/lib';
 import type { Attribute, Ida, KernelRelease, Printk, Resource } from '@holdfast/lib';
 import { createBus } from '@holdfast/driver-core';
 import type { Bus, Device } from '@holdfast/driver-core';
+import { probeClaims } from './claim-probe.js';
+import { type PfnSetup, setupNdPfn } from './claim-setup.js';
 import { createNvdimm, dimmDriver } from './dimm.js';
 import type { NvdimmDesc } from './dimm.js';
-import type { NdBus, NdDevice, NdDriver, NdNamespace, NdRegion, Nvdimm } from './nd-device.js';
-import { createRegion, regionDriver } from './region.js';
+import type { NamespaceIo } from './namespace-io.js';
+import type { NdBus, NdClaim, NdCore, NdDevice, NdDriver, NdNamespace, NdPfn, NdRegion, Nvdimm } from './nd-device.js';
+import { advanceSeeds, createRegion, regionDriver } from './region.js';
 import type { NdRegionDesc } from './region.js';
 
 export interface NvdimmDeps {
@@ -35,7 +39,7 @@ export interface NdBusDesc {
 export interface Nvdimms {
   /** /sys/bus/nd. */
   readonly bus: Bus<NdDevice>;
-  /** Register a driver of namespaces; the returned function unregisters it. @throws KernelError EBUSY */
+  /** Register a driver of namespaces or of what claims them; the returned function unregisters it. @throws KernelError EBUSY */
   registerDriver(driver: NdDriver): () => void;
   /** Add `ndbusN`, N from 0. */
   registerBus(desc: NdBusDesc): NdBus;
@@ -45,17 +49,25 @@ export interface Nvdimms {
   registerDimm(bus: NdBus, desc: NvdimmDesc): Nvdimm;
   /** Add `regionN` and enable it: its namespaces are offered to the drivers that are there. */
   registerRegion(bus: NdBus, desc: NdRegionDesc): NdRegion;
+  /**
+   * For the driver that probes a raw namespace: does it hold a BTT, fsdax or devdax? If so, the device for it comes up by itself.
+   * @throws KernelError EOPNOTSUPP, logged, if it holds one that this kernel cannot honour
+   */
+  probeClaims(ns: NdNamespace, io: NamespaceIo): boolean;
+  /** For the driver that probes a pfn or dax device: find or write its info block. @throws KernelError as setupNdPfn */
+  setupPfn(pfn: NdPfn, io: NamespaceIo): PfnSetup;
 }
 
 export function createNvdimms({ iomem, printk, memregions, release }: NvdimmDeps): Nvdimms {
-  const bus = createBus<NdDevice>('nd', printk, release);
+  const { bus, later } = deferringBus(createBus<NdDevice>('nd', printk, release));
+  const core: NdCore = { bus, iomem, printk, later };
   const busIds = createIda();
   const dimmIds = createIda();
   const idsOf = { bus: busIds, dimm: dimmIds, region: memregions };
 
   bus.registerDriver({ name: 'nd_bus', match: (device) => device.type === 'bus', probe: () => () => {} });
   bus.registerDriver(dimmDriver);
-  bus.registerDriver(regionDriver(bus, iomem));
+  bus.registerDriver(regionDriver(core));
 
   function add<D extends NdDevice>(device: D): D {
     bus.addDevice(device);
@@ -67,12 +79,14 @@ export function createNvdimms({ iomem, printk, memregions, release }: NvdimmDeps
     registerDriver: (driver) =>
       bus.registerDriver({
         name: driver.name,
-        match: (device) => device.type === 'namespace' && driver.match(device),
-        probe: (device) => driver.probe(device as NdNamespace),
+        match: (device) => isAttachable(device) && driver.match(device),
+        probe: (device) => probeAndAdvance(core, driver, device as NdNamespace | NdClaim),
       }),
     registerBus: (desc) => add(createNdBus(busIds.alloc(), desc)),
     registerDimm: (ndBus, desc) => add(createNvdimm(ndBus, dimmIds.alloc(), desc)),
     registerRegion: (ndBus, desc) => add(createRegion(ndBus, memregions.alloc(), desc)),
+    probeClaims: (ns, io) => probeClaims(core, ns, io),
+    setupPfn: (pfn, io) => setupNdPfn(core, pfn, io),
     unregisterBus(ndBus) {
       // Regions before the DIMMs they map, the bus last.
       const below = bus.devices.filter((device) => device.parent === ndBus);
@@ -80,6 +94,58 @@ export function createNvdimms({ iomem, printk, memregions, release }: NvdimmDeps
         bus.removeDevice(device);
         if (device.type === 'bus' || device.type === 'dimm' || device.type === 'region') idsOf[device.type].free(device.id);
       }
+    },
+  };
+}
+
+function isAttachable(device: NdDevice): device is NdNamespace | NdClaim {
+  return device.type === 'namespace' || device.type === 'btt' || device.type === 'pfn' || device.type === 'dax';
+}
+
+/** What holds data that this kernel cannot honour is in use, too: user space gets another seed (nvdimm_bus_probe). */
+function probeAndAdvance(core: NdCore, driver: NdDriver, device: NdNamespace | NdClaim): () => void {
+  try {
+    const remove = driver.probe(device);
+    advanceSeeds(core, device);
+    return remove;
+  } catch (error) {
+    if (error instanceof KernelError && error.code === 'EOPNOTSUPP') advanceSeeds(core, device);
+    throw error;
+  }
+}
+
+/** A bus on which {@link NdCore.later} waits for the outermost call to end. */
+function deferringBus(bus: Bus<NdDevice>): { bus: Bus<NdDevice>; later: NdCore['later'] } {
+  const waiting: (() => void)[] = [];
+  let depth = 0;
+
+  function busy<T>(call: () => T): T {
+    depth++;
+    try {
+      return call();
+    } finally {
+      // Still busy while the queue runs: what it adds goes to the end of it.
+      if (depth === 1) for (let next = waiting.shift(); next; next = waiting.shift()) next();
+      depth--;
+    }
+  }
+
+  return {
+    later: (action) => {
+      waiting.push(action);
+      if (depth === 0) busy(() => {});
+    },
+    bus: {
+      ...bus,
+      addDevice: (device) => busy(() => bus.addDevice(device)),
+      removeDevice: (device) => busy(() => bus.removeDevice(device)),
+      registerDriver: (driver) => {
+        const unregister = busy(() => bus.registerDriver(driver));
+        return () => busy(unregister);
+      },
+      attachDriver: (driver) => busy(() => bus.attachDriver(driver)),
+      bind: (device, driver) => busy(() => bus.bind(device, driver)),
+      unbind: (device, driver) => busy(() => bus.unbind(device, driver)),
     },
   };
 }

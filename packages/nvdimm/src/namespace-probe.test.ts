@@ -4,7 +4,7 @@ import { createRootDevice } from '@holdfast/driver-core';
 import { describe, expect, it } from 'vitest';
 import { createNvdimms } from './bus.js';
 import { createClaim } from './claim.js';
-import type { NdNamespace } from './nd-device.js';
+import type { NdCore, NdNamespace } from './nd-device.js';
 import { nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages } from './namespace-probe.js';
 
 function iomemWithRam(): Resource {
@@ -13,20 +13,27 @@ function iomemWithRam(): Resource {
   return iomem;
 }
 
-function namespaceAt(start: number, sizeBytes: number, pageMapAllowed = true): NdNamespace {
-  const nvdimms = createNvdimms({ iomem: iomemWithRam(), printk: () => {}, memregions: createIda() });
-  const bus = nvdimms.registerBus({ provider: 'test', parent: createRootDevice('test') });
-  nvdimms.registerRegion(bus, { start: physAddr(start), sizeBytes, numaNode: nodeId(0), targetNode: nodeId(0), pageMapAllowed });
-  return nvdimms.bus.findDevice('namespace0.0') as NdNamespace;
+interface Found {
+  ns: NdNamespace;
+  core: NdCore;
+  log: string[];
 }
 
-function probe(ns: NdNamespace): { result: string; log: string[] } {
+function namespaceAt(start: number, sizeBytes: number, pageMapAllowed = true): Found {
   const log: string[] = [];
+  const [iomem, printk] = [iomemWithRam(), (text: string): void => void log.push(text)];
+  const nvdimms = createNvdimms({ iomem, printk, memregions: createIda() });
+  const bus = nvdimms.registerBus({ provider: 'test', parent: createRootDevice('test') });
+  nvdimms.registerRegion(bus, { start: physAddr(start), sizeBytes, numaNode: nodeId(0), targetNode: nodeId(0), pageMapAllowed });
+  return { ns: nvdimms.bus.findDevice('namespace0.0') as NdNamespace, core: { bus: nvdimms.bus, iomem, printk, later: (action) => action() }, log };
+}
+
+function probe({ ns, core }: Found): string {
   try {
-    nvdimmNamespaceCommonProbe(ns, 'nd_pmem', iomemWithRam(), (text) => log.push(text));
-    return { result: 'ok', log };
+    nvdimmNamespaceCommonProbe(ns, core);
+    return 'ok';
   } catch (error) {
-    return { result: (error as { code: string }).code, log };
+    return (error as { code: string }).code;
   }
 }
 
@@ -40,32 +47,35 @@ describe('a raw attach', () => {
     ['of one page', 4 * GIB, 4096, false, 'ok'],
     ['of less than a page', 4 * GIB, 4095, false, 'ENODEV'],
   ])('%s', (_what, start, sizeBytes, pageMapAllowed, result) => {
-    expect(probe(namespaceAt(start, sizeBytes, pageMapAllowed)).result).toBe(result);
+    expect(probe(namespaceAt(start, sizeBytes, pageMapAllowed))).toBe(result);
   });
 
   it('that is refused for its alignment says so as Linux does', () => {
-    expect(probe(namespaceAt(0x40010000, 512 * MIB)).log).toEqual(['nd_pmem namespace0.0: [mem 0x40010000-0x6000ffff flags 0x200] misaligned, unable to map']);
+    const found = namespaceAt(0x40010000, 512 * MIB);
+    const { bus } = found.core;
+    bus.registerDriver({ name: 'nd_pmem', match: (device) => device === found.ns, probe: () => (nvdimmNamespaceCommonProbe(found.ns, found.core), () => {}) });
+    expect(found.log.slice(0, 1)).toEqual(['nd_pmem namespace0.0: [mem 0x40010000-0x6000ffff flags 0x200] misaligned, unable to map']);
   });
 
   it('with force_raw asks for no alignment', () => {
-    const ns = namespaceAt(0x40010000, 512 * MIB);
-    ns.attributes().find(({ name }) => name === 'force_raw')!.store!('1\n');
-    expect([probe(ns).result, pmemShouldMapPages(ns, iomemWithRam())]).toEqual(['ok', false]);
+    const found = namespaceAt(0x40010000, 512 * MIB);
+    found.ns.attributes().find(({ name }) => name === 'force_raw')!.store!('1\n');
+    expect([probe(found), pmemShouldMapPages(found.ns, iomemWithRam())]).toEqual(['ok', false]);
   });
 
   it('of a claimed namespace is none of the driver', () => {
-    const ns = namespaceAt(4 * GIB, GIB);
-    ns.claim = createClaim(ns.region, 'pfn', 1);
-    expect(probe(ns)).toEqual({ result: 'ENXIO', log: [] });
+    const found = namespaceAt(4 * GIB, GIB);
+    createClaim(found.core, found.ns.region, 'pfn', found.ns);
+    expect([probe(found), found.log]).toEqual(['ENXIO', []]);
   });
 });
 
 it('mode is how the kernel uses a namespace', () => {
   const mode = (ns: NdNamespace): string => ns.attributes().find(({ name }) => name === 'mode')!.show!();
-  const ns = namespaceAt(4 * GIB, GIB);
-  expect([mode(ns), mode(namespaceAt(4 * GIB, GIB, false))]).toEqual(['memory\n', 'raw\n']);
+  const { ns, core } = namespaceAt(4 * GIB, GIB);
+  expect([mode(ns), mode(namespaceAt(4 * GIB, GIB, false).ns)]).toEqual(['memory\n', 'raw\n']);
   for (const [kind, word] of [['btt', 'safe'], ['pfn', 'memory'], ['dax', 'dax']] as const) {
-    ns.claim = createClaim(ns.region, kind, 0);
+    createClaim(core, ns.region, kind, ns);
     expect(mode(ns)).toBe(`${word}\n`);
   }
 });

@@ -3,8 +3,8 @@
  * Mirrors drivers/nvdimm/namespace_devs.c: nvdimm_namespace_common_probe, pmem_should_map_pages, nvdimm_namespace_disk_name.
  */
 import { KERN, KernelError, SUBSECTION_SIZE, isAligned, memRange, regionIntersectsSystemRam } from '@holdfast/lib';
-import type { Printk, Resource } from '@holdfast/lib';
-import type { ClaimKind, NdNamespace } from './nd-device.js';
+import type { Resource } from '@holdfast/lib';
+import type { ClaimKind, NdClaim, NdCore, NdNamespace } from './nd-device.js';
 
 /** ND_MIN_NAMESPACE_SIZE, bytes. */
 const MIN_NAMESPACE_SIZE = 4096;
@@ -19,22 +19,33 @@ export function pmemShouldMapPages(ns: NdNamespace, iomem: Resource): boolean {
 }
 
 /**
- * The checks of a raw attach, in Linux's order.
- * @throws KernelError ENXIO if a btt, pfn or dax device holds it, ENODEV if it is smaller than a page,
- * EOPNOTSUPP (logged) if struct pages are to map it and an end is not 2 MiB-aligned.
+ * The checks of an attach, in Linux's order; returns the namespace of the device.
+ * @param mapsPages does a raw attach give it struct pages? Left out: as Linux decides
+ * @throws KernelError ENODEV if there is no namespace, it is smaller than a page, or its labels gave it no UUID; EBUSY if it is in use raw;
+ * ENXIO if a btt, pfn or dax device holds it; EOPNOTSUPP (logged) if struct pages are to map it raw and an end is not 2 MiB-aligned.
  */
-export function nvdimmNamespaceCommonProbe(ns: NdNamespace, driverName: string, iomem: Resource, printk: Printk): void {
-  if (ns.claim) throw new KernelError('ENXIO', `${ns.name} is claimed by ${ns.claim.name}`);
+export function nvdimmNamespaceCommonProbe(device: NdNamespace | NdClaim, { bus, iomem, printk }: Pick<NdCore, 'bus' | 'iomem' | 'printk'>, mapsPages?: boolean): NdNamespace {
+  const ns = device.type === 'namespace' ? device : device.namespace;
+  if (!ns) throw new KernelError('ENODEV', `${device.name} has no namespace`);
+  if (device !== ns) {
+    if (bus.driverOf(ns)) throw new KernelError('EBUSY', `${ns.name} is in use by ${bus.driverOf(ns)!.name}`);
+    if (ns.claim !== device) throw new KernelError('ENXIO', `${ns.name} is not claimed by ${device.name}`);
+  } else if (ns.claim) {
+    throw new KernelError('ENXIO', `${ns.name} is claimed by ${ns.claim.name}`);
+  }
   if (ns.sizeBytes < MIN_NAMESPACE_SIZE) {
     throw new KernelError('ENODEV', `${ns.name} has ${ns.sizeBytes} bytes: expected at least ${MIN_NAMESPACE_SIZE}`);
   }
   const end = ns.start + ns.sizeBytes;
   const aligned = isAligned(ns.start, MEMREMAP_COMPAT_ALIGN) && isAligned(end, MEMREMAP_COMPAT_ALIGN);
-  if (!aligned && pmemShouldMapPages(ns, iomem)) {
+  // A pfn or dax device brings its own padding, and checks its info block.
+  if (device === ns && !aligned && (mapsPages ?? pmemShouldMapPages(ns, iomem))) {
     const range = memRange(ns.start, end - 1).replace(']', ' flags 0x200]');
-    printk(`${driverName} ${ns.name}: ${range} misaligned, unable to map`, KERN.err);
+    printk(`${bus.driverOf(ns)?.name ?? 'nd'} ${ns.name}: ${range} misaligned, unable to map`, KERN.err);
     throw new KernelError('EOPNOTSUPP', `${ns.name} ${memRange(ns.start, end - 1)}: struct pages need both ends aligned to ${MEMREMAP_COMPAT_ALIGN}`);
   }
+  if (ns.kind === 'pmem' && ns.uuid === undefined) throw new KernelError('ENODEV', `${ns.name} has no UUID`);
+  return ns;
 }
 
 /** `pmem<region>[.<namespace>][s]`: the namespace's number only if it is not 0, `s` under a BTT. */

@@ -5,10 +5,27 @@
  *                       └▶ regionN ─┬▶ namespaceR.n      a range that a driver may turn into a disk
  *                                   └▶ bttR.n pfnR.n daxR.n   what may claim a namespace; one idle one of each is the seed
  */
-import type { NodeId, PhysAddr } from '@holdfast/lib';
-import type { Device, Driver } from '@holdfast/driver-core';
+import type { Attribute, Ida, NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
+import type { Bus, Device, Driver } from '@holdfast/driver-core';
+import type { DimmLabels } from './dimm-labels.js';
+import type { ValidInfoBlock } from './info-block-check.js';
+import type { ConfigArea } from './label-area.js';
+import type { ClaimClass } from './namespace-label.js';
 
 export type NdDevice = NdBus | Nvdimm | NdRegion | NdNamespace | NdClaim;
+
+/** What the devices need of the bus that they are on. */
+export interface NdCore {
+  readonly bus: Bus<NdDevice>;
+  /** The root of /proc/iomem. */
+  readonly iomem: Resource;
+  readonly printk: Printk;
+  /**
+   * Do something once the bus is idle: devices register behind the back of the probe that made them (async_schedule_domain),
+   * so that the probe is over when theirs begins.
+   */
+  later(action: () => void): void;
+}
 
 /** One provider's bus: `ndbusN`. */
 export interface NdBus extends Device {
@@ -22,12 +39,18 @@ export interface NdBus extends Device {
 export interface Nvdimm extends Device {
   readonly type: 'dimm';
   readonly id: number;
-  /** Bytes of its label area; 0 if it has none. */
-  readonly labelAreaSize: number;
+  /** The bytes that its firmware keeps for labels; undefined if it has none. */
+  readonly configArea: ConfigArea | undefined;
   /** The firmware could not arm it: it would lose what is written. Its regions are read-only. */
   readonly notArmed: boolean;
   /** Has addresses at which a write flushes the memory controller's queue. */
   readonly hasFlushHints: boolean;
+  /** An index block has been seen on it since boot; never forgotten (NDD_LABELING). */
+  labeling: boolean;
+  /** What its labels say, while its driver is bound and it has a label area. */
+  labels: DimmLabels | undefined;
+  /** Enabled regions that go by its labels: meanwhile user space may not write them. */
+  nrUsers: number;
 }
 
 /** The part of a DIMM that a region uses. */
@@ -46,6 +69,8 @@ export interface InterleaveSet {
   readonly cookie1: bigint;
   /** The cookie of v1.2 labels. */
   readonly cookie2: bigint;
+  /** Of kernels that sorted wrongly; their labels are still believed. */
+  readonly altCookie: bigint;
 }
 
 /** A physical range of persistent memory, in one piece: `regionN`. */
@@ -69,9 +94,13 @@ export interface NdRegion extends Device {
   /** Bytes; capacity is given out in multiples of it. */
   align: number;
   readOnly: boolean;
+  /** Numbers of what it holds. */
+  readonly ids: Readonly<Record<'namespace' | ClaimKind, Ida>>;
   /** While the region is enabled: what it holds. */
-  namespaces: NdNamespace[];
-  seeds: Partial<Record<'namespace' | ClaimKind, NdNamespace | NdClaim>>;
+  readonly namespaces: NdNamespace[];
+  /** Namespaces that the last enabling found, and how many of them could be registered. */
+  scanned: { active: number; total: number } | undefined;
+  seeds: Partial<Record<'namespace', NdNamespace> & Record<ClaimKind, NdClaim>>;
 }
 
 /** A range that a driver may turn into a disk: `namespaceR.n`. */
@@ -83,12 +112,20 @@ export interface NdNamespace extends Device {
   readonly id: number;
   /** `io` is label-less and spans its region; `pmem` is cut out of it by labels. */
   readonly kind: 'io' | 'pmem';
-  readonly start: PhysAddr;
-  readonly sizeBytes: number;
+  start: PhysAddr;
+  /** 0 for a seed, and for one that was destroyed. */
+  sizeBytes: number;
   readonly numaNode: NodeId;
   readonly targetNode: NodeId;
+  /** From its labels; undefined for one that has none. */
+  uuid: string | undefined;
+  altName: string;
+  /** What the label says of its logical block; 0 if it does not. */
+  lbaSize: number;
   /** Bytes of a logical block; 512 unless a label says otherwise. */
   readonly sectorSize: number;
+  /** What it was made for; `unknown` is a label's that this kernel does not know. */
+  claimClass: ClaimClass | 'unknown';
   /** May it have struct pages without an info block? See {@link NdRegion.pageMapAllowed}. */
   readonly pageMapAllowed: boolean;
   /** Can a flush be made durable for certain? Undefined if nobody knows; see nvdimmHasFlush. */
@@ -102,13 +139,37 @@ export interface NdNamespace extends Device {
 
 export type ClaimKind = 'btt' | 'pfn' | 'dax';
 
-/** What may claim a namespace to give it a format: `bttR.n`, `pfnR.n`, `daxR.n`. */
-export interface NdClaim extends Device {
-  readonly type: ClaimKind;
+interface ClaimBase extends Device {
   readonly region: NdRegion;
   readonly id: number;
+  readonly numaNode: NodeId;
   namespace: NdNamespace | undefined;
+  uuid: string | undefined;
 }
 
-/** A driver of namespaces, such as nd_pmem. */
-export type NdDriver = Driver<NdNamespace>;
+/** A block translation table to be, or in use: `bttR.n`. */
+export interface NdBtt extends ClaimBase {
+  readonly type: 'btt';
+  /** Bytes of a sector with its metadata; 0 while nobody has chosen. */
+  lbaSize: number;
+  /** Bytes of the disk, while a driver is bound. */
+  diskSize: number | undefined;
+}
+
+/** What gives a namespace struct pages: `pfnR.n` (fsdax) and `daxR.n` (devdax). */
+export interface NdPfn extends ClaimBase {
+  readonly type: 'pfn' | 'dax';
+  mode: 'none' | 'ram' | 'pmem';
+  /** An idle seed keeps the last value that was written to it. */
+  align: number;
+  /** What the info block says, while a driver is bound. */
+  block: ValidInfoBlock | undefined;
+  /** What the driver shows in this device's directory, while it is bound. */
+  driverAttributes: (() => readonly Attribute[]) | undefined;
+}
+
+/** What may claim a namespace to give it a format. */
+export type NdClaim = NdBtt | NdPfn;
+
+/** A driver of namespaces and of what claims them, such as nd_pmem. */
+export type NdDriver = Driver<NdNamespace | NdClaim>;

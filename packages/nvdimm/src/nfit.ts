@@ -3,7 +3,7 @@
  * acpi_nfit_register_regions, acpi_nfit_insert_resource.
  *
  * Invariant: nmem ids follow the NFIT handles, region ids the order of the table's ranges.
- * Differs from Linux: labels are not read, so that each region holds one namespace over all of it; no address range scrub.
+ * Differs from Linux: no address range scrub.
  */
 import { KERN, KernelError, createResource, hex16, NUMA_NO_NODE, insertResource, physAddr, readOnly, removeResource } from '@holdfast/lib';
 import type { NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
@@ -17,6 +17,7 @@ import { resourcesOf } from './e820.js';
 import type { NodeLookup } from './e820.js';
 import { interleaveSetCookies } from './interleave-set.js';
 import type { InterleaveSetCookies } from './interleave-set.js';
+import type { ConfigArea } from './label-area.js';
 import type { NdBus, NdMapping, Nvdimm } from './nd-device.js';
 import { NOT_ARMED, failureWords, nfitDimmAttributes } from './nfit-dimm.js';
 import type { NdRegionDesc } from './region.js';
@@ -32,8 +33,8 @@ export interface NfitNodeLookup extends NodeLookup {
 export interface NfitDeps {
   nvdimms: Nvdimms;
   nfit: NfitContents & { readonly header: { readonly revision: number } };
-  /** Bytes of the label area of a DIMM by its NFIT handle, which the firmware tells by a method and not in the table; 0 for none. */
-  labelAreaSize: (deviceHandle: number) => number;
+  /** The label area of a DIMM by its NFIT handle, to which the firmware gives access by methods and not in the table; undefined for none. */
+  labelArea: (deviceHandle: number) => ConfigArea | undefined;
   nodes: NfitNodeLookup;
   iomem: Resource;
   printk: Printk;
@@ -90,17 +91,17 @@ function registerDimms(deps: NfitDeps, bus: NdBus): Map<number, Nvdimm> {
   return dimms;
 }
 
-function dimmDesc(map: NfitMemoryMap, { nfit, labelAreaSize }: NfitDeps): NvdimmDesc {
-  const size = labelAreaSize(map.deviceHandle);
+function dimmDesc(map: NfitMemoryMap, { nfit, labelArea }: NfitDeps): NvdimmDesc {
+  const configArea = labelArea(map.deviceHandle);
   const control = controlOf(map, nfit)!;
   const codes = nfit.memoryMaps.filter((other) => other.deviceHandle === map.deviceHandle).map((other) => controlOf(other, nfit)?.interfaceCode);
   const formats = [...new Set(codes.filter((code) => code !== undefined))];
   return {
-    labelAreaSize: size,
+    ...(configArea ? { configArea } : {}),
     notArmed: (map.flags & NOT_ARMED) !== 0,
     hasFlushHints: nfit.flushHints.some((hint) => hint.deviceHandle === map.deviceHandle && hint.addresses.length > 0),
-    commands: size > 0 ? ['get_size', 'get_data', 'set_data', 'cmd_call'] : ['cmd_call'],
-    attributes: nfitDimmAttributes(map, control, formats, size > 0),
+    commands: configArea ? ['get_size', 'get_data', 'set_data', 'cmd_call'] : ['cmd_call'],
+    attributes: nfitDimmAttributes(map, control, formats, configArea !== undefined),
   };
 }
 

@@ -1,16 +1,18 @@
 /**
  * Regions: what a provider knows about one range of persistent memory, and the driver that fills it with namespaces.
- * Mirrors drivers/nvdimm/{region,region_devs}.c: nd_region_create, nd_region_probe, default_align.
+ * Mirrors drivers/nvdimm/{region,region_devs}.c: nd_region_create, nd_region_probe, nd_region_advance_seeds, default_align.
  *
  * Invariant: while a region is enabled it holds its namespaces and one idle seed of each kind; disabled, it holds nothing.
  */
-import { KernelError, MIB, PAGE_SIZE, hex, isPowerOf2, parseBool, parseInteger, readOnly, readWrite, roundDown, roundUp } from '@holdfast/lib';
-import type { Attribute, NodeId, PhysAddr, Resource } from '@holdfast/lib';
-import type { Bus, Driver } from '@holdfast/driver-core';
-import type { InterleaveSet, NdBus, NdDevice, NdMapping, NdRegion } from './nd-device.js';
-import { createClaim } from './claim.js';
+import { KernelError, MIB, PAGE_SIZE, createIda, hex, isPowerOf2, parseBool, parseInteger, readOnly, readWrite } from '@holdfast/lib';
+import type { Attribute, NodeId, PhysAddr } from '@holdfast/lib';
+import type { Driver } from '@holdfast/driver-core';
+import type { InterleaveSet, NdBus, NdClaim, NdCore, NdDevice, NdMapping, NdNamespace, NdRegion } from './nd-device.js';
+import { createClaim, removeClaim } from './claim.js';
+import { availableDpa, maxAvailableExtent } from './dpa.js';
 import { nvdimmHasFlush } from './flush.js';
-import { createNamespaceIo, nodeAttributes } from './namespace.js';
+import { createNamespaceIo, createNamespacePmem, nodeAttributes, removeNamespace } from './namespace.js';
+import { activateLabels, cookieFor, nstypeOf, scanLabels } from './region-labels.js';
 
 /** What a provider tells of a range (struct nd_region_desc). */
 export interface NdRegionDesc {
@@ -46,7 +48,9 @@ export function createRegion(bus: NdBus, id: number, desc: NdRegionDesc): NdRegi
     pageMapAllowed: desc.pageMapAllowed ?? false,
     align: defaultAlign(desc.sizeBytes, mappings.length),
     readOnly: mappings.some(({ dimm }) => dimm.notArmed),
+    ids: { namespace: createIda(), btt: createIda(), pfn: createIda(), dax: createIda() },
     namespaces: [],
+    scanned: undefined,
     seeds: {},
     attributes: () => [...regionAttributes(region), ...(desc.attributes ?? [])],
   };
@@ -61,46 +65,88 @@ function defaultAlign(sizeBytes: number, nrMappings: number): number {
 }
 
 /** The driver that enables regions: registers what a region holds, and takes it away at unbind. */
-export function regionDriver(bus: Bus<NdDevice>, iomem: Resource): Driver<NdDevice> {
+export function regionDriver(core: NdCore): Driver<NdDevice> {
   return {
     name: 'nd_region',
     match: (device) => device.type === 'region',
-    probe: (device) => enableRegion(bus, device as NdRegion, iomem),
+    probe: (device) => enableRegion(core, device as NdRegion),
   };
 }
 
-function enableRegion(bus: Bus<NdDevice>, region: NdRegion, iomem: Resource): () => void {
-  const ns = createNamespaceIo(region, iomem);
-  const claims = (['btt', 'pfn', 'dax'] as const).map((kind) => createClaim(region, kind, 0));
-  const held = [ns, ...claims];
-  region.namespaces = [ns];
-  region.seeds = { namespace: ns };
-  // The namespaces first, as in Linux: what probing them needs for a moment is gone again when the seeds take the lowest ids.
-  bus.addDevice(ns);
-  for (const claim of claims) {
-    region.seeds[claim.type] = claim;
-    bus.addDevice(claim);
+function enableRegion(core: NdCore, region: NdRegion): () => void {
+  const deactivate = activateLabels(region, core.printk);
+  try {
+    createNamespaces(core, region);
+  } catch (error) {
+    deactivate();
+    throw error;
   }
+  region.scanned = { active: region.namespaces.length, total: region.namespaces.length };
+  const namespaces = [...region.namespaces];
+  const [first] = namespaces;
+  if (first) region.seeds.namespace = first;
+  const claims = (['btt', 'pfn', 'dax'] as const).map((kind) => createSeed(core, region, kind));
+  // Numbers are taken now, and the devices probed when the region is up: what a namespace turns out to hold gets the next ones.
+  for (const device of [...namespaces, ...claims]) core.later(() => core.bus.addDevice(device));
   return () => {
-    for (const device of held.reverse()) bus.removeDevice(device);
-    region.namespaces = [];
-    region.seeds = {};
+    emptyRegion(core, region);
+    deactivate();
   };
+}
+
+function createNamespaces(core: NdCore, region: NdRegion): void {
+  if (nstypeOf(region) === 4) {
+    createNamespaceIo(core, region);
+    return;
+  }
+  for (const labelled of scanLabels(region, core.printk)) createNamespacePmem(core, region, labelled);
+  if (region.namespaces.length === 0) createNamespacePmem(core, region);
+}
+
+function createSeed(core: NdCore, region: NdRegion, kind: NdClaim['type']): NdClaim {
+  const seed = createClaim(core, region, kind);
+  Object.assign(region.seeds, { [kind]: seed });
+  return seed;
+}
+
+function emptyRegion(core: NdCore, region: NdRegion): void {
+  region.seeds = {};
+  // What holds a namespace before the namespace.
+  const claims = core.bus.devices.filter((device): device is NdClaim => 'region' in device && device.region === region && device.type !== 'namespace');
+  for (const claim of claims.reverse()) removeClaim(core, claim);
+  for (const ns of [...region.namespaces].reverse()) removeNamespace(core, ns);
+  region.scanned = undefined;
+}
+
+/** A device came up, or is known to hold what nobody may touch: if it was a seed, or holds one, the region needs a new one. */
+export function advanceSeeds(core: NdCore, device: NdNamespace | NdClaim): void {
+  const { region, type } = device;
+  const { seeds } = region;
+  const ns = type === 'namespace' ? device : device.namespace;
+  if (type !== 'namespace' && seeds[type] === device) {
+    const seed = createSeed(core, region, type);
+    core.later(() => core.bus.addDevice(seed));
+  }
+  if (ns && seeds.namespace === ns && nstypeOf(region) === 5) {
+    const seed = createNamespacePmem(core, region);
+    seeds.namespace = seed;
+    core.later(() => core.bus.addDevice(seed));
+  }
 }
 
 function regionAttributes(region: NdRegion): Attribute[] {
-  const { interleaveSet, persistenceDomain, seeds } = region;
+  const { interleaveSet, persistenceDomain, scanned, seeds } = region;
   const flush = nvdimmHasFlush(region);
   return [
     readOnly('size', () => region.sizeBytes),
-    readOnly('nstype', () => 4),
+    readOnly('nstype', () => nstypeOf(region)),
     readWrite('align', () => hex(region.align), (text) => setAlign(region, text)),
     readOnly('mappings', () => region.mappings.length),
     ...region.mappings.map(({ dimm, start, sizeBytes, position }, index) => readOnly(`mapping${index}`, () => `${dimm.name},${start},${sizeBytes},${position}`)),
     // Linux shows both only for regions that have an interleave set; max_available_extent is there for all.
-    ...(interleaveSet ? [readOnly('set_cookie', () => hex(cookie(region, interleaveSet))), readOnly('available_size', () => availableSize(region))] : []),
-    readOnly('max_available_extent', () => availableSize(region)),
-    readOnly('init_namespaces', () => `${region.namespaces.length}/${region.namespaces.length}`),
+    ...(interleaveSet ? [readOnly('set_cookie', () => hex(shownCookie(region, interleaveSet))), readOnly('available_size', () => availableDpa(region))] : []),
+    readOnly('max_available_extent', () => maxAvailableExtent(region)),
+    ...(scanned ? [readOnly('init_namespaces', () => `${scanned.active}/${scanned.total}`)] : []),
     ...(['namespace', 'btt', 'pfn', 'dax'] as const).map((kind) => readOnly(`${kind}_seed`, () => seeds[kind]?.name ?? '')),
     readWrite('read_only', () => (region.readOnly ? 1 : 0), (text) => {
       region.readOnly = parseBool(text);
@@ -123,18 +169,10 @@ function deepFlush(hasHints: boolean): Attribute {
   });
 }
 
-/** A DIMM with a label area but no index block on it counts as v1.2; without any label area, v1.1 (set_cookie_show). */
-function cookie(region: NdRegion, set: InterleaveSet): bigint {
-  return region.mappings.every(({ dimm }) => dimm.labelAreaSize === 0) ? set.cookie1 : set.cookie2;
-}
-
-/** What labels could give out: whole multiples of `align`, both ends rounded inwards; nothing if a DIMM has no label area. */
-function availableSize(region: NdRegion): number {
-  const ways = region.mappings.length;
-  if (region.mappings.some(({ dimm }) => dimm.labelAreaSize === 0)) return 0;
-  const align = region.align / Math.max(1, ways);
-  const extents = region.mappings.map(({ start, sizeBytes }) => Math.max(0, roundDown(start + sizeBytes, align) - roundUp(start, align)));
-  return ways === 0 ? 0 : ways * Math.min(...extents);
+/** By the first DIMM's labels; without a label area, v1.1's (set_cookie_show). */
+function shownCookie(region: NdRegion, { cookie1 }: InterleaveSet): bigint {
+  const labels = region.mappings[0]?.dimm.labels;
+  return labels ? cookieFor(region, labels.area) : cookie1;
 }
 
 function setAlign(region: NdRegion, text: string): void {

@@ -1,21 +1,26 @@
 /**
- * Today's driver: a disk over an nvdimm namespace. Mirrors drivers/nvdimm/pmem.c: nd_pmem_probe, pmem_attach_disk (6.1).
+ * Today's driver: a disk over an nvdimm namespace, raw, with an info block (fsdax), or with a BTT.
+ * Mirrors drivers/nvdimm/pmem.c: nd_pmem_probe, pmem_attach_disk (6.1); btt_devs.c: nvdimm_namespace_attach_btt.
  *
  * Invariant: what a failed probe did is undone, and what a successful one did is undone by the function it returns.
- * Differs from Linux: raw namespaces only; and the mapping is the administrator's choice (pmem-mapping.ts).
+ * Differs from Linux: how a raw namespace is mapped is the administrator's choice (pmem-mapping.ts).
  */
-import { KERN, SECTOR_SIZE, memRange, parseBool, readWrite, releaseAtLeast } from '@holdfast/lib';
+import { KERN, KernelError, SECTOR_SIZE, memRange, parseBool, readWrite, releaseAtLeast } from '@holdfast/lib';
 import type { PhysAddr } from '@holdfast/lib';
 import {
   BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, delDisk,
   setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize,
   type AttributeGroup, type Badblocks, type RequestQueue,
 } from '@holdfast/block';
-import { nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages, type NdDriver, type NdNamespace } from '@holdfast/nvdimm';
+import {
+  INFO_BLOCK_RESERVE, attachBtt, enableNamespace, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages,
+  type EnabledNamespace, type NdBtt, type NdClaim, type NdDriver, type NdNamespace, type NdPfn, type Nvdimms,
+} from '@holdfast/nvdimm';
+import { addBttDisk } from './btt-disk.js';
 import { claimRegion, mapPmem, probeWithUndo, type UndoList } from './pmem-attach.js';
 import { pmemOperations } from './pmem-io.js';
 import { choosePmemMapping, type PmemMapping } from './pmem-mapping.js';
-import type { PmemNeeds } from './pmem-needs.js';
+import type { PagesRange, PmemNeeds } from './pmem-needs.js';
 
 const DRIVER_NAME = 'nd_pmem';
 const PHYSICAL_BLOCK_SIZE = 4096;
@@ -30,6 +35,8 @@ export interface PoisonSource {
 }
 
 export interface NdPmemNeeds extends PmemNeeds {
+  /** Where the driver registers: it asks there what lies on a namespace. */
+  readonly nvdimms: Pick<Nvdimms, 'bus' | 'probeClaims' | 'setupPfn'>;
   /** Without it there is no poison, as on legacy ranges. */
   readonly poison?: PoisonSource;
 }
@@ -38,16 +45,67 @@ export interface NdPmemNeeds extends PmemNeeds {
 export function createNdPmemDriver(needs: NdPmemNeeds): NdDriver {
   return {
     name: DRIVER_NAME,
-    match: (ns) => ns.kind === 'io' || ns.kind === 'pmem',
-    probe(ns) {
-      const mapping = mappingFor(needs, ns);
-      // The alignment that struct pages need is checked for the mapping this device gets, not for the one Linux would give it.
-      const asMapped = { ...ns, pageMapAllowed: mapping === 'pages', forceRaw: mapping !== 'pages' };
-      nvdimmNamespaceCommonProbe(asMapped, DRIVER_NAME, needs.iomem, needs.printk);
-      // BTT, PFN and DAX info blocks are looked for here, before the disk is taken for a raw one.
-      return probeWithUndo((undo) => attachDisk(needs, undo, ns, mapping));
-    },
+    match: ({ type }) => type !== 'dax',
+    probe: (device) => probeWithUndo((undo) => probe(needs, undo, device)),
   };
+}
+
+function probe(needs: NdPmemNeeds, undo: UndoList, device: NdNamespace | NdClaim): void {
+  const { bus } = needs.nvdimms;
+  const core = { bus, iomem: needs.iomem, printk: needs.printk };
+  if (device.type === 'namespace') {
+    const mapping = mappingFor(needs, device);
+    // The alignment that struct pages need is checked for the mapping this device gets, not for the one Linux would give it.
+    probeRaw(needs, undo, nvdimmNamespaceCommonProbe(device, core, mapping === 'pages'), mapping);
+  } else if (device.type === 'btt') {
+    attachBttDisk(needs, undo, device, nvdimmNamespaceCommonProbe(device, core));
+  } else {
+    attachPfnDisk(needs, undo, device, nvdimmNamespaceCommonProbe(device, core));
+  }
+}
+
+/** Nobody may write to a raw disk that really holds a BTT or an info block: whoever finds one steps back. */
+function probeRaw(needs: NdPmemNeeds, undo: UndoList, ns: NdNamespace, mapping: PmemMapping): void {
+  const isClaimed = withInfoBlock(needs, ns, ns, ({ io }) => needs.nvdimms.probeClaims(ns, io));
+  if (isClaimed) throw new KernelError('ENXIO', `${ns.name} is not raw: it comes up as what is on it`);
+  attachDisk(needs, undo, { device: ns, ns, mapping, start: ns.start, end: ns.start + ns.sizeBytes, dataOffset: 0 });
+}
+
+function attachPfnDisk(needs: NdPmemNeeds, undo: UndoList, pfn: NdPfn, ns: NdNamespace): void {
+  undo.push(() => {
+    pfn.block = undefined;
+  });
+  const { mapping: range, dataOffset } = withInfoBlock(needs, pfn, ns, ({ io }) => needs.nvdimms.setupPfn(pfn, io));
+  const { altmap } = range;
+  const pages = altmap ? { altmap: { reserve: altmap.reserve, free: altmap.free } } : {};
+  attachDisk(needs, undo, { device: pfn, ns, mapping: 'pages', start: range.start, end: range.end, dataOffset, ...pages });
+}
+
+/** Look at the start of a namespace, and let go of it again. */
+function withInfoBlock<T>(needs: NdPmemNeeds, device: NdNamespace | NdClaim, ns: NdNamespace, use: (enabled: EnabledNamespace) => T): T {
+  const enabled = enableNamespace(needs, ns, Math.min(INFO_BLOCK_RESERVE, ns.sizeBytes), `${DRIVER_NAME} ${device.name}`);
+  try {
+    return use(enabled);
+  } finally {
+    enabled.disable();
+  }
+}
+
+function attachBttDisk(needs: NdPmemNeeds, undo: UndoList, btt: NdBtt, ns: NdNamespace): void {
+  const { uuid, lbaSize } = btt;
+  if (uuid === undefined || lbaSize === 0) throw new KernelError('ENODEV', `${btt.name} needs a UUID and a sector size first`);
+  const who = `${DRIVER_NAME} ${btt.name}`;
+  const enabled = enableNamespace(needs, ns, ns.sizeBytes, who);
+  undo.push(() => enabled.disable());
+  const claimClass = ns.claimClass === 'unknown' ? 'none' : ns.claimClass;
+  const opened = attachBtt(enabled.io, { uuid, parentUuid: ns.uuid, lbaSize, claimClass, region: ns.region }, (text, level) => needs.printk(`${who}: ${text}`, level));
+  const disk = addBttDisk(needs, opened, { name: nvdimmNamespaceDiskName(ns, 'btt'), parent: btt });
+  undo.push(() => delDisk(disk));
+  btt.diskSize = opened.nrSectors * opened.sectorSize;
+  undo.push(() => {
+    btt.diskSize = undefined;
+  });
+  markReadOnly(needs, ns, disk, who);
 }
 
 function mappingFor({ iomem, release, config, params }: NdPmemNeeds, ns: NdNamespace): PmemMapping {
@@ -61,17 +119,32 @@ function mappingFor({ iomem, release, config, params }: NdPmemNeeds, ns: NdNames
   return ns.forceRaw && mapping === 'pages' ? 'wb' : mapping;
 }
 
-function attachDisk(needs: NdPmemNeeds, undo: UndoList, ns: NdNamespace, mappingName: PmemMapping): void {
+/** A disk to be: its device, and which part of the namespace is mapped how. Addresses are physical, half-open. */
+interface Attachment {
+  readonly device: NdNamespace | NdPfn;
+  readonly ns: NdNamespace;
+  readonly mapping: PmemMapping;
+  readonly start: PhysAddr | number;
+  readonly end: number;
+  /** Bytes from `start` to the first sector. */
+  readonly dataOffset: number;
+  readonly altmap?: PagesRange['altmap'];
+}
+
+function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment): void {
   const { block, cpu, memory, poison, printk, release } = needs;
-  const who = `${DRIVER_NAME} ${ns.name}`;
+  const { device, ns, mapping: mappingName, start, end, dataOffset, altmap } = attachment;
+  const who = `${DRIVER_NAME} ${device.name}`;
   const advertisesCache = releaseAtLeast(release, 4, 8);
   // Before 4.8 the warning asked for an instruction, pcommit, that no CPU was sold with.
   if (ns.hasFlush === undefined || !advertisesCache) printk(`${who}: unable to guarantee persistence of writes`, KERN.warning);
   claimRegion(needs, undo, ns, ns.name, { who, text: memRange(ns.start, ns.start + ns.sizeBytes - 1), code: 'EBUSY' });
-  const mapping = mapPmem(needs, undo, ns, mappingName);
+  const range = { start: start as PhysAddr, sizeBytes: end - start, numaNode: ns.numaNode, owner: ns.name, ...(altmap ? { altmap } : {}) };
+  const mapping = mapPmem(needs, undo, range, mappingName);
 
+  const dataSize = end - start - dataOffset;
   const badblocks = createBadblocks();
-  if (poison) populateBadblocks(badblocks, poison.ranges(ns));
+  if (poison) populateBadblocks(badblocks, poison.ranges(ns), start + dataOffset - ns.start, dataSize);
   const flush = (): typeof BLK_STS.OK => {
     cpu.sfence();
     return BLK_STS.OK;
@@ -79,28 +152,32 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, ns: NdNamespace, mapping
   const ops = pmemOperations({
     memory,
     mapping,
-    dataOffset: 0,
-    dataSize: ns.sizeBytes,
+    dataOffset,
+    dataSize,
     badblocks,
     flush,
     // Without a provider that can do it, Linux takes the write itself for the cure.
-    clearPoison: (start, length) => poison?.clear(start, length) ?? length,
+    clearPoison: (at, length) => poison?.clear(at, length) ?? length,
     flushEachWrite: !advertisesCache,
   });
   const disk = addDisk(block, {
     name: nvdimmNamespaceDiskName(ns),
     ops,
     queue: pmemQueue(needs, ns, mappingName, advertisesCache),
-    nrSectors: Math.floor(ns.sizeBytes / SECTOR_SIZE),
+    nrSectors: Math.floor(dataSize / SECTOR_SIZE),
     groups: [{ name: '', attributes: [badblocksAttribute(badblocks)] }, daxGroup(ns)],
-    parent: ns,
+    parent: device,
   });
   undo.push(() => delDisk(disk));
   undo.push(flush);
-  if (ns.readOnly) {
-    printk(`${who}: region${ns.regionId} read-only, marking ${disk.name} read-only`, KERN.info);
-    disk.readOnly = true;
-  }
+  markReadOnly(needs, ns, disk, who);
+}
+
+/** A region that would lose what is written to it gives disks that take nothing. */
+function markReadOnly({ printk }: PmemNeeds, ns: NdNamespace, disk: { readonly name: string; readOnly: boolean }, who: string): void {
+  if (!ns.readOnly) return;
+  printk(`${who}: region${ns.regionId} read-only, marking ${disk.name} read-only`, KERN.info);
+  disk.readOnly = true;
 }
 
 function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, mapping: PmemMapping, advertisesCache: boolean): RequestQueue {
@@ -117,11 +194,14 @@ function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, mapping: P
   return queue;
 }
 
-/** Sectors that hold any bad byte are bad. */
-function populateBadblocks(badblocks: Badblocks, ranges: ReturnType<PoisonSource['ranges']>): void {
+/** Sectors that hold any bad byte are bad. Ranges are from the namespace's start, sectors from the data's, `dataStart` bytes into it. */
+function populateBadblocks(badblocks: Badblocks, ranges: ReturnType<PoisonSource['ranges']>, dataStart: number, dataSize: number): void {
   for (const { start, sizeBytes } of ranges) {
-    const first = Math.floor(start / SECTOR_SIZE);
-    badblocks.set(first, Math.ceil((start + sizeBytes) / SECTOR_SIZE) - first);
+    const from = Math.max(0, start - dataStart);
+    const to = Math.min(dataSize, start + sizeBytes - dataStart);
+    if (from >= to) continue;
+    const first = Math.floor(from / SECTOR_SIZE);
+    badblocks.set(first, Math.ceil(to / SECTOR_SIZE) - first);
   }
 }
 

@@ -6,7 +6,7 @@ import type { ErrnoName, NodeId, PhysAddr } from '@holdfast/lib';
 import type { Mapping } from '@holdfast/machine';
 import { memoryTypeOf } from './pmem-mapping.js';
 import type { PmemMapping } from './pmem-mapping.js';
-import type { PmemNeeds } from './pmem-needs.js';
+import type { PagesRange, PmemNeeds } from './pmem-needs.js';
 
 /** Things to take back, last first. */
 export interface UndoList {
@@ -63,11 +63,12 @@ export function claimRegion({ iomem, printk }: PmemNeeds, undo: UndoList, range:
  * Map a range, with struct pages if that is the mapping.
  * @throws KernelError EOPNOTSUPP if this kernel cannot give it struct pages, EINVAL or EBUSY from Cpu.map
  */
-export function mapPmem(needs: PmemNeeds, undo: UndoList, range: PmemRange, mapping: PmemMapping): Mapping {
+export function mapPmem(needs: PmemNeeds, undo: UndoList, range: PmemRange & Partial<Pick<PagesRange, 'owner' | 'altmap'>>, mapping: PmemMapping): Mapping {
   const { cpu, memremapPages } = needs;
   if (mapping === 'pages') {
     if (!memremapPages) throw new KernelError('EOPNOTSUPP', 'mapping pages: this kernel has no struct pages for device memory');
-    const pages = memremapPages({ start: range.start, sizeBytes: range.sizeBytes, nid: range.numaNode, type: 'fs-dax' });
+    const { start, sizeBytes, numaNode, owner = 'pmem', altmap } = range;
+    const pages = memremapPages({ start, sizeBytes, nid: numaNode, type: 'fs-dax', owner, ...(altmap ? { altmap } : {}) });
     undo.push(() => pages.release());
   }
   const mapped = cpu.map(range.start, range.sizeBytes, memoryTypeOf(mapping));

@@ -6,8 +6,20 @@ import type { Block } from '@holdfast/block';
 import type { Cpu, PhysicalMemory } from '@holdfast/machine';
 import type { PmemConfig, PmemMappingParam } from './pmem-mapping.js';
 
+/** A physical range that is to have struct pages. */
+export interface PagesRange {
+  readonly start: PhysAddr;
+  readonly sizeBytes: number;
+  readonly nid: NodeId;
+  readonly type: 'fs-dax';
+  /** Who asks, for people. */
+  readonly owner: string;
+  /** The struct pages lie in the range itself: frames from its start, `reserve` left alone, then `free` to take from. */
+  readonly altmap?: { readonly reserve: number; readonly free: number };
+}
+
 /** Give a physical range struct pages (memremap_pages): what memory-hotplug provides. @throws KernelError */
-export type MemremapPages = (range: { start: PhysAddr; sizeBytes: number; nid: NodeId; type: 'fs-dax' }) => { release(): void };
+export type MemremapPages = (range: PagesRange) => { release(): void };
 
 export interface PmemNeeds {
   readonly cpu: Cpu;

@@ -54,7 +54,7 @@ export function createKernel({ machine = machineWith(createNvdimm({ sizeBytes: 1
   return {
     machine, block, iomem, log, platform, nvdimms, devicePages,
     needs: {
-      cpu: machine.cpu, memory: machine.memory, iomem, block, printk, release: parsed,
+      cpu: machine.cpu, memory: machine.memory, iomem, block, printk, release: parsed, nvdimms,
       ...(mapping ? { config: { defaultMapping: mapping } } : {}),
       memremapPages({ start, sizeBytes }) {
         const range = { start, sizeBytes };
@@ -66,7 +66,7 @@ export function createKernel({ machine = machineWith(createNvdimm({ sizeBytes: 1
       const resource = createResource({ name: 'Persistent Memory (legacy)', start, end: start + sizeBytes - 1, desc: 'persistent-memory-legacy' });
       insertResource(iomem, resource);
       const mappings = dimms.map(({ notArmed = false, flushHints = false }, position) => ({
-        dimm: nvdimms.registerDimm(bus, { labelAreaSize: 0, commands: [], notArmed, hasFlushHints: flushHints }), start: 0, sizeBytes, position,
+        dimm: nvdimms.registerDimm(bus, { commands: [], notArmed, hasFlushHints: flushHints }), start: 0, sizeBytes, position,
       }));
       nvdimms.registerRegion(bus, { start: physAddr(start), sizeBytes, numaNode: nodeId(0), targetNode: nodeId(0), pageMapAllowed, mappings });
     },
