@@ -2,7 +2,8 @@
  * One device of a dax region, `daxR.N`: ranges of memory, in the order in which a mapping of the device shows them.
  * Mirrors drivers/dax/bus.c: struct dev_dax, devm_create_dev_dax, alloc_dev_dax_range, size_store, mapping_store, align_store.
  *
- * Invariant: each range is a resource of the device's region that carries the device's name; a device that a driver holds does not change.
+ * Invariant: each range is a resource of the device's region that carries the device's name; while a driver holds a device, its size and
+ * alignment stay as they are.
  */
 import {
   GIB, KernelError, MIB, PAGE_SIZE, createIda, hex, isAligned, parseU64, physAddr, readOnly, readWrite, releaseResource, requestRegion,
