@@ -9,6 +9,7 @@ import { type LiteState, liteDifference, liteState } from './facts/lite.js';
 import type { System } from './system.js';
 
 export interface CommandRecord {
+  /** Counts what the guest did, from 1; 0 for what was done to the machine. */
   readonly n: number;
   readonly cmd: string;
   readonly rc: number;
@@ -47,6 +48,7 @@ export function createCommandRunner(system: System, output?: Output): CommandRun
   let before: LiteState | undefined;
   let stdout: Uint8Array[] = [];
   let stderr = '';
+  let count = 0;
   const shell: Shell = createShell({
     system,
     out: (data) => {
@@ -73,7 +75,7 @@ export function createCommandRunner(system: System, output?: Output): CommandRun
         if (special[1] === 'cap') captures[special[2]!] = captureFacts(system.root);
         if (special[3]) {
           const now = liteState(system.root);
-          records.push({ n: records.length + 1, cmd: 'lite', state: liteDifference(now, before) });
+          records.push({ n: ++count, cmd: 'lite', state: liteDifference(now, before) });
           before = now;
         }
         return;
@@ -85,7 +87,7 @@ export function createCommandRunner(system: System, output?: Output): CommandRun
       const { lines } = system.log;
       const messages = system.log === log ? lines.slice(from) : lines; // another boot has a log of its own
       records.push({
-        n: records.length + 1,
+        n: /^\s*host\b/.test(line) ? 0 : ++count,
         cmd: line,
         rc,
         stdout: decode(stdout).replace(/\n$/, ''),

@@ -9,6 +9,7 @@ import { seededRandom } from '@holdfast/lib';
 import type { PowercutReport } from '@holdfast/machine';
 import { formatUuid } from '@holdfast/nvdimm';
 import { userRoot } from './console/ram-files.js';
+import { type Monitor, createMonitor } from './host/monitor.js';
 
 export interface SystemOptions extends BootOptions {
   /** Chooses the outcome of power cuts: the first uses it, and each later one the next number. */
@@ -30,6 +31,8 @@ export interface System {
   readonly log: KernelLog;
   readonly panic: string | undefined;
   readonly poweredOn: boolean;
+  /** Memory that is plugged and pulled. */
+  readonly monitor: Monitor;
   /** Orderly: drivers stop, and the machine is off. */
   poweroff(): void;
   /** Orderly, and up again. */
@@ -47,6 +50,7 @@ const NOTHING: VfsDir = { kind: 'dir', list: () => [], lookup: () => undefined }
 /** Boot a machine. A panic is an outcome, not an error. @throws KernelError for what no machine can be booted with. */
 export function createSystem(options: SystemOptions): System {
   const { machine, images = [], bootKernel = boot, onBoot } = options;
+  const monitor = createMonitor(machine, options.firmware);
   let nextSeed = options.seed ?? 0;
   const random = seededRandom(nextSeed);
   let outcome: BootOutcome;
@@ -54,7 +58,7 @@ export function createSystem(options: SystemOptions): System {
   let poweredOn = false;
 
   const start = (): void => {
-    outcome = bootKernel(options);
+    outcome = bootKernel({ ...options, firmware: { ...options.firmware, memoryDevices: monitor.memoryDevices() } });
     root = outcome.kernel ? userRoot(outcome.kernel.root) : NOTHING;
     poweredOn = true;
     onBoot?.(outcome);
@@ -67,6 +71,7 @@ export function createSystem(options: SystemOptions): System {
   };
   start();
   return {
+    monitor,
     get kernel() {
       return poweredOn ? outcome.kernel : undefined;
     },

@@ -77,7 +77,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
       dev: vfsDir({ pmem0 }),
       ...files,
     });
-    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, log, root, shutdown: () => machine.poweroff() } };
+    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, log, root, shutdown: () => machine.poweroff() } };
   };
   return createSystem({ machine, firmware: { e820: '' }, cmdline: '', bootKernel });
 }

@@ -37,6 +37,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   sync: { summary: 'make everything written durable', load: async () => (await import('./sync.js')).sync },
   poweroff: { summary: 'shut down in order', load: async () => (await import('./poweroff.js')).poweroff, withoutKernel: true },
   reboot: { summary: 'shut down in order, and boot', load: async () => (await import('./reboot.js')).reboot, withoutKernel: true },
+  host: { summary: 'plug memory into the machine, and pull it', load: async () => (await import('./host.js')).host, withoutKernel: true },
   powercut: { summary: 'pull the plug, and boot again', load: async () => (await import('./powercut.js')).powercut, withoutKernel: true },
   help: { summary: 'list these commands', load: async () => (await import('./help.js')).help, withoutKernel: true },
 };
