@@ -30,9 +30,10 @@ export function createRunMap<V>(same: (a: V, b: V) => boolean): RunMap<V> {
       while (last < runs.length && runs[last]!.start <= end) last++;
       const merged: ValueRun<V>[] = [];
       const push = (run: ValueRun<V>): void => {
+        if (run.start >= run.end) return;
         const before = merged.at(-1);
         if (before?.end === run.start && same(before.value, run.value)) merged[merged.length - 1] = { ...before, end: run.end };
-        else if (run.start < run.end) merged.push(run);
+        else merged.push(run);
       };
       const touched = runs.slice(first, last);
       for (const run of touched) push({ ...run, end: Math.min(run.end, start) });
