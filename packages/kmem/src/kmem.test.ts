@@ -14,20 +14,23 @@ import type { KmemMemory } from './kmem.js';
 const BLOCK = 128 * MIB;
 
 /** Memory hotplug as kmem sees it: resources, and a set of starts whose blocks are online. */
-function fakeMemory(iomem: Resource, log: string[]): KmemMemory & { readonly online: Set<number>; readonly refused: Set<number>; readonly nodes: number[] } {
+function fakeMemory(iomem: Resource, log: string[]): KmemMemory & { readonly online: Set<number>; readonly refused: Set<number>; readonly nodes: number[]; readonly groupPages: number[] } {
   const rams = new Map<number, Resource>();
   const online = new Set<number>();
   const refused = new Set<number>();
   const nodes: number[] = [];
+  const groupPages: number[] = [];
   return {
     online,
     refused,
     nodes,
+    groupPages,
     blockSize: BLOCK,
-    addMemoryDriverManaged(nid, start, sizeBytes, name) {
+    addMemoryDriverManaged(nid, start, sizeBytes, name, { group }) {
       if (refused.has(start)) throw new KernelError('ENOMEM', 'the test has no pages');
       rams.set(start, requestRegion(iomem, start, sizeBytes, name));
       nodes.push(nid);
+      if (group.size.kind === 'static') groupPages.push(group.size.maxPages);
     },
     removeMemory(start, sizeBytes) {
       if (online.has(start)) {
@@ -69,7 +72,7 @@ describe('a device as system RAM', () => {
     const { bind, tree, memory, log, dax, device } = setUp({ start: 0x101200000, sizeBytes: 0x3ee00000, targetNode: 1 });
     bind();
     expect(tree()).toEqual(['101200000-13fffffff : Soft Reserved', '  108000000-13fffffff : dax0.0', '    108000000-13fffffff : System RAM (kmem)']);
-    expect([memory.nodes, log, dax.driverOf(device)?.name]).toEqual([[1], [], 'kmem']);
+    expect([memory.nodes, memory.groupPages, log, dax.driverOf(device)?.name]).toEqual([[1], [7 * 32768], [], 'kmem']);
   });
 
   it('is all given back when the driver lets go of it, if it is offline', () => {
@@ -136,6 +139,7 @@ describe('a device as system RAM', () => {
       'kmem dax0.0: mapping2: 0x118000000-0x11fffffff memory add failed',
     ]);
     expect(tree().filter((line) => line.includes('dax0.0'))).toEqual(['  100000000-107ffffff : dax0.0', '  128000000-12fffffff : dax0.0']);
+    expect(memory.groupPages).toEqual([3 * 32768, 3 * 32768]);
     region.unregister();
     expect(tree()).toHaveLength(1);
   });

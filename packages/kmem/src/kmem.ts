@@ -6,9 +6,11 @@
  * there, and keeps that node, when the driver lets go of the device.
  * Differs from Linux: no memory tiers.
  */
-import { KERN, KernelError, hex, releaseResource, requestRegion } from '@holdfast/lib';
+import { KERN, KernelError, PAGE_SIZE, hex, releaseResource, requestRegion } from '@holdfast/lib';
 import type { NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
 import type { DaxDriver, DevDax } from '@holdfast/dax';
+import { createStaticGroup } from '@holdfast/memory-hotplug';
+import type { MemoryGroup } from '@holdfast/memory-hotplug';
 import { KMEM_RESOURCE_NAME, kmemRange } from './kmem-range.js';
 import type { KmemRange } from './kmem-range.js';
 
@@ -18,9 +20,9 @@ export interface KmemMemory {
   readonly blockSize: number;
   /**
    * Add memory that the firmware's map does not know, as blocks of a node. It is named in /proc/iomem, below what holds the range.
-   * @throws KernelError
+   * All of a device is one group, which decides where it goes when it is onlined. @throws KernelError
    */
-  addMemoryDriverManaged(nid: NodeId, start: PhysAddr, sizeBytes: number, name: string): void;
+  addMemoryDriverManaged(nid: NodeId, start: PhysAddr, sizeBytes: number, name: string, options: { readonly group: MemoryGroup }): void;
   /** @throws KernelError EBUSY if any of its blocks is online. */
   removeMemory(start: PhysAddr, sizeBytes: number): void;
 }
@@ -56,10 +58,11 @@ function probe(device: DevDax, deps: KmemDeps): () => void {
     say('rejecting DAX region without any memory after alignment');
     throw new KernelError('EINVAL', `${device.name} holds no whole memory block of ${hex(deps.memory.blockSize)} bytes`);
   }
+  const group = createStaticGroup(targetNode, usable.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0) / PAGE_SIZE);
   const added: Added[] = [];
   for (const [index, range] of usable) {
     try {
-      added.push({ index, range, resource: addRange(device.name, index, range, targetNode, deps) });
+      added.push({ index, range, resource: addRange(device.name, index, range, group, deps) });
     } catch (error) {
       // What is RAM already may be in use by now, so that the device is kept with the rest of it.
       if (!(error instanceof KernelError) || added.length === 0) throw error;
@@ -79,7 +82,7 @@ function usableRanges({ name, ranges }: DevDax, { memory, printk }: KmemDeps): [
   });
 }
 
-function addRange(name: string, index: number, range: KmemRange, nid: NodeId, { iomem, memory, printk }: KmemDeps): Resource {
+function addRange(name: string, index: number, range: KmemRange, group: MemoryGroup, { iomem, memory, printk }: KmemDeps): Resource {
   const refuse = (what: string): void => printk(`kmem ${name}: ${mapping(index, range)} ${what}`, KERN.warning);
   let resource: Resource;
   try {
@@ -92,7 +95,7 @@ function addRange(name: string, index: number, range: KmemRange, nid: NodeId, { 
   resource.busy = false;
   resource.systemRam = true;
   try {
-    memory.addMemoryDriverManaged(nid, range.start, range.sizeBytes, KMEM_RESOURCE_NAME);
+    memory.addMemoryDriverManaged(group.nid, range.start, range.sizeBytes, KMEM_RESOURCE_NAME, { group });
     return resource;
   } catch (error) {
     refuse('memory add failed');
