@@ -48,7 +48,8 @@ export function enableNamespace<M extends NdMemory>({ cpu, iomem, printk }: Name
   }
   return {
     io: {
-      sizeBytes,
+      // Formats ask how large the namespace is, and stay inside what they had mapped.
+      sizeBytes: ns.sizeBytes,
       read: (offset, target) => mapping.read(offset, target, 0, target.length),
       write: (offset, source) => mapping.writeFlushCache(offset, source, 0, source.length),
       flush: () => cpu.sfence(),
