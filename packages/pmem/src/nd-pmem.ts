@@ -6,7 +6,7 @@
  * Differs from Linux: how a raw namespace is mapped is the administrator's choice (pmem-mapping.ts).
  */
 import { KERN, KernelError, SECTOR_SIZE, memRange, parseBool, readWrite, releaseAtLeast } from '@holdfast/lib';
-import type { PhysAddr } from '@holdfast/lib';
+import type { Ida, PhysAddr } from '@holdfast/lib';
 import {
   BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, delDisk,
   setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize,
@@ -39,6 +39,8 @@ export interface NdPmemNeeds extends PmemNeeds {
   readonly nvdimms: Pick<Nvdimms, 'bus' | 'probeClaims' | 'setupPfn'>;
   /** Without it there is no poison, as on legacy ranges. */
   readonly poison?: PoisonSource;
+  /** Minors of dax's character devices: each disk takes one, though it shows no such device (alloc_dax). */
+  readonly daxMinors?: Ida;
 }
 
 /** The driver, to be registered with the nvdimm bus. */
@@ -141,6 +143,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   claimRegion(needs, undo, ns, ns.name, { who, text: memRange(ns.start, ns.start + ns.sizeBytes - 1), code: 'EBUSY' });
   const range = { start: start as PhysAddr, sizeBytes: end - start, numaNode: ns.numaNode, owner: ns.name, ...(altmap ? { altmap } : {}) };
   const mapping = mapPmem(needs, undo, range, mappingName);
+  takeDaxMinor(needs, undo);
 
   const dataSize = end - start - dataOffset;
   const badblocks = createBadblocks();
@@ -171,6 +174,11 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   undo.push(() => delDisk(disk));
   undo.push(flush);
   markReadOnly(needs, ns, disk, who);
+}
+
+function takeDaxMinor({ daxMinors }: NdPmemNeeds, undo: UndoList): void {
+  const minor = daxMinors?.alloc();
+  if (minor !== undefined) undo.push(() => daxMinors?.free(minor));
 }
 
 /** A region that would lose what is written to it gives disks that take nothing. */
