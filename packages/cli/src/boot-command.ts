@@ -7,6 +7,7 @@ import { type BootOutcome, formatLogLine } from '@holdfast/kernel';
 import { DEFAULT_RELEASE, GIB, KernelError, type KernelRelease, parseRelease, parseSize } from '@holdfast/lib';
 import { buildMachine } from './build-machine.js';
 import { CliError } from './cli-error.js';
+import { isGuestScript, scriptCommands } from './console/script-lines.js';
 import { type LoadedFirmware, loadFirmware } from './firmware.js';
 import { planMachine } from './machine-plan.js';
 import { pcMap, pmemLines } from './pc-map.js';
@@ -25,6 +26,8 @@ export interface BootCommandOptions {
   dmesg?: boolean;
   json?: boolean;
   sysroot?: string;
+  /** Print, behind each command that failed, which rule refused it and what would do. */
+  explain?: boolean;
   seed?: string;
   cpus?: string;
   la57?: boolean;
@@ -130,8 +133,8 @@ function wholeNumber(text: string, what: string, least: number, most: number): n
 
 /** The whole command: boot, then run, print and export as asked. @returns the exit status */
 export async function bootCommand(options: BootCommandOptions, terminal: Terminal): Promise<number> {
-  const lines = commandLines(options);
-  const asked = lines.length > 0 || options.json === true || options.sysroot !== undefined;
+  const work = commandsOf(options);
+  const asked = work.length > 0 || options.json === true || options.sysroot !== undefined;
   const console = !asked && terminal.interactive;
   const showLog = options.dmesg === true || !asked;
   const printLog = ({ log }: BootOutcome): void => {
@@ -141,11 +144,11 @@ export async function bootCommand(options: BootCommandOptions, terminal: Termina
   if (system.panic !== undefined) terminal.err(`holdfast: the kernel panicked: ${system.panic}\n`);
   let status = system.panic === undefined ? 0 : 1;
   if (options.json) {
-    status = await runForJson(system, lines, terminal, status);
-  } else if (lines.length > 0) {
+    status = await runForJson(system, work, terminal, { status, explain: options.explain === true });
+  } else if (work.length > 0) {
     const { createCommandRunner } = await import('./run-commands.js');
-    const runner = createCommandRunner(system, { out: (data) => terminal.out(data), err: (text) => terminal.err(text) });
-    status = await runLines(runner, lines);
+    const runner = createCommandRunner(system, { output: { out: (data) => terminal.out(data), err: (text) => terminal.err(text) }, explain: options.explain === true });
+    status = await runAll(runner, work);
   }
   if (options.sysroot !== undefined) await writeSysroot(system, options.sysroot, terminal);
   if (console && system.poweredOn) {
@@ -156,19 +159,25 @@ export async function bootCommand(options: BootCommandOptions, terminal: Termina
   return status;
 }
 
-async function runForJson(system: System, lines: readonly string[], terminal: Terminal, status: number): Promise<number> {
+async function runForJson(system: System, work: readonly Work[], terminal: Terminal, { status, explain }: { status: number; explain: boolean }): Promise<number> {
   const [{ createCommandRunner }, { bootFacts, withCommands }] = await Promise.all([import('./run-commands.js'), import('./report.js')]);
   const facts = bootFacts(system, system.kernel?.cmdline ?? '');
   const runner = createCommandRunner(system);
-  const last = lines.length > 0 ? await runLines(runner, lines) : status;
-  terminal.out(`${JSON.stringify(withCommands(facts, runner), undefined, 1)}\n`);
+  const last = work.length > 0 ? await runAll(runner, work) : status;
+  terminal.out(`${JSON.stringify(withCommands(facts, runner, { explain }), undefined, 1)}\n`);
   return last;
 }
 
-async function runLines(runner: CommandRunner, lines: readonly string[]): Promise<number> {
-  for (const line of lines) {
+/** Something to run: a command with a record of its own, or a guest script that makes its records. */
+interface Work {
+  readonly text: string;
+  readonly isScript: boolean;
+}
+
+async function runAll(runner: CommandRunner, work: readonly Work[]): Promise<number> {
+  for (const { text, isScript } of work) {
     if (runner.exited) break;
-    await runner.run(line);
+    await (isScript ? runner.runScript(text) : runner.run(text));
   }
   return runner.status;
 }
@@ -179,14 +188,20 @@ async function writeSysroot(system: System, target: string, terminal: Terminal):
   terminal.err(`holdfast: ${target}: ${directories} directories, ${files} files, ${links} links\n`);
 }
 
-/** The lines of --run, then those of --script. */
-function commandLines({ run = [], script }: BootCommandOptions): string[] {
-  if (script === undefined) return run;
+/** The lines of --run, then what --script holds. */
+function commandsOf({ run = [], script }: BootCommandOptions): Work[] {
+  const lines = run.map((text) => ({ text, isScript: false }));
+  if (script === undefined) return lines;
+  const text = readScript(script);
+  if (isGuestScript(text)) return [...lines, { text, isScript: true }];
+  return [...lines, ...scriptCommands(text).map((command) => ({ text: command, isScript: false }))];
+}
+
+function readScript(path: string): string {
   try {
-    const text = readFileSync(script === '-' ? 0 : script, 'utf8');
-    return [...run, ...text.split('\n').filter((line) => line.trim() !== '' && !line.trimStart().startsWith('#'))];
+    return readFileSync(path === '-' ? 0 : path, 'utf8');
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new KernelError(missing ? 'ENOENT' : 'EIO', `${script}: ${missing ? 'No such file or directory' : String(error)}`, { cause: error });
+    throw new KernelError(missing ? 'ENOENT' : 'EIO', `${path}: ${missing ? 'No such file or directory' : String(error)}`, { cause: error });
   }
 }

@@ -43,6 +43,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--run <command>', 'run a console command; may be repeated; the last status is the exit status', collect)
     .option('--script <file>', 'run console commands from a file, or - for standard input')
     .option('--dmesg', 'print the kernel log even with --run')
+    .option('--explain', 'say why a command was refused, and what would do instead')
     .option('--json', 'print the facts as JSON, and nothing else')
     .option('--sysroot <dir>', 'write /proc and /sys as files there, at the end')
     .option('--seed <n>', 'choose the outcome of power cuts (default: 0)')

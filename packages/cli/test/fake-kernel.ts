@@ -30,6 +30,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
   const clock = { get now() { return now; }, advance: (ns: number) => void (now += ns) };
   const machine = {
     clock,
+    cpu: { physBits: 40 },
     poweroff: () => void durable.set(volatile),
     powercut() {
       volatile = durable.slice();
@@ -79,5 +80,5 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
     });
     return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, log, root, shutdown: () => machine.poweroff() } };
   };
-  return createSystem({ machine, firmware: { e820: '' }, cmdline: '', bootKernel });
+  return createSystem({ machine, firmware: { e820: 'BIOS-e820: [mem 0x0000000000000000-0x000000003fffffff] usable' }, cmdline: '', bootKernel });
 }

@@ -5,8 +5,9 @@ import {
   type BootFacts, type System,
   bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, withCommands,
 } from '@holdfast/cli';
-import { DEFAULT_RELEASE, KERN } from '@holdfast/lib';
+import { DEFAULT_RELEASE } from '@holdfast/lib';
 import { type Comparison, type Difference, compareFacts } from './compare.js';
+import { followScript } from './guest-script.js';
 import type { CapturedCommand, GoldenCase } from './load-case.js';
 import { REPLAYED, reasonFor, whyNotReplayed, withoutSeedNumbers } from './not-compared.js';
 
@@ -24,9 +25,9 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
     const plan = planMachine({ firmware, cmdline, release: DEFAULT_RELEASE, la57: golden.la57 });
     const { machine } = await buildMachine(plan);
     const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
-    const facts = golden.expected.finished ? bootFacts(system, cmdline) : bootFacts(consoleOf(system), cmdline);
-    const { actual, expected, leftOut } = await replay(golden, system, facts);
-    const comparison = compareFacts(withoutSeedNumbers(expected), withoutSeedNumbers(actual), reasonFor(golden));
+    const facts = bootFacts(system, cmdline);
+    const { actual, expected, commands, leftOut } = await replay(golden, system, facts);
+    const comparison = compareFacts(withoutSeedNumbers(expected), withoutSeedNumbers(actual), reasonFor(golden, commands));
     return { ...head, ...comparison, leftOut: addCounts(comparison.leftOut, leftOut) };
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -35,50 +36,49 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   }
 }
 
-/** Of a guest that never came up only its console is known, which shows no debug messages. */
-function consoleOf(system: System): System {
-  const shown = { ...system.log, lines: system.log.lines.filter(({ level }) => level < KERN.debug) };
-  return Object.create(system, { log: { value: shown } }) as System;
-}
-
 interface Replay {
   readonly expected: unknown;
   readonly actual: unknown;
+  /** What was replayed. */
+  readonly commands: readonly CapturedCommand[];
   readonly leftOut: ReadonlyMap<string, number>;
 }
 
 /** Of a whole report: names, and lists that say again what `commands` says. */
 const NOT_FACTS = ['case', 'boot', 'panic', 'errors'];
 
-/** Run what the guest ran, up to the first line that the console does not know; captures behind it are left out with it. */
+/** Run what the guest ran, up to the first command that the console does not know; captures behind it are left out with it. */
 async function replay(golden: GoldenCase, system: System, facts: BootFacts): Promise<Replay> {
   const runner = createCommandRunner(system);
-  const { commands, captures, stoppedAt } = splitScript(golden);
-  for (const { cmd } of commands) await runner.run(cmd);
+  const { steps, stoppedAt } = followScript(golden.guest, golden.commands, Object.keys(golden.expected.captures), (cmd) => REPLAYED.test(cmd));
+  for (const step of steps) await runner.run('capture' in step ? `cap ${step.capture}` : step.command.cmd);
+  const commands = steps.flatMap((step) => ('command' in step ? [step.command] : []));
+  const captures = steps.flatMap((step) => ('capture' in step ? [step.capture] : []));
   const ours = withCommands(facts, runner);
   const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(captures.filter((name) => all[name]).map((name) => [name, all[name]!]));
   return {
-    expected: { ...without(golden.expected, NOT_FACTS), captures: dropTools(pick(golden.expected.captures)), commands: commands.map(normalize) },
-    actual: { ...without(ours, NOT_FACTS), captures: pick(ours.captures), commands: ours.commands.map((record) => normalize(record as CapturedCommand)) },
+    expected: { ...without(golden.expected, NOT_FACTS), captures: withManagedChanges(dropTools(pick(golden.expected.captures))), commands: commands.map(normalize) },
+    actual: { ...without(ours, NOT_FACTS), captures: withManagedChanges(pick(ours.captures)), commands: ours.commands.map((record) => normalize(record as CapturedCommand)) },
+    commands,
     leftOut: new Map(stoppedAt === undefined ? [] : [[whyNotReplayed(stoppedAt), golden.commands.length - commands.length]]),
   };
+}
+
+/** How many managed pages a zone has are a matter of the kernel image; how many came or went since the boot is not. */
+function withManagedChanges(captures: Record<string, unknown>): Record<string, unknown> {
+  type Zones = { node: number; zone: string; managed: number }[];
+  const zonesOf = (capture: unknown): Zones => (capture as { zones?: Zones } | undefined)?.zones ?? [];
+  const boot = new Map(zonesOf(captures['boot']).map(({ node, zone, managed }) => [`${node} ${zone}`, managed]));
+  const withChange = (capture: unknown): unknown => ({
+    ...(capture as object),
+    zones: zonesOf(capture).map((zone) => ({ ...zone, managed_change: zone.managed - (boot.get(`${zone.node} ${zone.zone}`) ?? zone.managed) })),
+  });
+  return Object.fromEntries(Object.entries(captures).map(([name, capture]) => [name, withChange(capture)]));
 }
 
 /** ndctl's and daxctl's own listings belong to tools that the console does not have yet: they are no kernel facts. */
 function dropTools(captures: Record<string, Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(captures).map(([name, capture]) => [name, without(capture, ['ndctl', 'daxctl'])]));
-}
-
-/** The part of the guest's script before its first line that cannot be replayed: its commands, and its captures. */
-function splitScript({ guest, commands }: GoldenCase): { commands: readonly CapturedCommand[]; captures: string[]; stoppedAt: string | undefined } {
-  const script = guest.split(/\n|;/).map((line) => line.trim()).filter((line) => line !== '');
-  const stop = script.findIndex((line) => !/^(?:cap|kpf) [\w-]+$/.test(line) && !(line.startsWith('run ') && REPLAYED.test(line.slice(4))));
-  const before = stop < 0 ? script : script.slice(0, stop);
-  return {
-    commands: commands.slice(0, before.filter((line) => line.startsWith('run ')).length),
-    captures: before.flatMap((line) => /^cap ([\w-]+)$/.exec(line)?.[1] ?? []),
-    stoppedAt: script[stop],
-  };
 }
 
 /** What is empty is left out in captures; `ndctl` of a lite state is a tool's listing. */

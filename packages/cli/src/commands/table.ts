@@ -17,6 +17,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   head: { summary: 'print the first lines or bytes', load: async () => (await import('./head.js')).head },
   tail: { summary: 'print the last lines', load: async () => (await import('./tail.js')).tail },
   grep: { summary: 'print lines that match a pattern', load: async () => (await import('./grep.js')).grep },
+  sed: { summary: 'replace text in lines', load: async () => (await import('./sed.js')).sed },
   wc: { summary: 'count lines, words and bytes', load: async () => (await import('./wc.js')).wc },
   pwd: { summary: 'print the working directory', load: async () => (await import('./pwd.js')).pwd },
   readlink: { summary: 'print where a link leads', load: async () => (await import('./readlink.js')).readlink },
@@ -32,6 +33,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   lsmem: { summary: 'list ranges of memory with their state', load: async () => (await import('./lsmem.js')).lsmem },
   free: { summary: 'show free and used memory', load: async () => (await import('./free.js')).free },
   dmesg: { summary: 'print the kernel log', load: async () => (await import('./dmesg.js')).dmesg, withoutKernel: true },
+  modprobe: { summary: 'load a driver: all are built in', load: async () => (await import('./modprobe.js')).modprobe },
   uname: { summary: 'name the kernel', load: async () => (await import('./uname.js')).uname },
   sleep: { summary: 'let virtual time pass', load: async () => (await import('./sleep.js')).sleep },
   sync: { summary: 'make everything written durable', load: async () => (await import('./sync.js')).sync },
@@ -46,6 +48,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
 export const BUILTINS: Readonly<Record<string, string>> = {
   cd: 'change the working directory',
   exit: 'leave the console',
+  test: 'compare texts and numbers; also [ … ]',
   true: 'succeed',
   false: 'fail',
 };

@@ -1,160 +1,227 @@
 /**
- * The shell's grammar: words, quotes, `$?`, redirections, pipes, `;`, `&&`, `||`, comments. A small part of POSIX sh, and no more.
+ * The shell's grammar: a part of POSIX sh that loops, branches and has functions, and no more.
  *
  *   list     = pipeline { (';' | '&&' | '||' | newline) pipeline }
- *   pipeline = simple { '|' simple }
- *   simple   = { word | redirection }
+ *   pipeline = command { '|' command }
+ *   command  = { assignment } { word | redirection }
+ *            | 'for' name 'in' { word } ';' 'do' list 'done' | 'if' list 'then' list { 'elif' … } [ 'else' list ] 'fi'
+ *            | '{' list '}' | name '(' ')' command
  */
-
-/** A piece of a word. Quoted text is not a pattern and does not vanish when empty. */
-export type WordPart = { readonly text: string; readonly quoted: boolean } | { readonly variable: string; readonly quoted: boolean };
-export type Word = readonly WordPart[];
+import { ShellIncompleteError, ShellSyntaxError, type Token, type Word, type WordToken, tokenize } from './shell-words.js';
 
 export interface Redirection {
-  readonly fd: 0 | 1 | 2;
+  readonly fd: number;
   /** `>&1` duplicates; the others open the target. */
-  readonly op: '<' | '>' | '>>' | '>&';
+  readonly op: '<' | '>' | '>>' | '>&' | '<>';
   readonly target: Word;
 }
 
 export interface SimpleCommand {
+  readonly kind: 'simple';
+  /** Variables that are set before: for good if there is no command. */
+  readonly assignments: readonly { readonly name: string; readonly value: Word }[];
   readonly words: readonly Word[];
   readonly redirections: readonly Redirection[];
 }
 
+export type ShellCommand =
+  | SimpleCommand
+  | { readonly kind: 'for'; readonly name: string; readonly words: readonly Word[]; readonly body: ShellList }
+  | { readonly kind: 'if'; readonly branches: readonly { readonly condition: ShellList; readonly body: ShellList }[]; readonly otherwise: ShellList }
+  | { readonly kind: 'group'; readonly body: ShellList }
+  | { readonly kind: 'function'; readonly name: string; readonly body: ShellCommand };
+
 export interface ListItem {
   /** When it runs: always, or only by the status before. */
   readonly when: ';' | '&&' | '||';
-  readonly pipeline: readonly SimpleCommand[];
+  readonly pipeline: readonly ShellCommand[];
 }
+export type ShellList = readonly ListItem[];
 
-/** The message is what sh prints behind `sh: `. */
-export class ShellSyntaxError extends Error {}
-
-type Token = { readonly word: Word; readonly bare: string } | { readonly op: string; readonly fd?: 0 | 1 | 2 };
-
-/** @throws ShellSyntaxError */
-export function parseShell(text: string): ListItem[] {
-  const tokens = tokenize(text);
-  const list: ListItem[] = [];
-  let at = 0;
-  let when: ListItem['when'] = ';';
-  let needed = false; // behind && or ||, a command must follow
-  while (at < tokens.length) {
-    const token = tokens[at]!;
-    if ('op' in token && (token.op === ';' || token.op === '\n')) {
-      if (needed && token.op === ';') throw unexpected(token);
-      if (token.op === ';' && (at === 0 || endsList(tokens[at - 1]!))) throw unexpected(token);
-      at++;
-      continue;
-    }
-    const { pipeline, next } = parsePipeline(tokens, at);
-    list.push({ when, pipeline });
-    at = next;
-    needed = false;
-    when = ';';
-    const behind = tokens[at];
-    if (behind && 'op' in behind && (behind.op === '&&' || behind.op === '||')) {
-      when = behind.op;
-      needed = true;
-      at++;
-    } else if (behind && !('op' in behind && (behind.op === ';' || behind.op === '\n'))) {
-      throw unexpected(behind);
-    }
-  }
-  if (needed) throw new ShellSyntaxError('syntax error: unexpected end of file');
+/** @throws ShellSyntaxError, of which ShellIncompleteError says that the text stops too early */
+export function parseShell(text: string): ShellList {
+  const parser = createParser(tokenize(text));
+  const list = parser.list([]);
+  parser.expectEnd();
   return list;
 }
 
-function endsList(token: Token): boolean {
-  return 'op' in token && (token.op === ';' || token.op === '\n');
+const MAX_NESTING = 100;
+const ASSIGNMENT = /^([A-Za-z_]\w*)=/;
+const NAME = /^[A-Za-z_]\w*$/;
+/** Words that end a list where a command could begin. */
+const CLOSING = ['do', 'done', 'then', 'elif', 'else', 'fi', '}'];
+
+interface Parser {
+  list(closing: readonly string[]): ShellList;
+  expectEnd(): void;
 }
 
-function parsePipeline(tokens: readonly Token[], from: number): { pipeline: SimpleCommand[]; next: number } {
-  const pipeline: SimpleCommand[] = [];
-  let at = from;
-  for (;;) {
+function createParser(tokens: readonly Token[]): Parser {
+  let at = 0;
+  let depth = 0;
+
+  const peek = (): Token | undefined => tokens[at];
+  const opAt = (index: number): string | undefined => {
+    const token = tokens[index];
+    return token && 'op' in token ? token.op : undefined;
+  };
+  const isWord = (text: string): boolean => {
+    const token = peek();
+    return token !== undefined && 'word' in token && token.bare === text;
+  };
+  const skipNewlines = (): void => {
+    while (opAt(at) === '\n') at++;
+  };
+  const expectWord = (text: string): void => {
+    if (!isWord(text)) throw unexpected(peek(), text);
+    at++;
+  };
+  const takeWord = (expecting: string): WordToken => {
+    const token = tokens[at++];
+    if (!token || !('word' in token)) throw unexpected(token, expecting);
+    return token;
+  };
+
+  /** Commands up to one of the words, which stays; at the top level, up to the end. */
+  function list(closing: readonly string[]): ShellList {
+    const items: ListItem[] = [];
+    let when: ListItem['when'] = ';';
+    skipNewlines();
+    while (at < tokens.length && !closing.some(isWord)) {
+      items.push({ when, pipeline: pipeline() });
+      when = ';';
+      const op = opAt(at);
+      if (op === '&&' || op === '||') {
+        when = op;
+        at++;
+        skipNewlines();
+        if (at >= tokens.length) throw new ShellIncompleteError();
+        continue;
+      }
+      if (op === ';') at++;
+      else if (op !== '\n' && at < tokens.length && !closing.some(isWord)) throw unexpected(peek());
+      skipNewlines();
+    }
+    if (closing.length > 0 && at >= tokens.length) throw new ShellIncompleteError(closing.at(-1));
+    return items;
+  }
+
+  function pipeline(): ShellCommand[] {
+    const commands = [command()];
+    while (opAt(at) === '|') {
+      at++;
+      skipNewlines();
+      if (at >= tokens.length) throw new ShellIncompleteError();
+      commands.push(command());
+    }
+    return commands;
+  }
+
+  function command(): ShellCommand {
+    const token = peek();
+    if (!token || !('word' in token)) {
+      if (token && 'op' in token && /^[<>]/.test(token.op)) return simple();
+      throw unexpected(token);
+    }
+    if (++depth > MAX_NESTING) throw new ShellSyntaxError('syntax error: nested too deeply');
+    try {
+      if (CLOSING.includes(token.bare)) throw unexpected(token);
+      if (token.bare === 'for') return forLoop();
+      if (token.bare === 'if') return conditional();
+      if (token.bare === '{') return group();
+      if (opAt(at + 1) === '(') return functionDefinition(token);
+      return simple();
+    } finally {
+      depth--;
+    }
+  }
+
+  function forLoop(): ShellCommand {
+    at++;
+    const { bare: name } = takeWord('name');
+    if (!NAME.test(name)) throw new ShellSyntaxError('syntax error: bad for loop variable');
+    skipNewlines();
+    expectWord('in');
+    const words: Word[] = [];
+    while (peek() && 'word' in peek()!) words.push(takeWord('word').word);
+    if (opAt(at) !== ';' && opAt(at) !== '\n') throw unexpected(peek(), 'do');
+    at++;
+    skipNewlines();
+    expectWord('do');
+    const body = list(['done']);
+    expectWord('done');
+    return { kind: 'for', name, words, body };
+  }
+
+  function conditional(): ShellCommand {
+    const branches: { condition: ShellList; body: ShellList }[] = [];
+    do {
+      at++;
+      const condition = list(['then']);
+      expectWord('then');
+      branches.push({ condition, body: list(['elif', 'else', 'fi']) });
+    } while (isWord('elif'));
+    let otherwise: ShellList = [];
+    if (isWord('else')) {
+      at++;
+      otherwise = list(['fi']);
+    }
+    expectWord('fi');
+    return { kind: 'if', branches, otherwise };
+  }
+
+  function group(): ShellCommand {
+    at++;
+    const body = list(['}']);
+    expectWord('}');
+    return { kind: 'group', body };
+  }
+
+  function functionDefinition({ bare: name }: WordToken): ShellCommand {
+    at += 2;
+    if (opAt(at) !== ')') throw unexpected(peek(), ')');
+    if (!NAME.test(name)) throw new ShellSyntaxError('syntax error: bad function name');
+    at++;
+    skipNewlines();
+    return { kind: 'function', name, body: command() };
+  }
+
+  function simple(): SimpleCommand {
+    const assignments: { name: string; value: Word }[] = [];
     const words: Word[] = [];
     const redirections: Redirection[] = [];
-    for (let token = tokens[at]; token; token = tokens[++at]) {
+    for (let token = peek(); token; token = tokens[++at]) {
       if ('word' in token) {
-        words.push(token.word);
-      } else if (/^(?:<|>>?|>&)$/.test(token.op)) {
+        const name = words.length === 0 ? ASSIGNMENT.exec(token.bare)?.[1] : undefined;
+        if (name === undefined) words.push(token.word);
+        else assignments.push({ name, value: withoutHead(token.word, name.length + 1) });
+      } else if (/^[<>]/.test(token.op)) {
         const target = tokens[++at];
         if (!target || !('word' in target)) throw unexpected(target);
-        redirections.push({ fd: token.fd ?? (token.op === '<' ? 0 : 1), op: token.op as Redirection['op'], target: target.word });
+        redirections.push({ fd: token.fd ?? (token.op.startsWith('<') ? 0 : 1), op: token.op as Redirection['op'], target: target.word });
       } else {
         break;
       }
     }
-    if (words.length === 0 && redirections.length === 0) throw unexpected(tokens[at]);
-    pipeline.push({ words, redirections });
-    const bar = tokens[at];
-    if (!bar || !('op' in bar) || bar.op !== '|') return { pipeline, next: at };
-    at++;
+    return { kind: 'simple', assignments, words, redirections };
   }
+
+  return {
+    list,
+    expectEnd() {
+      if (at < tokens.length) throw unexpected(peek());
+    },
+  };
 }
 
-function unexpected(token: Token | undefined): ShellSyntaxError {
-  if (!token) return new ShellSyntaxError('syntax error: unexpected end of file');
+/** The value of an assignment: the word without `name=`, which is unquoted text. */
+function withoutHead([first, ...rest]: Word, length: number): Word {
+  return first && 'text' in first ? [{ text: first.text.slice(length), quoted: false }, ...rest] : rest;
+}
+
+function unexpected(token: Token | undefined, expecting = ''): ShellSyntaxError {
+  if (!token) return new ShellIncompleteError(expecting);
   const shown = 'word' in token ? token.bare : token.op === '\n' ? 'newline' : token.op;
-  return new ShellSyntaxError(`syntax error: unexpected "${shown}"`);
-}
-
-/** Cut the text at blanks and operators; a word keeps which of its parts were quoted. */
-function tokenize(text: string): Token[] {
-  const tokens: Token[] = [];
-  let at = 0;
-  while (at < text.length) {
-    const rest = text.slice(at);
-    const blank = /^(?:[ \t\r]|\\\n)+/.exec(rest);
-    const comment = /^#[^\n]*/.exec(rest);
-    const operator = /^([012]?)(>>|>&|<|>)|^(&&|\|\||[;|\n])/.exec(rest);
-    if (blank || comment) {
-      at += (blank ?? comment)![0].length;
-    } else if (operator) {
-      const fd = operator[1] ? { fd: Number(operator[1]) as 0 | 1 | 2 } : {};
-      tokens.push({ op: operator[2] ?? operator[3]!, ...fd });
-      at += operator[0].length;
-    } else if (/^[&()]/.test(rest)) {
-      throw new ShellSyntaxError(`syntax error: unexpected "${rest[0]}"`);
-    } else {
-      const { word, length } = readWord(rest);
-      tokens.push({ word, bare: rest.slice(0, length) });
-      at += length;
-    }
-  }
-  return tokens;
-}
-
-function readWord(text: string): { word: Word; length: number } {
-  const parts: WordPart[] = [];
-  let at = 0;
-  while (at < text.length && !/[\s;|&<>()]/.test(text[at]!)) {
-    const rest = text.slice(at);
-    const single = /^'([^']*)'/.exec(rest);
-    const double = /^"((?:[^"\\]|\\[^])*)"/.exec(rest);
-    const escaped = /^\\([^])/.exec(rest);
-    const plain = /^[^\s;|&<>()'"\\$]+/.exec(rest);
-    const variable = /^\$(?:([A-Za-z_]\w*|[?#$])|\{([A-Za-z_]\w*|\?)\})/.exec(rest);
-    if (single) parts.push({ text: single[1]!, quoted: true });
-    else if (double) parts.push(...insideDoubleQuotes(double[1]!));
-    else if (escaped) parts.push({ text: escaped[1]!, quoted: true });
-    else if (variable) parts.push({ variable: (variable[1] ?? variable[2])!, quoted: false });
-    else if (plain) parts.push({ text: plain[0], quoted: false });
-    else if (rest[0] === '$') parts.push({ text: '$', quoted: true });
-    else if (rest[0] === '\\') parts.push({ text: '', quoted: true });
-    else throw new ShellSyntaxError('syntax error: unterminated quoted string');
-    at += (single ?? double ?? escaped ?? variable ?? plain)?.[0].length ?? 1;
-  }
-  return { word: parts, length: at };
-}
-
-function insideDoubleQuotes(text: string): WordPart[] {
-  const parts: WordPart[] = [{ text: '', quoted: true }]; // so that "" is a word
-  for (const match of text.matchAll(/\$(?:([A-Za-z_]\w*|\?)|\{([A-Za-z_]\w*|\?)\})|\\([$`"\\\n])|[^]/g)) {
-    const variable = match[1] ?? match[2];
-    parts.push(variable ? { variable, quoted: true } : { text: (match[3] ?? match[0]).replace(/^\n$/, match[3] ? '' : '\n'), quoted: true });
-  }
-  return parts;
+  return new ShellSyntaxError(`syntax error: unexpected "${shown}"${expecting === '' ? '' : ` (expecting "${expecting}")`}`);
 }

@@ -1,17 +1,25 @@
 /**
- * The console's shell: runs a line of commands on a system, and tells what came of it.
+ * The console's shell: runs commands on a system, and tells what came of it.
  * Messages and statuses are those of busybox's sh, which the golden captures were made with.
  */
 import { type VfsDir, resolvePath } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import type { System } from '../system.js';
 import { COMMANDS } from '../commands/table.js';
+import { evaluateArithmetic } from './arithmetic.js';
 import type { CommandIo } from './command.js';
 import type { Explanation } from './explain.js';
 import { UsageError } from './getopt.js';
 import { expandGlob } from './glob.js';
-import { type OpenFile, concat, openFile, readPieces, toBytes } from './open-file.js';
-import { type Redirection, type SimpleCommand, ShellSyntaxError, type Word, parseShell } from './shell-parse.js';
+import { concat, openFile, readPieces, toBytes } from './open-file.js';
+import { type Expander, expandText, expandWord } from './shell-expand.js';
+import { type Redirection, type ShellCommand, type ShellList, type SimpleCommand, parseShell } from './shell-parse.js';
+import { type Sink, SinkError, type Streams, closeSink, fileSink, pipeSink } from './shell-streams.js';
+import { ShellSyntaxError } from './shell-words.js';
+import { testCommand } from './test-command.js';
+
+/** A command of who made the shell, before all others. `evaluate` runs a text in the same shell. */
+export type ShellBuiltin = (args: readonly string[], evaluate: (text: string) => Promise<number>) => Promise<number> | number;
 
 export interface ShellOptions {
   readonly system: System;
@@ -19,6 +27,7 @@ export interface ShellOptions {
   readonly err: (text: string) => void;
   /** Told why commands were refused. */
   readonly explain?: (why: Explanation) => void;
+  readonly builtins?: Readonly<Record<string, ShellBuiltin>>;
 }
 
 export interface Shell {
@@ -27,26 +36,35 @@ export interface Shell {
   /** Set by `exit`: the console is to be left. */
   readonly exited: boolean;
   readonly cwd: string;
+  setVariable(name: string, value: string): void;
   /** Run a line, or several; resolves to the status of the last command. Never rejects for what a user typed. */
   run(text: string): Promise<number>;
 }
 
-/** A command's output goes here; `close` hands over what was collected, and throws what the file says to it. */
-interface Sink {
-  write(data: string | Uint8Array): void;
-  close(): void;
+/** Functions that call each other go no deeper. */
+const MAX_CALLS = 100;
+
+/** How a loop or a function is left early. */
+class Leave extends Error {
+  readonly how: 'break' | 'continue' | 'return';
+  constructor(how: Leave['how']) {
+    super(how);
+    this.how = how;
+  }
 }
 
-/** A pipe holds at most so much: what is before it runs to its end first. */
-const PIPE_LIMIT = 256 * 1024 * 1024;
-
-export function createShell({ system, out, err, explain = () => {} }: ShellOptions): Shell {
+export function createShell({ system, out, err, explain = () => {}, builtins: extra = {} }: ShellOptions): Shell {
   let status = 0;
   let exited = false;
   let cwd = '/';
+  let positional: readonly string[] = [];
+  let calls = 0;
+  let loops = 0;
+  const variables = new Map<string, string>();
+  const functions = new Map<string, ShellCommand>();
 
   const resolve = (path: string): string => normalize(path.startsWith('/') ? path : `${cwd}/${path}`);
-  const variables = (name: string): string => (name === '?' ? String(status) : name === 'PWD' ? cwd : '');
+  const variable = (name: string): string => (name === '?' ? String(status) : name === 'PWD' ? cwd : (variables.get(name) ?? ''));
   const terminal: Sink = { write: (data) => out(toBytes(data)), close: () => {} };
   const errors: Sink = { write: (data) => err(typeof data === 'string' ? data : new TextDecoder().decode(data)), close: () => {} };
 
@@ -64,30 +82,145 @@ export function createShell({ system, out, err, explain = () => {} }: ShellOptio
     ':': () => 0,
     true: () => 0,
     false: () => 1,
+    exec: () => 0, // only its redirections are of use, and files need no descriptor here
+    break: () => leave('break', loops),
+    continue: () => leave('continue', loops),
+    return(args) {
+      if (args[0] !== undefined) status = Number(args[0]) & 255;
+      return leave('return', calls);
+    },
+    test: (args) => testCommand(args, (path) => isThere(system.root, resolve(path))),
+    '['(args) {
+      if (args.at(-1) !== ']') throw new UsageError('missing ]');
+      return testCommand(args.slice(0, -1), (path) => isThere(system.root, resolve(path)));
+    },
   };
 
-  async function runSimple(command: SimpleCommand, input: Uint8Array | undefined, stdout: Sink): Promise<number> {
-    const words = command.words.flatMap((word) => expandWord(word, variables, (pattern) => expandGlob(system.root, cwd, pattern)));
-    const [name, ...args] = words;
-    const streams = { in: input, out: stdout, err: errors };
-    const opened: Sink[] = [];
-    try {
-      for (const redirection of command.redirections) redirect(redirection, streams, opened);
-    } catch (error) {
-      if (!(error instanceof RedirectError)) throw error;
-      err(`sh: ${error.message}\n`);
-      return 1;
+  function expander(streams: Streams): Expander {
+    return {
+      variable,
+      positional: () => positional,
+      glob: (pattern) => expandGlob(system.root, cwd, pattern),
+      arithmetic: (expression) => evaluateArithmetic(expression, variable),
+      async command(text) {
+        const collected = pipeSink();
+        await runList(parseShell(text), { ...streams, out: collected });
+        return new TextDecoder().decode(collected.content()).replace(/\n+$/, '');
+      },
+    };
+  }
+
+  async function runList(list: ShellList, streams: Streams): Promise<number> {
+    for (const { when, pipeline } of list) {
+      if ((when === '&&' && status !== 0) || (when === '||' && status === 0)) continue;
+      status = await runPipeline(pipeline, streams);
+      if (exited) break;
     }
+    return status;
+  }
+
+  async function runPipeline(pipeline: readonly ShellCommand[], streams: Streams): Promise<number> {
+    let input = streams.in;
+    for (const command of pipeline.slice(0, -1)) {
+      const pipe = pipeSink();
+      await runCommand(command, { ...streams, in: input, out: pipe });
+      input = pipe.content();
+    }
+    return runCommand(pipeline.at(-1)!, { ...streams, in: input });
+  }
+
+  async function runCommand(command: ShellCommand, streams: Streams): Promise<number> {
+    switch (command.kind) {
+      case 'simple':
+        return runSimple(command, streams);
+      case 'group':
+        return runList(command.body, streams);
+      case 'function':
+        functions.set(command.name, command.body);
+        return 0;
+      case 'if':
+        for (const { condition, body } of command.branches) {
+          if ((await runList(condition, streams)) === 0) return runBranch(body, streams);
+        }
+        return runBranch(command.otherwise, streams);
+      case 'for':
+        return runLoop(command, streams);
+    }
+  }
+
+  async function runBranch(body: ShellList, streams: Streams): Promise<number> {
+    status = 0;
+    return runList(body, streams);
+  }
+
+  async function runLoop({ name, words, body }: ShellCommand & { kind: 'for' }, streams: Streams): Promise<number> {
+    const values: string[] = [];
+    for (const word of words) values.push(...(await expandWord(word, expander(streams))));
     let result = 0;
-    if (name !== undefined) {
-      result = await runNamed(name, args, streams);
+    loops++;
+    try {
+      for (const value of values) {
+        variables.set(name, value);
+        try {
+          result = await runList(body, streams);
+        } catch (error) {
+          if (!(error instanceof Leave) || error.how === 'return') throw error;
+          result = 0;
+          if (error.how === 'break') break;
+        }
+        if (exited) break;
+      }
+    } finally {
+      loops--;
     }
-    for (const sink of opened) result = closeSink(sink, name, streams.err) ?? result;
     return result;
   }
 
-  function redirect({ fd, op, target }: Redirection, streams: { in: Uint8Array | undefined; out: Sink; err: Sink }, opened: Sink[]): void {
-    const path = expandWord(target, variables, (pattern) => [pattern]).join(' ');
+  async function runSimple(command: SimpleCommand, given: Streams): Promise<number> {
+    const words: string[] = [];
+    for (const word of command.words) words.push(...(await expandWord(word, expander(given))));
+    const [name, ...args] = words;
+    const before = await assign(command, given);
+    const streams = { ...given };
+    const opened: Sink[] = [];
+    try {
+      for (const redirection of command.redirections) await redirect(redirection, streams, opened);
+    } catch (error) {
+      if (!(error instanceof RedirectError)) throw error;
+      errors.write(`sh: ${error.message}\n`);
+      return 1;
+    }
+    let result = 0;
+    try {
+      if (name !== undefined) result = await runNamed(name, args, streams);
+      else if (command.assignments.length > 0) result = status; // that of a command in a value
+    } finally {
+      // Set for this command only, if there is one.
+      if (name !== undefined) for (const [variableName, value] of before) restore(variableName, value);
+      for (const sink of opened) result = closeSink(sink, name, streams.err, ({ message }) => explain({ rule: message })) ?? result;
+    }
+    return result;
+  }
+
+  /** Set a command's variables; returns what they were. */
+  async function assign({ assignments, words }: SimpleCommand, streams: Streams): Promise<Map<string, string | undefined>> {
+    const before = new Map<string, string | undefined>();
+    if (words.length === 0) status = 0;
+    for (const { name, value } of assignments) {
+      const text = await expandText(value, expander(streams));
+      before.set(name, variables.get(name));
+      variables.set(name, text);
+    }
+    return before;
+  }
+
+  function restore(name: string, value: string | undefined): void {
+    if (value === undefined) variables.delete(name);
+    else variables.set(name, value);
+  }
+
+  async function redirect({ fd, op, target }: Redirection, streams: Streams, opened: Sink[]): Promise<void> {
+    const path = await expandText(target, expander(streams));
     if (op === '>&') {
       if (path !== '1' && path !== '2') throw new RedirectError(`${path}: bad file descriptor`);
       const from = path === '1' ? streams.out : streams.err;
@@ -95,9 +228,11 @@ export function createShell({ system, out, err, explain = () => {} }: ShellOptio
       else streams.err = from;
       return;
     }
+    const reading = op === '<' || op === '<>';
     try {
-      if (op === '<') {
-        streams.in = concat([...readPieces(openFile(system.root, resolve(path)))].map((piece) => piece.slice()));
+      if (reading) {
+        const file = openFile(system.root, resolve(path));
+        if (fd === 0) streams.in = concat([...readPieces(file)].map((piece) => piece.slice()));
         return;
       }
       const sink = fileSink(openFile(system.root, resolve(path), { write: true, truncate: op === '>' }), op === '>>');
@@ -106,42 +241,19 @@ export function createShell({ system, out, err, explain = () => {} }: ShellOptio
       else streams.out = sink;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      throw new RedirectError(redirectMessage(error, path, op === '<'));
+      throw new RedirectError(redirectMessage(error, path, reading));
     }
   }
 
-  async function runNamed(name: string, args: readonly string[], streams: { in: Uint8Array | undefined; out: Sink; err: Sink }): Promise<number> {
+  async function runNamed(name: string, args: readonly string[], streams: Streams): Promise<number> {
     const say = (line: string): void => streams.err.write(`${line}\n`);
     try {
+      if (name === 'command' && args[0] !== undefined) return await runEntry(args[0], args.slice(1), streams, say);
+      if (Object.hasOwn(extra, name)) return await extra[name]!(args, (text) => evaluate(text, streams));
+      const body = functions.get(name);
+      if (body) return await callFunction(body, args, streams);
       if (Object.hasOwn(builtins, name)) return builtins[name]!(args);
-      const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-      if (!entry) {
-        say(`sh: ${name}: not found`);
-        return 127;
-      }
-      if (!system.kernel && !entry.withoutKernel) {
-        say(`sh: ${name}: ${system.panic === undefined ? 'the machine is off' : 'the kernel has panicked'}; only reboot, powercut, dmesg and help answer`);
-        return 1;
-      }
-      const command = await entry.load();
-      if (args.includes('--help')) {
-        streams.out.write(`Usage: ${command.usage}\n${command.help ? `\n${command.help}\n` : ''}`);
-        return 0;
-      }
-      const io: CommandIo = {
-        args,
-        system,
-        root: system.root,
-        get kernel() {
-          return system.kernel!;
-        },
-        resolve,
-        stdin: () => streams.in ?? new Uint8Array(0),
-        out: (data) => streams.out.write(data),
-        err: say,
-        explain,
-      };
-      return command.run(io) ?? 0;
+      return await runEntry(name, args, streams, say);
     } catch (error) {
       if (error instanceof UsageError) {
         say(`${name}: ${error.message}`);
@@ -151,22 +263,71 @@ export function createShell({ system, out, err, explain = () => {} }: ShellOptio
       if (error instanceof KernelError) {
         const inShell = Object.hasOwn(builtins, name) || name === 'echo';
         say(`${inShell ? 'sh' : name}: ${error instanceof SinkError ? 'write error: ' : ''}${strerror(error.code)}`);
+        explain({ rule: error.message });
         return 1;
       }
       throw error;
     }
   }
 
-  async function runPipeline(pipeline: readonly SimpleCommand[]): Promise<number> {
-    let input: Uint8Array | undefined;
-    let result = 0;
-    for (const [index, command] of pipeline.entries()) {
-      if (index === pipeline.length - 1) return runSimple(command, input, terminal);
-      const pipe = pipeSink();
-      result = await runSimple(command, input, pipe);
-      input = pipe.content();
+  /** Run a command of the table. */
+  async function runEntry(name: string, args: readonly string[], streams: Streams, say: (line: string) => void): Promise<number> {
+    const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (!entry) {
+      say(`sh: ${name}: not found`);
+      return 127;
     }
-    return result;
+    if (!system.kernel && !entry.withoutKernel) {
+      say(`sh: ${name}: ${system.panic === undefined ? 'the machine is off' : 'the kernel has panicked'}; only reboot, powercut, dmesg and help answer`);
+      return 1;
+    }
+    const command = await entry.load();
+    if (args.includes('--help')) {
+      streams.out.write(`Usage: ${command.usage}\n${command.help ? `\n${command.help}\n` : ''}`);
+      return 0;
+    }
+    const io: CommandIo = {
+      args,
+      system,
+      root: system.root,
+      get kernel() {
+        return system.kernel!;
+      },
+      resolve,
+      stdin: () => streams.in ?? new Uint8Array(0),
+      out: (data) => streams.out.write(data),
+      err: say,
+      explain,
+    };
+    return command.run(io) ?? 0;
+  }
+
+  async function callFunction(body: ShellCommand, args: readonly string[], streams: Streams): Promise<number> {
+    if (calls >= MAX_CALLS) throw new ShellSyntaxError(`functions call each other more than ${MAX_CALLS} deep`);
+    const before = positional;
+    positional = args;
+    calls++;
+    try {
+      return await runCommand(body, streams);
+    } catch (error) {
+      if (error instanceof Leave && error.how === 'return') return status;
+      throw error;
+    } finally {
+      positional = before;
+      calls--;
+    }
+  }
+
+  /** Run a text; what is wrong with it is told, and ends it. */
+  async function evaluate(text: string, streams: Streams): Promise<number> {
+    try {
+      return await runList(parseShell(text), streams);
+    } catch (error) {
+      if (!(error instanceof ShellSyntaxError)) throw error;
+      streams.err.write(`sh: ${error.message}\n`);
+      status = 2;
+      return status;
+    }
   }
 
   return {
@@ -179,27 +340,18 @@ export function createShell({ system, out, err, explain = () => {} }: ShellOptio
     get cwd() {
       return cwd;
     },
-    async run(text) {
-      try {
-        for (const { when, pipeline } of parseShell(text)) {
-          if ((when === '&&' && status !== 0) || (when === '||' && status === 0)) continue;
-          status = await runPipeline(pipeline);
-          if (exited) break;
-        }
-      } catch (error) {
-        if (!(error instanceof ShellSyntaxError)) throw error;
-        err(`sh: ${error.message}\n`);
-        status = 2;
-      }
-      return status;
-    },
+    setVariable: (name, value) => void variables.set(name, value),
+    run: (text) => evaluate(text, { in: undefined, out: terminal, err: errors }),
   };
 }
 
-class RedirectError extends Error {}
+/** `break` and the like, where there is something to leave; elsewhere they do nothing. */
+function leave(how: Leave['how'], depth: number): number {
+  if (depth > 0) throw new Leave(how);
+  return 0;
+}
 
-/** A KernelError that came of writing the output, not of the command's own work. */
-class SinkError extends KernelError {}
+class RedirectError extends Error {}
 
 /** What ash says when it cannot open a redirection's file. */
 function redirectMessage(error: KernelError, path: string, reading: boolean): string {
@@ -207,89 +359,20 @@ function redirectMessage(error: KernelError, path: string, reading: boolean): st
   return `can't create ${path}: ${error.code === 'ENOENT' ? 'nonexistent directory' : strerror(error.code)}`;
 }
 
-function fileSink(file: OpenFile, append: boolean): Sink {
-  const parts: Uint8Array[] = [];
-  let at = append && file.logicalBlockSize === undefined ? [...readPieces(file)].reduce((sum, piece) => sum + piece.length, 0) : 0;
-  return {
-    write(data) {
-      const bytes = toBytes(data);
-      if (file.logicalBlockSize === undefined) {
-        parts.push(bytes.slice());
-        return;
-      }
-      for (let done = 0; done < bytes.length; ) done += pwriteSome(file, bytes.subarray(done), at + done);
-      at += bytes.length;
-    },
-    close() {
-      if (parts.length > 0) pwriteSome(file, concat(parts), at);
-      file.close();
-    },
-  };
-}
-
-function pwriteSome(file: OpenFile, bytes: Uint8Array, offset: number): number {
-  try {
-    return file.pwrite(bytes, offset);
-  } catch (error) {
-    if (error instanceof KernelError) throw new SinkError(error.code, error.message, { cause: error });
-    throw error;
-  }
-}
-
-/** Close a redirected output; a file that refuses what was written makes the command fail with status 1. */
-function closeSink(sink: Sink, name: string | undefined, errors: Sink): number | undefined {
-  try {
-    sink.close();
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    errors.write(`${name === undefined || name === 'echo' ? 'sh' : name}: write error: ${strerror(error.code)}\n`);
-    return 1;
-  }
-}
-
-function pipeSink(): Sink & { content(): Uint8Array } {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  return {
-    write(data) {
-      const bytes = toBytes(data);
-      length += bytes.length;
-      if (length > PIPE_LIMIT) throw new SinkError('ENOMEM', `a pipe of this shell holds at most ${PIPE_LIMIT} bytes`);
-      parts.push(bytes.slice());
-    },
-    close: () => {},
-    content: () => concat(parts),
-  };
-}
-
-/** A word's text: variables put in, and, where it is a pattern that matches something, the names. */
-function expandWord(word: Word, variable: (name: string) => string, glob: (pattern: string) => string[]): string[] {
-  let text = '';
-  let pattern = '';
-  let isPattern = false;
-  let keep = false;
-  for (const part of word) {
-    const value = 'variable' in part ? variable(part.variable) : part.text;
-    text += value;
-    keep ||= part.quoted || value !== '';
-    if (part.quoted) {
-      pattern += value.replace(/[*?[\]\\]/g, '\\$&');
-    } else {
-      isPattern ||= /[*?[]/.test(value);
-      pattern += value;
-    }
-  }
-  if (!keep) return [];
-  const names = isPattern ? glob(pattern) : [];
-  return names.length > 0 ? names : [text];
-}
-
 /** An absolute path without `.` and empty parts; `..` stays for the walk, since links make it more than text. */
 function normalize(path: string): string {
   const parts: string[] = [];
   for (const part of path.split('/')) if (part !== '' && part !== '.') parts.push(part);
   return `/${parts.join('/')}`;
+}
+
+function isThere(root: VfsDir, path: string): 'dir' | 'other' | undefined {
+  try {
+    return resolvePath(root, path).node.kind === 'dir' ? 'dir' : 'other';
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
+  }
 }
 
 /** The directory that a path names, for callers that list it. */
