@@ -39,7 +39,7 @@ describe('a bio', () => {
     expect([bio.sizeBytes, bio.idx, bio.bvecDone, bio.sector, bio.status, bio.opf, bio.vcnt]).toEqual([5120, 0, 0, 77, BLK_STS.OK, REQ_OP.WRITE, 2]);
     expect(bio.endIo).toBeDefined();
     resetBio(bio, undefined, READ);
-    expect(bio).toEqual({ ...allocBio(undefined, 2, READ), vecPfn: bio.vecPfn, vecLen: bio.vecLen, vecOffset: bio.vecOffset });
+    expect(bio).toEqual({ ...allocBio(undefined, 2, READ), vecs: bio.vecs });
     expect(bioHasData(bio)).toBe(false);
   });
 });
@@ -155,7 +155,7 @@ describe('walking a bio', () => {
       const bio = bioOf(table, at);
       const skipped = skip % expected.length;
       advanceBio(bio, skipped * 512);
-      const before = { ...bio, vecPfn: [...bio.vecPfn], vecLen: [...bio.vecLen], vecOffset: [...bio.vecOffset] };
+      const before = { ...bio, vecs: [...bio.vecs] };
       for (const next of [nextSegment, nextBvec]) {
         const { addrs, pieces } = walk(bio, next);
         expect(addrs).toEqual(expected.slice(skipped));
@@ -166,7 +166,7 @@ describe('walking a bio', () => {
           if (next === nextSegment) expect(piece.offset + piece.len).toBeLessThanOrEqual(PAGE_SIZE);
         }
       }
-      expect({ ...bio, vecPfn: [...bio.vecPfn], vecLen: [...bio.vecLen], vecOffset: [...bio.vecOffset] }).toEqual(before);
+      expect({ ...bio, vecs: [...bio.vecs] }).toEqual(before);
     }));
   });
 });

@@ -69,11 +69,15 @@ export function opIsFlush(opf: number): boolean {
 
 export type BioEndIo = (bio: Bio) => void;
 
+/** Words of an entry in {@link Bio.vecs}, and which is which. */
+export const VEC = { WORDS: 3, PFN: 0, LEN: 1, OFFSET: 2 } as const;
+
 /**
  * The unit of I/O: an operation on consecutive sectors of a device, and the memory it reads or fills.
  *
- * The memory is a table of bvecs in flat arrays: entry `i` is `vecLen[i]` bytes from byte `vecOffset[i]` of frame `vecPfn[i]` on. An entry
- * may reach over any number of physically consecutive frames. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it.
+ * The memory is a table of bvecs: LEN bytes from byte OFFSET of frame PFN on, which may reach over any number of physically consecutive
+ * frames. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it. One flat array rather than three: a bio's data
+ * sweeps through the host's cache, and each object that has to come back into it costs a 4 KiB I/O some nanoseconds.
  */
 export interface Bio {
   /** Link in the list of whoever holds the bio now. */
@@ -96,9 +100,8 @@ export interface Bio {
 
   vcnt: number;
   readonly maxVecs: number;
-  vecPfn: Float64Array;
-  vecLen: Uint32Array;
-  vecOffset: Uint32Array;
+  /** Entry `i` is the words from `i * VEC.WORDS` on. */
+  readonly vecs: Float64Array;
 
   /** Called once, when the bio has ended; it may run before submitBio returns. The bio is the caller's again from here. */
   endIo: BioEndIo | undefined;

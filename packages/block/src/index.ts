@@ -2,7 +2,7 @@
 export {
   type AttributeGroup, type Bio, type BioEndIo, type Block, type BlockDevice, type BlockDeviceOperations, type BlockNeeds, type Gendisk,
   type PageSource, type RequestQueue,
-  BIO, REQ, REQ_OP, opIsFlush, opIsWrite, opOf,
+  BIO, REQ, REQ_OP, VEC, opIsFlush, opIsWrite, opOf,
 } from './blk-types.js';
 // The unit of I/O, how its memory is walked, and how it ends.
 export { BIO_MAX_VECS, allocBio, bioAddPage, bioChain, bioEndIo, bioEndWith, bioHasData, bioSectors, resetBio, reuseBio } from './bio.js';

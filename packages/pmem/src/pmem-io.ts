@@ -9,7 +9,7 @@
 import { PAGE_SIZE, SECTOR_SIZE } from '@holdfast/lib';
 import type { Pfn, PhysAddr, Sector } from '@holdfast/lib';
 import {
-  BLK_STS, REQ, bioEndWith, createBvecIter, nextBvec, nextSegment, opIsWrite, startIter,
+  BLK_STS, REQ, VEC, bioEndWith, createBvecIter, nextBvec, nextSegment, opIsWrite, startIter,
   type Badblocks, type Bio, type BlkStatus, type BlockDeviceOperations,
 } from '@holdfast/block';
 import { CHUNK_SIZE, type Mapping, type PhysicalMemory } from '@holdfast/machine';
@@ -43,7 +43,7 @@ export function pmemOperations(pmem: PmemDevice): BlockDeviceOperations {
 
   function transfer(bio: Bio): BlkStatus {
     const write = opIsWrite(bio.opf);
-    if (isOneFrame(bio)) return movePiece(pmem, write, bio.sector, bio.vecPfn[bio.idx] as Pfn, 0, PAGE_SIZE);
+    if (isOneFrame(bio)) return movePiece(pmem, write, bio.sector, bio.vecs[bio.idx * VEC.WORDS + VEC.PFN] as Pfn, 0, PAGE_SIZE);
     const next = pmem.badblocks.count > 0 ? nextSegment : nextBvec;
     startIter(iter, bio);
     while (next(iter, bio)) {
@@ -95,8 +95,9 @@ export function pmem41Operations(pmem: PmemDevice): BlockDeviceOperations {
 
 /** Is all that is left of the bio one whole frame? Most are, and need no walk: 25 ns of a 4 KiB I/O. */
 function isOneFrame(bio: Bio): boolean {
-  const { idx } = bio;
-  return bio.sizeBytes === PAGE_SIZE && bio.bvecDone === 0 && bio.vecOffset[idx] === 0 && bio.vecLen[idx]! >= PAGE_SIZE;
+  const { vecs } = bio;
+  const vec = bio.idx * VEC.WORDS;
+  return bio.sizeBytes === PAGE_SIZE && bio.bvecDone === 0 && vecs[vec + VEC.OFFSET] === 0 && vecs[vec + VEC.LEN]! >= PAGE_SIZE;
 }
 
 function movePiece(pmem: PmemDevice, write: boolean, sector: Sector, pfn: Pfn, offset: number, length: number): BlkStatus {
