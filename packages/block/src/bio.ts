@@ -91,11 +91,6 @@ export function bioSectors(bio: Bio): number {
   return Math.floor(bio.sizeBytes / 512);
 }
 
-/** Does it move data between the device and its table (bio_has_data)? Flushes, discards and zeroing do not. */
-export function bioHasData(bio: Bio): boolean {
-  return bio.sizeBytes > 0 && bio.vcnt > 0;
-}
-
 /**
  * End a bio: call its `endIo` once nothing is missing any more.
  * A chain of parents is walked in a loop, so its length costs no stack.

@@ -33,13 +33,11 @@ const REQ_OP_MASK = 0xff;
 /** The flags above the operation in {@link Bio.opf}: the bits that mean something to code in this repository. */
 export const REQ = {
   SYNC: 1 << 11,
-  META: 1 << 12,
   NOMERGE: 1 << 14,
   /** Durable before the bio completes. */
   FUA: 1 << 17,
   /** Everything completed before is durable before this bio's own data is written. */
   PREFLUSH: 1 << 18,
-  RAHEAD: 1 << 19,
   /** Fail rather than wait. */
   NOWAIT: 1 << 21,
 } as const;
