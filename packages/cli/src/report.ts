@@ -2,6 +2,7 @@
  * The facts of a boot and of the commands after it, as one object: what `--json` prints, in the shape of `expected.json`.
  */
 import type { KernelLog } from '@holdfast/kernel';
+import { KERN } from '@holdfast/lib';
 import { type Capture, type FirmwareMemmapFact, captureFacts, firmwareMemmapFacts } from './facts/capture.js';
 import { type E820Facts, type MemblockFacts, parseBootLog } from './facts/boot-log.js';
 import type { CommandRecord, CommandRunner, LiteRecord } from './run-commands.js';
@@ -25,7 +26,7 @@ export interface BootFacts {
 
 /** What is known right after the boot, `captures.boot` among it. */
 export function bootFacts(system: System, cmdline: string): BootFacts {
-  const { kernel, e820, memblock } = parseBootLog(logText(system.log));
+  const { kernel, e820, memblock } = parseBootLog(system.panic === undefined ? logText(system.log) : consoleText(system.log));
   return {
     boot: 1,
     cmdline,
@@ -50,6 +51,11 @@ export function withCommands(facts: BootFacts, { records, captures }: CommandRun
     commands: [...records],
     errors: failed.map(({ n, cmd, rc, stderr, stdout, dmesg }) => ({ n, cmd, rc, error: stderr, stdout, dmesg })),
   };
+}
+
+/** All that is known of a kernel that died: what its console showed, which leaves debug messages out. */
+function consoleText(log: KernelLog): string {
+  return log.lines.filter(({ level }) => level < KERN.debug).map(({ text }) => text).join('\n');
 }
 
 export function logText(log: KernelLog): string {
