@@ -76,7 +76,7 @@ export function countPageblockTypes(buddy: Buddy, startPfn: number, endPfn: numb
   return counts;
 }
 
-// --- isolation: `[startPfn, endPfn)` are whole pageblocks, and whole blocks of the highest order ---
+// --- isolation: `[startPfn, endPfn)` are whole pageblocks, and no free block crosses their ends ---
 
 /** Keep a range's free pages from being handed out, and what is freed there with them (start_isolate_page_range). */
 export function isolateRange(buddy: Buddy, startPfn: number, endPfn: number): void {
@@ -147,7 +147,7 @@ function forEachPageblock(buddy: Buddy, startPfn: number, endPfn: number, visit:
 
 function checkWhole(startPfn: number, endPfn: number): void {
   bugOn(
-    startPfn % MAX_ORDER_NR_PAGES !== 0 || endPfn % MAX_ORDER_NR_PAGES !== 0,
-    `pages ${startPfn}-${endPfn - 1}: expected whole blocks of ${MAX_ORDER_NR_PAGES} pages`,
+    startPfn % PAGEBLOCK_NR_PAGES !== 0 || endPfn % MAX_ORDER_NR_PAGES !== 0,
+    `pfns ${startPfn}-${endPfn - 1}: expected to start at a multiple of ${PAGEBLOCK_NR_PAGES} and to end at one of ${MAX_ORDER_NR_PAGES}`,
   );
 }

@@ -41,8 +41,11 @@ export interface Mm extends PageAllocator {
    * Whole blocks of 1024 frames.
    */
   onlinePages(start: Pfn, end: Pfn, nid: NodeId, index: ZoneIndex, nrReserved?: number): void;
-  /** Take frames out of their zone. @throws KernelError EINVAL if they are not all of one zone, EBUSY if one is in use; nothing changed then. */
-  offlinePages(start: Pfn, end: Pfn): void;
+  /**
+   * Take frames out of their zone; `nrReserved` is what it was when they went online (offline_pages).
+   * @throws KernelError EINVAL if they are not all of one zone, EBUSY if one is in use; nothing has changed then.
+   */
+  offlinePages(start: Pfn, end: Pfn, nrReserved?: number): void;
   /** Forget the struct pages of frames that are offline, whole sections (remove_memory). */
   removePages(start: Pfn, end: Pfn): void;
   /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page. */
@@ -99,6 +102,8 @@ export function createMm(needs: MmNeeds): Mm {
     totalRamPages: () => allZones().reduce((sum, { managed }) => sum + managed, 0),
     onlinePages(start, end, nid, index, nrReserved = 0) {
       const target = zone(nid, index);
+      const online = allZones().flatMap(({ ranges }) => rangesWithin(ranges, start, end))[0];
+      bugOn(online !== undefined, `pfns ${start}-${end - 1} cannot go online: ${online?.start} is`);
       const wasEmpty = !isPopulated(target);
       addZoneRange(target, start, end);
       vmemmap.initRange(start, end, nid, index, 'reserved');
@@ -106,19 +111,20 @@ export function createMm(needs: MmNeeds): Mm {
       if (wasEmpty) rebuildZonelists();
       setWatermarks();
     },
-    offlinePages(start, end) {
+    offlinePages(start, end, nrReserved = 0) {
       const target = allocator.pageZone(start);
       const inside = rangesWithin(target?.ranges ?? [], start, end)[0];
       if (target === undefined || inside?.start !== start || inside.end !== end || (end - start) % MAX_ORDER_NR_PAGES !== 0) {
         throw new KernelError('EINVAL', `pfns ${start}-${end - 1} cannot go offline: expected memory of one zone, without holes`);
       }
-      isolateRange(target.buddy, start, end);
-      const busy = firstBusyPfn(target.buddy, start, end);
+      const first = start + nrReserved;
+      isolateRange(target.buddy, first, end);
+      const busy = firstBusyPfn(target.buddy, first, end);
       if (busy !== undefined) {
-        undoIsolateRange(target.buddy, start, end);
+        undoIsolateRange(target.buddy, first, end);
         throw new KernelError('EBUSY', `pfns ${start}-${end - 1} cannot go offline: page pfn:${busy.toString(16)} is in use`);
       }
-      target.managed -= offlineRange(target.buddy, start, end);
+      target.managed -= offlineRange(target.buddy, first, end);
       removeZoneRange(target, start, end);
       setWatermarks();
       if (!isPopulated(target)) rebuildZonelists();
