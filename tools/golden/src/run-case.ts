@@ -5,7 +5,7 @@ import {
   type BootFacts, type System,
   bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, withCommands,
 } from '@holdfast/cli';
-import { DEFAULT_RELEASE, KERN } from '@holdfast/lib';
+import { DEFAULT_RELEASE } from '@holdfast/lib';
 import { type Comparison, type Difference, compareFacts } from './compare.js';
 import type { CapturedCommand, GoldenCase } from './load-case.js';
 import { REPLAYED, reasonFor, whyNotReplayed, withoutSeedNumbers } from './not-compared.js';
