@@ -6,7 +6,8 @@
  * what the sector had becomes the lane's free block. Each of these steps is durable before the next begins.
  *
  * Differs from Linux: calls do not overlap, so there are no locks, and no table of reads in flight. A map entry that points outside of the
- * data area is an I/O error for reads too. When the map cannot be written, the arena takes no more writes until it is attached again.
+ * data area is an I/O error for reads too, and so is a write to a sector that is mapped to the lane's free block. When the map cannot be
+ * written, the arena takes no more writes until it is attached again.
  */
 import { BugError, KERN, KernelError, silentPrintk } from '@holdfast/lib';
 import type { Printk } from '@holdfast/lib';
@@ -146,16 +147,17 @@ export function writeSector(btt: Btt, sector: number, source: Uint8Array, lane =
   const lba = sector - arena.firstLba;
   if (arena.flags & ARENA_FLAG_ERROR) throw new KernelError('EIO', `sector ${sector} is in an arena that met an error and is read-only`);
   const block = arena.freeBlock[lane]!;
-  checkBlock(arena, block);
-  const offset = blockOffset(arena, block);
-  if (arena.freeHasError[lane] === 1 || isBad(arena, offset)) clearFreeBlockError(arena, lane);
-
-  writeBytes(arena.io, offset, source);
-  if (metadata) writeBytes(arena.io, offset + btt.sectorSize, metadata);
   const raw = readMap(arena, lba);
   const wasLost = mapState(raw) === 'error';
   const oldBlock = mapBlock(raw, lba);
+  checkBlock(arena, block);
   checkBlock(arena, oldBlock);
+  if (oldBlock === block) throw new KernelError('EIO', `sector ${sector} is mapped to block ${block}, which is free: the arena's metadata is damaged`);
+
+  const offset = blockOffset(arena, block);
+  if (arena.freeHasError[lane] === 1 || isBad(arena, offset)) clearFreeBlockError(arena, lane);
+  writeBytes(arena.io, offset, source);
+  if (metadata) writeBytes(arena.io, offset + btt.sectorSize, metadata);
   writeFlog(arena, lane, lba, oldBlock, wasLost);
   finishMove(arena, lba, block);
   // What was lost is free now: repair it before it is used.
