@@ -100,6 +100,7 @@ describe('BTT info blocks', () => {
     ['more blocks than there are', { externalNlba: INFO.internalNlba + 1 }],
     ['a map over the flog', { logOffset: INFO.mapOffset + 4096n }],
     ['a flog over the second info block', { nfree: 2 ** 32 - 1 }],
+    ['more free blocks than a kernel could hold, with room for them', { nfree: 2 ** 32 - 1, info2Offset: 2n ** 51n }],
     ['a next arena inside this one', { nextOffset: 4096n }],
     ['offsets past 2^52', { info2Offset: 2n ** 63n }],
   ])('that describe %s are not sane', (_, change) => {

@@ -27,6 +27,8 @@ export const ARENA_FLAG_ERROR = 1;
 export const BTT_LBA_SIZES: readonly number[] = [512, 520, 528, 4096, 4104, 4160, 4224];
 
 const INTERNAL_LBA_ALIGN = 64;
+/** What Linux could allocate a free list for: 4 MiB of 16 bytes each. */
+const NFREE_MAX = 2 ** 18;
 const CHECKSUM_OFFSET = 4088;
 
 const SUPER_BLOCK = layout('BTT info block', BTT_INFO_SIZE, {
@@ -152,7 +154,7 @@ export function bttInfoIsSane(info: BttInfo): boolean {
     data! >= BTT_INFO_SIZE &&
     data! + internalNlba * internalLbaSize <= map! &&
     map! + externalNlba * MAP_ENTRY_SIZE <= log! &&
-    log! + nfree * LOG_GROUP_SIZE <= info2! &&
+    nfree <= NFREE_MAX && log! + nfree * LOG_GROUP_SIZE <= info2! &&
     info2! < 2 ** 52 &&
     (next! === 0 || next! >= info2! + BTT_INFO_SIZE)
   );
