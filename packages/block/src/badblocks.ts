@@ -31,19 +31,19 @@ interface Entry {
 
 export function createBadblocks(): Badblocks {
   let entries: Entry[] = [];
+  // A plain field, not a getter: the data path reads it for each bio.
+  const list = { count: 0 };
 
   /** Take over a new set of disjoint ranges, cut to the length of an entry; false if there are too many. */
   const replace = (ranges: readonly Entry[]): boolean => {
     const cut = mergeTouching(ranges).flatMap(cutToEntries);
     if (cut.length > MAX_ENTRIES) return false;
     entries = cut;
+    list.count = cut.length;
     return true;
   };
 
-  return {
-    get count() {
-      return entries.length;
-    },
+  return Object.assign(list, {
     set(start, nrSectors) {
       // Piece by piece, so that a full table takes what it can.
       return cutToEntries({ start, end: start + nrSectors }).every((piece) => replace([...entries, piece]));
@@ -63,7 +63,7 @@ export function createBadblocks(): Badblocks {
       return { firstBad, nrBad: hit.end - firstBad };
     },
     entries: () => entries.map(({ start, end }) => [start, end - start] as const),
-  };
+  } satisfies Omit<Badblocks, 'count'>);
 }
 
 function mergeTouching(ranges: readonly Entry[]): Entry[] {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { PAGE_SIZE, pfn, sector } from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
-import { BIO_MAX_VECS, allocBio, bioAddPage, bioChain, bioEndIo, bioEndWith, bioHasData, bioSectors, resetBio, reuseBio } from './bio.js';
+import { BIO_MAX_VECS, allocBio, bioAddPage, bioChain, bioEndIo, bioEndWith, bioSectors, resetBio, reuseBio } from './bio.js';
 import { BLK_STS } from './blk-status.js';
 import { REQ_OP } from './blk-types.js';
 import type { Bio } from './blk-types.js';
@@ -39,8 +39,7 @@ describe('a bio', () => {
     expect([bio.sizeBytes, bio.idx, bio.bvecDone, bio.sector, bio.status, bio.opf, bio.vcnt]).toEqual([5120, 0, 0, 77, BLK_STS.OK, REQ_OP.WRITE, 2]);
     expect(bio.endIo).toBeDefined();
     resetBio(bio, undefined, READ);
-    expect(bio).toEqual({ ...allocBio(undefined, 2, READ), vecPfn: bio.vecPfn, vecLen: bio.vecLen, vecOffset: bio.vecOffset });
-    expect(bioHasData(bio)).toBe(false);
+    expect(bio).toEqual({ ...allocBio(undefined, 2, READ), vecs: bio.vecs });
   });
 });
 
@@ -155,7 +154,7 @@ describe('walking a bio', () => {
       const bio = bioOf(table, at);
       const skipped = skip % expected.length;
       advanceBio(bio, skipped * 512);
-      const before = { ...bio, vecPfn: [...bio.vecPfn], vecLen: [...bio.vecLen], vecOffset: [...bio.vecOffset] };
+      const before = { ...bio, vecs: [...bio.vecs] };
       for (const next of [nextSegment, nextBvec]) {
         const { addrs, pieces } = walk(bio, next);
         expect(addrs).toEqual(expected.slice(skipped));
@@ -166,7 +165,7 @@ describe('walking a bio', () => {
           if (next === nextSegment) expect(piece.offset + piece.len).toBeLessThanOrEqual(PAGE_SIZE);
         }
       }
-      expect({ ...bio, vecPfn: [...bio.vecPfn], vecLen: [...bio.vecLen], vecOffset: [...bio.vecOffset] }).toEqual(before);
+      expect({ ...bio, vecs: [...bio.vecs] }).toEqual(before);
     }));
   });
 });

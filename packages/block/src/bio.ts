@@ -7,7 +7,7 @@ import { PAGE_SIZE, bugOn, sector } from '@holdfast/lib';
 import type { Pfn, Sector } from '@holdfast/lib';
 import { BLK_STS } from './blk-status.js';
 import type { BlkStatus } from './blk-status.js';
-import { BIO } from './blk-types.js';
+import { BIO, VEC } from './blk-types.js';
 import type { Bio, BlockDevice } from './blk-types.js';
 
 /** Table entries of the largest bio. */
@@ -30,9 +30,7 @@ export function allocBio(bdev: BlockDevice | undefined, maxVecs: number, opf: nu
     bvecDone: 0,
     vcnt: 0,
     maxVecs,
-    vecPfn: new Float64Array(maxVecs),
-    vecLen: new Uint32Array(maxVecs),
-    vecOffset: new Uint32Array(maxVecs),
+    vecs: new Float64Array(maxVecs * VEC.WORDS),
     endIo: undefined,
     private: undefined,
   };
@@ -63,7 +61,7 @@ export function reuseBio(bio: Bio, bdev: BlockDevice | undefined, opf: number, a
   bio.endIo = endIo;
   bio.private = owner;
   bio.sector = at;
-  for (let i = 0; i < vcnt; i++) bio.sizeBytes += bio.vecLen[i]!;
+  for (let i = 0; i < vcnt; i++) bio.sizeBytes += bio.vecs[i * VEC.WORDS + VEC.LEN]!;
 }
 
 /**
@@ -72,33 +70,25 @@ export function reuseBio(bio: Bio, bdev: BlockDevice | undefined, opf: number, a
  */
 export function bioAddPage(bio: Bio, first: Pfn, length: number, offset: number): number {
   if (bio.sizeBytes + length > MAX_BIO_BYTES) return 0;
-  const last = bio.vcnt - 1;
-  if (last >= 0 && vecEnd(bio, last) === first * PAGE_SIZE + offset) {
-    bio.vecLen[last]! += length;
+  const { vecs, vcnt } = bio;
+  const last = (vcnt - 1) * VEC.WORDS;
+  if (vcnt > 0 && vecs[last + VEC.PFN]! * PAGE_SIZE + vecs[last + VEC.OFFSET]! + vecs[last + VEC.LEN]! === first * PAGE_SIZE + offset) {
+    vecs[last + VEC.LEN]! += length;
   } else {
-    if (bio.vcnt === bio.maxVecs) return 0;
-    bio.vecPfn[bio.vcnt] = first;
-    bio.vecLen[bio.vcnt] = length;
-    bio.vecOffset[bio.vcnt] = offset;
-    bio.vcnt++;
+    if (vcnt === bio.maxVecs) return 0;
+    const at = vcnt * VEC.WORDS;
+    vecs[at + VEC.PFN] = first;
+    vecs[at + VEC.LEN] = length;
+    vecs[at + VEC.OFFSET] = offset;
+    bio.vcnt = vcnt + 1;
   }
   bio.sizeBytes += length;
   return length;
 }
 
-/** The physical address behind the last byte of an entry. */
-function vecEnd(bio: Bio, i: number): number {
-  return bio.vecPfn[i]! * PAGE_SIZE + bio.vecOffset[i]! + bio.vecLen[i]!;
-}
-
 /** The sectors that are left to do. */
 export function bioSectors(bio: Bio): number {
   return Math.floor(bio.sizeBytes / 512);
-}
-
-/** Does it move data between the device and its table (bio_has_data)? Flushes, discards and zeroing do not. */
-export function bioHasData(bio: Bio): boolean {
-  return bio.sizeBytes > 0 && bio.vcnt > 0;
 }
 
 /**

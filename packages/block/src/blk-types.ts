@@ -33,13 +33,11 @@ const REQ_OP_MASK = 0xff;
 /** The flags above the operation in {@link Bio.opf}: the bits that mean something to code in this repository. */
 export const REQ = {
   SYNC: 1 << 11,
-  META: 1 << 12,
   NOMERGE: 1 << 14,
   /** Durable before the bio completes. */
   FUA: 1 << 17,
   /** Everything completed before is durable before this bio's own data is written. */
   PREFLUSH: 1 << 18,
-  RAHEAD: 1 << 19,
   /** Fail rather than wait. */
   NOWAIT: 1 << 21,
 } as const;
@@ -69,11 +67,15 @@ export function opIsFlush(opf: number): boolean {
 
 export type BioEndIo = (bio: Bio) => void;
 
+/** Words of an entry in {@link Bio.vecs}, and which is which. */
+export const VEC = { WORDS: 3, PFN: 0, LEN: 1, OFFSET: 2 } as const;
+
 /**
  * The unit of I/O: an operation on consecutive sectors of a device, and the memory it reads or fills.
  *
- * The memory is a table of bvecs in flat arrays: entry `i` is `vecLen[i]` bytes from byte `vecOffset[i]` of frame `vecPfn[i]` on. An entry
- * may reach over any number of physically consecutive frames. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it.
+ * The memory is a table of bvecs: LEN bytes from byte OFFSET of frame PFN on, which may reach over any number of physically consecutive
+ * frames. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it. One flat array rather than three: a bio's data
+ * sweeps through the host's cache, and each object that has to come back into it costs a 4 KiB I/O some nanoseconds.
  */
 export interface Bio {
   /** Link in the list of whoever holds the bio now. */
@@ -96,9 +98,8 @@ export interface Bio {
 
   vcnt: number;
   readonly maxVecs: number;
-  vecPfn: Float64Array;
-  vecLen: Uint32Array;
-  vecOffset: Uint32Array;
+  /** Entry `i` is the words from `i * VEC.WORDS` on. */
+  readonly vecs: Float64Array;
 
   /** Called once, when the bio has ended; it may run before submitBio returns. The bio is the caller's again from here. */
   endIo: BioEndIo | undefined;

@@ -7,6 +7,7 @@
  */
 import { PAGE_SIZE, SECTOR_SIZE, bugOn, pfn, sector } from '@holdfast/lib';
 import type { Pfn, Sector } from '@holdfast/lib';
+import { VEC } from './blk-types.js';
 import type { Bio } from './blk-types.js';
 
 /** A position in a bio, and the piece before it, which the last step yielded. */
@@ -51,14 +52,15 @@ function nextPiece(iter: BvecIter, bio: Bio, grain: number): boolean {
   const { bytesLeft, idx } = iter;
   if (bytesLeft === 0 || idx >= bio.vcnt) return false;
   const done = iter.bvecDone;
-  const vecLen = bio.vecLen[idx]!;
-  const from = bio.vecOffset[idx]! + done;
-  const offset = from % PAGE_SIZE;
+  const vec = idx * VEC.WORDS;
+  const vecLen = bio.vecs[vec + VEC.LEN]!;
+  const from = bio.vecs[vec + VEC.OFFSET]! + done;
+  const offset = from & (PAGE_SIZE - 1); // not %: on doubles that is a call, of 10 ns
   let len = vecLen - done;
   if (bytesLeft < len) len = bytesLeft;
   if (grain - offset < len) len = grain - offset;
 
-  iter.pfn = (bio.vecPfn[idx]! + (from - offset) / PAGE_SIZE) as Pfn;
+  iter.pfn = (bio.vecs[vec + VEC.PFN]! + (from - offset) / PAGE_SIZE) as Pfn;
   iter.offset = offset;
   iter.len = len;
   iter.sector = iter.nextSector;
@@ -81,9 +83,14 @@ export function advanceBio(bio: Bio, sizeBytes: number): void {
   bio.sizeBytes -= sizeBytes;
   if (bio.vcnt === 0) return;
   let done = bio.bvecDone + sizeBytes;
-  while (done > 0 && done >= bio.vecLen[bio.idx]!) {
-    done -= bio.vecLen[bio.idx]!;
+  for (let len = vecLen(bio); done > 0 && done >= len; len = vecLen(bio)) {
+    done -= len;
     bio.idx++;
   }
   bio.bvecDone = done;
+}
+
+/** Length of the entry at the bio's position. */
+function vecLen({ vecs, idx }: Bio): number {
+  return vecs[idx * VEC.WORDS + VEC.LEN]!;
 }

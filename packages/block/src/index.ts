@@ -2,10 +2,10 @@
 export {
   type AttributeGroup, type Bio, type BioEndIo, type Block, type BlockDevice, type BlockDeviceOperations, type BlockNeeds, type Gendisk,
   type PageSource, type RequestQueue,
-  BIO, REQ, REQ_OP, opIsFlush, opIsWrite, opOf,
+  BIO, REQ, REQ_OP, VEC, opIsFlush, opIsWrite, opOf,
 } from './blk-types.js';
 // The unit of I/O, how its memory is walked, and how it ends.
-export { BIO_MAX_VECS, allocBio, bioAddPage, bioChain, bioEndIo, bioEndWith, bioHasData, bioSectors, resetBio, reuseBio } from './bio.js';
+export { BIO_MAX_VECS, allocBio, bioAddPage, bioChain, bioEndIo, bioEndWith, bioSectors, resetBio, reuseBio } from './bio.js';
 export { type BvecIter, advanceBio, createBvecIter, nextBvec, nextSegment, startIter } from './bvec.js';
 export { type BlkStatus, BLK_STS, blkStatusText, blkStatusToErrno, errnoToBlkStatus } from './blk-status.js';
 export { submitBio, submitBioAsync, submitBioNoacct, submitBioWait } from './submit.js';
@@ -16,6 +16,8 @@ export {
   stackingLimits,
 } from './queue-limits.js';
 export { bioSplitToLimits, maxIoSectors, splitBio, splitPoint } from './bio-split.js';
+// The memory of an I/O as a device with DMA takes it.
+export { type SgTable, SG_ENTRY_SIZE, SG_MAX_SINGLE_ALLOC, mapBiosToSg, sgAllocTable, sgPhys, sgTableFromPages } from './scatterlist.js';
 // What a driver registers.
 export { BLOCK_EXT_MAJOR, createBlock, registerBlkdev, unregisterBlkdev } from './block.js';
 export { type GendiskSpec, addDisk, createQueue, delDisk } from './gendisk.js';

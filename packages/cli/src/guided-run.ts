@@ -1,5 +1,6 @@
 /**
- * What `holdfast` shows where no person types: the default machine boots, a pmem disk is written, the power is cut, and the bytes are there.
+ * What `holdfast` shows first: the default machine boots, a pmem disk is written, the power is cut, and the bytes are there.
+ * At a terminal the machine is then the person's; elsewhere that was all.
  */
 import { type BootOutcome, formatLogLine } from '@holdfast/kernel';
 import { type Terminal, bootFromOptions } from './boot-command.js';
@@ -13,9 +14,9 @@ const STEPS = [
 ] as const;
 
 /** The default machine: 4 GiB of RAM and 1 GiB of legacy pmem. */
-export const DEFAULT_MACHINE = { memory: '4G', nvdimm: ['size=1G'] };
+const DEFAULT_MACHINE = { memory: '4G', nvdimm: ['size=1G'] };
 
-/** @returns 0 if the bytes survived */
+/** @returns 0 if the bytes survived; after a console, the status of its last command */
 export async function guidedRun(terminal: Terminal): Promise<number> {
   let boots = 0;
   const printLog = ({ log }: BootOutcome): void => {
@@ -46,6 +47,7 @@ export async function guidedRun(terminal: Terminal): Promise<number> {
   }
   const same = outputs.length === 2 && outputs[0] === outputs[1] && outputs[0]!.includes('Holdfast');
   terminal.out(same ? '\nThe bytes survived. Try: npx holdfast boot --help\n' : '\nThe bytes are not the same.\n');
+  const status = same && terminal.interactive ? await (await import('./interactive.js')).runConsole(system) : same ? 0 : 1;
   system.close();
-  return same ? 0 : 1;
+  return status;
 }

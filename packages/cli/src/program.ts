@@ -24,7 +24,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .exitOverride()
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
     .enablePositionalOptions()
-    .addHelpText('after', `\nWithout a command: boots a default machine; a console in a terminal, a short guided run elsewhere.\n${EXAMPLES}`)
+    .addHelpText('after', `\nWithout a command: boots a default machine and shows what it does; in a terminal, its console follows.\n${EXAMPLES}`)
     .usage('[boot [options]]')
     .argument('[command]')
     .allowExcessArguments(true)
@@ -76,8 +76,6 @@ function collect(value: string, before: string[] = []): string[] {
 }
 
 async function startDefault(terminal: Terminal): Promise<number> {
-  const { DEFAULT_MACHINE, guidedRun } = await import('./guided-run.js');
-  if (!terminal.interactive) return guidedRun(terminal);
-  const { bootCommand } = await import('./boot-command.js');
-  return bootCommand({ ...DEFAULT_MACHINE }, terminal);
+  const { guidedRun } = await import('./guided-run.js');
+  return guidedRun(terminal);
 }

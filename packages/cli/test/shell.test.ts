@@ -45,6 +45,18 @@ describe('words and lists', () => {
     ['echo /no*/x "/sys/*"', '/no*/x /sys/*\n'],
     ['cd /sys; cd block; pwd; ls', '/sys/block\npmem0\n'],
     ['echo -e "a\\tb\\x41"', 'a\tbA\n'],
+    ['a=1 b="x  y"; echo $a$b "$b" ${a}z', '1x y x  y 1z\n'],
+    ['o="-n -x"; for w in $o "$o" z; do echo "<$w>"; done', '<-n>\n<-x>\n<-n -x>\n<z>\n'],
+    ['for i in 1 2 3 4; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done', '1\n3\n'],
+    ['if false; then echo a; elif [ 1 -lt 2 ]; then echo b; else echo c; fi', 'b\n'],
+    ['f() { echo "$# $1 $2"; return 3; echo no; }; f "a b" c; echo $?', '2 a b c\n3\n'],
+    ['f() { for x in "$@"; do echo "<$x>"; done; }; f "a b" c; f', '<a b>\n<c>\n'],
+    ['x=out; f() { echo $x; }; x=in f; echo $x', 'in\nout\n'],
+    ['S=$(($(cat /sys/block/pmem0/size) * 512)); echo "$((S-512)) $((S / 4096)) $((2+3*4)) $(((2+3)*4))"', '65024 16 14 20\n'],
+    ["echo after-$(echo -m fsdax -M mem | sed 's/-[mM] //g; s/ /-/g')", 'after-fsdax-mem\n'],
+    ['for f in /sys/block/*/ro; do echo $f; done | cat', '/sys/block/pmem0/ro\n'],
+    ['{ echo a; echo b; } | wc -l', '2\n'],
+    ['for i in a\ndo\n  echo $i\ndone\n\necho end', 'a\nend\n'],
   ])('%s', async (line, out) => expect(await run(line)).toMatchObject({ out, err: '' }));
 });
 
@@ -57,6 +69,13 @@ describe('what goes wrong', () => {
     ['| cat', 2, 'sh: syntax error: unexpected "|"\n'],
     ['echo a &', 2, 'sh: syntax error: unexpected "&"\n'],
     ['; echo', 2, 'sh: syntax error: unexpected ";"\n'],
+    ['for i in a; do echo', 2, 'sh: syntax error: unexpected end of file (expecting "done")\n'],
+    ['done', 2, 'sh: syntax error: unexpected "done"\n'],
+    ['if true; then fi; }', 2, 'sh: syntax error: unexpected "}"\n'],
+    ['echo $(echo', 2, 'sh: syntax error: unexpected end of file (expecting ")")\n'],
+    ['echo $((1/0))', 2, 'sh: divide by zero\n'],
+    ['f() { f; }; f', 2, 'sh: functions call each other more than 100 deep\n'],
+    ['[ a = b', 1, "[: missing ]\nTry '[ --help' for more information.\n"],
     ['cat /nope', 1, "cat: can't open '/nope': No such file or directory\n"],
     ['cat /proc', 1, 'cat: read error: Is a directory\n'],
     ['cat < /nope', 1, "sh: can't open /nope: no such file\n"],
@@ -138,7 +157,7 @@ it('every command loads and explains itself', async () => {
 
 it('takes any line without hanging or failing itself', async () => {
   const word = fc.oneof(
-    fc.constantFrom(...Object.keys(COMMANDS), '/dev/pmem0', '/proc', '-a', '-n', '--x', '|', '>', '>>', '<', '2>&1', ';', '&&', '||', '"', "'", '\\', '$', '${', '$?', '*', '[', '&', '(', '/tmp/a', 'if=/dev/pmem0'),
+    fc.constantFrom(...Object.keys(COMMANDS), '/dev/pmem0', '/proc', '-a', '-n', '--x', '|', '>', '>>', '<', '2>&1', ';', '&&', '||', '"', "'", '\\', '$', '${', '$?', '*', '[', '&', '(', ')', '$(', '$((', 'for', 'in', 'do', 'done', 'if', 'then', 'fi', '{', '}', 'f()', 'f', 'x=1', '$x', '\n', '/tmp/a', 'if=/dev/pmem0'),
     fc.string({ maxLength: 6 }),
   );
   await fc.assert(

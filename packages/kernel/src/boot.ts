@@ -2,7 +2,7 @@
  * boot(): a machine, its firmware and a command line become a running kernel. Mirrors init/main.c: start_kernel.
  * Read it from top to bottom: it is the story that the log tells.
  */
-import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, parseCmdline } from '@holdfast/lib';
+import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, findParam, parseCmdline } from '@holdfast/lib';
 import { createBlock } from '@holdfast/block';
 import { createPlatformBus } from '@holdfast/driver-core';
 import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
@@ -85,7 +85,8 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const platform = createPlatformBus(iomem, printk, release);
   const memregions = createIda();
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
-  const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release });
+  const forceGpt = findParam(params, 'gpt') !== undefined;
+  const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release, forceGpt });
   const { initcalls, buses, dax, modules } = driverSet({
     acpiMemory, arch, block, config, deviceMemory, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, params, platform, printk, release,
   });

@@ -149,11 +149,11 @@ function registerPmemDevices(platform: PlatformBus, iomem: Resource): void {
 }
 
 function startPlatformPmem(platform: PlatformBus, needs: PmemNeeds): () => void {
-  const { driver, exit } = createPlatformPmem(needs);
-  const unregister = platform.registerDriver(driver);
+  const pmem = createPlatformPmem(needs);
+  const unregister = platform.registerDriver(pmem.driver);
   return () => {
     unregister();
-    exit();
+    pmem.exit();
   };
 }
 

@@ -25,11 +25,11 @@ export interface MmInitNeeds {
 
 /** The texts of /proc that are mm's. */
 export interface MmTexts {
-  buddyinfo(): string;
-  kpageflags(): string;
-  meminfo(): string;
-  pagetypeinfo(): string;
-  zoneinfo(): string;
+  readonly buddyinfo: () => string;
+  readonly kpageflags: () => string;
+  readonly meminfo: () => string;
+  readonly pagetypeinfo: () => string;
+  readonly zoneinfo: () => string;
 }
 
 /** The page allocator, as each of its users wants to see it. */

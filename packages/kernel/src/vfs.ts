@@ -4,6 +4,7 @@
  * so nothing here is a copy that could go stale.
  */
 import { type Attribute, KernelError } from '@holdfast/lib';
+import type { BlockDeviceFile } from '@holdfast/block';
 import type { ConfigArea } from '@holdfast/nvdimm';
 
 export interface VfsDir {
@@ -49,20 +50,8 @@ export interface VfsCharDevice {
   openConfigArea?(): ConfigArea;
 }
 
-/** A block device, open: the user-space view of it, with the errnos of block/fops.c. Offsets and lengths are bytes. */
-export interface BlockFile {
-  readonly sizeBytes: number;
-  readonly logicalBlockSize: number;
-  readonly physicalBlockSize: number;
-  /** BLKROGET, BLKROSET. */
-  readOnly: boolean;
-  /** Read up to `target.length` bytes; returns how many (0 at or after the end). @throws KernelError */
-  pread(target: Uint8Array, offset: number): number;
-  /** Write; returns how many bytes fitted. @throws KernelError ENOSPC at or after the end, EPERM when read-only. */
-  pwrite(source: Uint8Array, offset: number): number;
-  /** Everything written before is durable on return, as far as the device can promise. @throws KernelError */
-  fsync(): void;
-}
+/** A block device, open: what every user of one calls. */
+export type BlockFile = Omit<BlockDeviceFile, 'discard' | 'zeroout'>;
 
 export type VfsNode = VfsDir | VfsFile | VfsLink | VfsBlockDevice | VfsCharDevice;
 

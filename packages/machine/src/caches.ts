@@ -256,7 +256,7 @@ export class Caches {
     const from = addr - window.gridStart;
     const atOnce = kind === THROUGH || (kind === CACHED && this.#domain === 'cpu_cache');
     if (!atOnce) return window.medium.touch(from, from + length);
-    this.#memory.sync(); // nothing that this store may have to follow is left behind
+    this.#memory.sync(); // first what this store may have driven out
     window.medium.writeThrough(from, from + length);
   }
 

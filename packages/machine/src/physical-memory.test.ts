@@ -40,7 +40,12 @@ describe('the physical address space', () => {
     const { memory } = createMachine({ media: [{ start: 4096, medium: createDram(8192) }] });
     const efault = expect.objectContaining({ code: 'EFAULT' });
     expect(() => memory.chunk(1)).toThrow(efault);
+    for (const nr of [2 ** 32, 2 ** 41, -1, NaN, 0.5]) {
+      expect(() => memory.chunk(nr)).toThrow(efault);
+      expect(memory.peekChunk(nr)).toBeUndefined();
+    }
     expect(() => memory.frame(512)).toThrow(efault);
+    expect(() => memory.frame(2 ** 41)).toThrow(efault);
     expect(() => memory.read(physAddr(12287), new Uint8Array(2))).toThrow(efault);
     expect(() => memory.write(physAddr(4095), new Uint8Array(2))).toThrow(efault);
     expect(() => memory.clear(physAddr(0), 4097)).toThrow(efault);

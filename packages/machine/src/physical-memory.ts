@@ -11,6 +11,7 @@ import { type Chunk, FRAMES_PER_CHUNK } from './chunk.js';
 import { copyBytes } from './copy-bytes.js';
 import { CHUNK_SIZE, type MediumSlot, type PhysicalMemory } from './hardware.js';
 import { MediumStore } from './medium.js';
+import { SlotTable } from './slot-table.js';
 
 /** A medium at its place: `[start, end)`. */
 export interface Window {
@@ -34,7 +35,7 @@ export interface Slot {
 export class AddressSpace implements PhysicalMemory {
   /** Sorted by address, disjoint. */
   readonly #windows: Window[] = [];
-  readonly #slots = new Map<number, Slot>();
+  readonly #slots = new SlotTable<Slot>();
   readonly #physBits: number;
   readonly #cachedStore: (addr: number, source: Uint8Array) => void;
 
@@ -78,7 +79,7 @@ export class AddressSpace implements PhysicalMemory {
       if (slot !== undefined && slot.window === undefined) window.medium.adopt(nr - chunkNr(window.gridStart), slot.chunk.copy());
     }
     this.#windows.splice(this.#windows.indexOf(window), 1);
-    for (const nr of this.#slots.keys()) if (first <= nr && nr <= last) this.#slots.delete(nr);
+    this.#slots.delete(first, last);
     window.medium.unplug();
   }
 

@@ -90,7 +90,7 @@ export const steps = (size: number, maxLength: number, ops: readonly Step['op'][
   fc.array(
     fc.record({
       op: fc.constantFrom(...ops),
-      at: fc.nat(size - 1),
+      at: fc.oneof(fc.nat(size - 1), fc.tuple(fc.nat((size - 1) >> 12), fc.nat(191)).map(([frame, within]) => Math.min(frame * 4096 + within, size - 1))),
       length: fc.oneof(fc.constantFrom(1, 4, 8, 16, LINE), fc.nat(maxLength)),
       type: fc.constantFrom<MemoryType>('WB', 'WB', 'WC', 'WT', 'UC', 'UC-'),
     }),

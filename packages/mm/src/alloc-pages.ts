@@ -6,7 +6,7 @@
  * atomic requests of more than one page.
  */
 import {
-  KERN, KernelError, MAX_PAGE_ORDER, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, bugOn, pfnToPhys, physToPfn,
+  BugError, KERN, KernelError, MAX_PAGE_ORDER, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, bugOn, pfnToPhys, physToPfn,
 } from '@holdfast/lib';
 import { putBulk, takeBulk } from './buddy-bulk.js';
 import { allocBlock, putBlock } from './buddy-core.js';
@@ -55,15 +55,17 @@ interface Effort {
   readonly noFragment: boolean;
 }
 
+const FAST: Effort = { mark: 'low', dip: 0, ignoreMarks: false, noFragment: false };
+const FAST_WHOLE: Effort = { ...FAST, noFragment: true };
+
 export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageAllocatorNeeds): PageAllocator {
   let warnedOfOrder = false;
 
   const listFor = (gfp: number, nid: NodeId): readonly Zone[] => {
-    const lists = zonelists();
-    const highest = gfpZone(gfp);
-    const zones = ((gfp & __GFP_THISNODE) !== 0 ? lists.thisNode : lists.fallback).get(nid);
-    bugOn(zones === undefined, `allocation on node ${nid}, which has no zonelist`);
-    return zones!.filter((zone) => zone.index <= highest);
+    const { thisNode, fallback } = zonelists();
+    const byHighest = ((gfp & __GFP_THISNODE) !== 0 ? thisNode : fallback).get(nid);
+    if (byHighest === undefined) throw new BugError(`allocation on node ${nid}, which has no zonelist`);
+    return byHighest[gfpZone(gfp)]!;
   };
 
   const tryZones = (zones: readonly Zone[], gfp: number, order: number, nid: NodeId, effort: Effort): Pfn | undefined => {
@@ -76,7 +78,7 @@ export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageA
       countNuma(zones[0]!, zone, nid);
       return pfn as Pfn;
     }
-    return effort.noFragment ? tryZones(zones, gfp, order, nid, { ...effort, noFragment: false }) : undefined;
+    return effort === FAST_WHOLE ? tryZones(zones, gfp, order, nid, FAST) : undefined;
   };
 
   const wakeKswapds = (zones: readonly Zone[]): void => {
@@ -93,8 +95,7 @@ export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageA
     }
     const zones = listFor(gfp, nid);
     if (zones.length === 0) return undefined;
-    const fast = { mark: 'low', dip: 0, ignoreMarks: false, noFragment: mayAvoidFragmenting(zones[0]!, nodes) } as const;
-    const found = tryZones(zones, gfp, order, nid, fast);
+    const found = tryZones(zones, gfp, order, nid, mayAvoidFragmenting(zones[0]!, nodes) ? FAST_WHOLE : FAST);
     if (found !== undefined) return found;
     if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) wakeKswapds(zones);
     return tryZones(zones, gfp, order, nid, slowEffort(gfp));

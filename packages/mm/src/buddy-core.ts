@@ -39,47 +39,50 @@ export function allocBlock(buddy: lists.Buddy, order: number, type: number, noFr
     if (!stealFallback(buddy, order, type, noFragment)) return -1;
     handle = rmqueueSmallest(buddy, order, type);
   }
-  const slot = handle >>> SLOT_SHIFT;
-  const memmap = buddy.memmaps[slot]!;
-  if (memmap.length !== 0) memmap[((handle & PAGE_IN_SECTION) << 4) | REFCOUNT] = 1;
   buddy.freePages -= 1 << order;
-  return buddy.slotPfn[slot]! + (handle & PAGE_IN_SECTION);
+  return buddy.slotPfn[handle >>> SLOT_SHIFT]! + (handle & PAGE_IN_SECTION);
 }
 
 /** Take the first block of the smallest order that fits, in one type's lists; -1 if there is none. */
 function rmqueueSmallest(buddy: lists.Buddy, order: number, type: number): number {
-  const next = buddy.next;
+  const { next, prev, state } = buddy;
   for (let current = order, head = order * LIST_STRIDE + type; current <= MAX_PAGE_ORDER; current++, head += LIST_STRIDE) {
     const handle = next[head]!;
     if (handle === head) continue;
-    if (current === MAX_PAGE_ORDER && (buddy.state[handle]! & RUN) !== 0) splitRunHead(buddy, handle);
-    takeFirst(buddy, handle, head, current, order);
+    if (current === MAX_PAGE_ORDER && (state[handle]! & RUN) !== 0) return takeRunBlock(buddy, order, type);
+    const second = next[handle]!;
+    next[head] = second;
+    prev[second] = head;
+    state[handle] = ALLOCATED;
+    for (let half = current; half > order; ) { // keep the lower half, list the upper
+      half--;
+      head -= LIST_STRIDE;
+      const upper = handle | (1 << half);
+      const first = next[head]!;
+      next[head] = upper;
+      next[upper] = first;
+      prev[upper] = head;
+      prev[first] = upper;
+      state[upper] = half + 1;
+    }
+    const memmap = buddy.memmaps[handle >>> SLOT_SHIFT]!;
+    if (memmap.length !== 0) writeTaken(memmap, handle & PAGE_IN_SECTION, order, current);
     return handle;
   }
   return -1;
 }
 
-/** Unlink a list's first block, keep its lower half again and again, and list the upper ones. */
-function takeFirst(buddy: lists.Buddy, handle: number, head: number, current: number, order: number): void {
-  const { next, prev, state } = buddy;
-  const memmap = buddy.memmaps[handle >>> SLOT_SHIFT]!;
-  const second = next[handle]!;
-  next[head] = second;
-  prev[second] = head;
-  state[handle] = ALLOCATED;
-  if (memmap.length !== 0) clearFreeHead(memmap, (handle & PAGE_IN_SECTION) << 4);
-  while (current > order) {
-    current--;
-    head -= LIST_STRIDE;
-    const upper = handle | (1 << current);
-    const after = next[head]!;
-    next[head] = upper;
-    next[upper] = after;
-    prev[upper] = head;
-    prev[after] = upper;
-    state[upper] = current + 1;
-    if (memmap.length !== 0) writeFreeHead(memmap, (upper & PAGE_IN_SECTION) << 4, current);
-  }
+/** The highest order's first entry is a run: make its first block an ordinary one, and try again. */
+function takeRunBlock(buddy: lists.Buddy, order: number, type: number): number {
+  splitRunHead(buddy, buddy.next[MAX_PAGE_ORDER * LIST_STRIDE + type]!);
+  return rmqueueSmallest(buddy, order, type);
+}
+
+/** The struct pages of a block that was split from `from` to `order`. */
+function writeTaken(memmap: Int32Array, pageInSection: number, order: number, from: number): void {
+  clearFreeHead(memmap, pageInSection << 4);
+  memmap[(pageInSection << 4) | REFCOUNT] = 1;
+  for (let half = order; half < from; half++) writeFreeHead(memmap, (pageInSection | (1 << half)) << 4, half);
 }
 
 /**
@@ -121,11 +124,11 @@ function refuseFree(buddy: lists.Buddy, pfn: number): never {
  * Put a block whose reference count is 0 into the lists, merged as far as it goes.
  * `toTail`: to be used last, as what boot and hot-add free (FPI_TO_TAIL).
  */
-export function freeOnePage(buddy: lists.Buddy, handle: number, order: number, toTail: boolean): void {
+export function freeOnePage(buddy: lists.Buddy, start: number, startOrder: number, toTail: boolean): void {
   const { next, prev, state, blockType } = buddy;
-  const memmap = buddy.memmaps[handle >>> SLOT_SHIFT]!;
-  const type = blockType[handle >>> PAGEBLOCK_ORDER]!;
-  if (type !== MIGRATE_ISOLATE) buddy.freePages += 1 << order;
+  const type = blockType[start >>> PAGEBLOCK_ORDER]!;
+  let handle = start;
+  let order = startOrder;
   state[handle] = 0;
   while (order < MAX_PAGE_ORDER) {
     const other = handle ^ (1 << order);
@@ -136,14 +139,13 @@ export function freeOnePage(buddy: lists.Buddy, handle: number, order: number, t
     next[before] = after;
     prev[after] = before;
     state[other] = 0;
-    if (memmap.length !== 0) clearFreeHead(memmap, (other & PAGE_IN_SECTION) << 4);
     handle &= other;
     order++;
   }
   state[handle] = order + 1;
-  if (memmap.length !== 0) writeFreeHead(memmap, (handle & PAGE_IN_SECTION) << 4, order);
   const head = order * LIST_STRIDE + type;
-  if (toTail || mergeLikely(state, handle, order)) {
+  // Is the buddy of the next larger block free? Then this block's own buddy, once freed, makes one two orders up: keep this for last.
+  if (toTail || (order < MAX_PAGE_ORDER - 1 && state[(handle & ~(1 << order)) ^ (2 << order)] === order + 2)) {
     const last = prev[head]!;
     next[last] = handle;
     next[handle] = head;
@@ -156,13 +158,22 @@ export function freeOnePage(buddy: lists.Buddy, handle: number, order: number, t
     prev[handle] = head;
     prev[first] = handle;
   }
+  if (type !== MIGRATE_ISOLATE) buddy.freePages += 1 << startOrder;
+  const memmap = buddy.memmaps[handle >>> SLOT_SHIFT]!;
+  if (memmap.length !== 0) writeFreed(memmap, start & PAGE_IN_SECTION, startOrder, order);
+}
+
+/** The struct pages of a block of order `from` that was merged to `order`. */
+function writeFreed(memmap: Int32Array, pageInSection: number, from: number, order: number): void {
+  let page = pageInSection;
+  for (let merged = from; merged < order; merged++) {
+    const other = page ^ (1 << merged);
+    clearFreeHead(memmap, other << 4);
+    page &= other;
+  }
+  writeFreeHead(memmap, page << 4, order);
 }
 
 function mayMerge(type: number, other: number): boolean {
   return type === other || (type < MIGRATE_PCPTYPES && other < MIGRATE_PCPTYPES);
-}
-
-/** Is the buddy of the next larger block free? Then this block's own buddy, once freed, makes a block two orders up: keep it for last. */
-function mergeLikely(state: Uint8Array, handle: number, order: number): boolean {
-  return order < MAX_PAGE_ORDER - 1 && state[(handle & ~(1 << order)) ^ (2 << order)] === order + 2;
 }

@@ -28,7 +28,7 @@ export {
   type NumaCounters, type Pgdat, type Watermarks, type Zone,
   addZoneRange, createPgdat, growZoneSpan, isPopulated, removeZoneRange, zoneEndPfn,
 } from './zone.js';
-export { type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
+export { type ZonesByHighest, type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
 export { type MarkedZone, recomputeWatermarks, totalReservePages, zoneWatermarkOk } from './watermark.js';
 export { type MemoryOnline, type MemoryOnlineNeeds, type OnlineFrames, createMemoryOnline } from './memory-online.js';
 // What /proc and the log show.

@@ -24,9 +24,8 @@ const AFTER_AVAILABLE = [
   'SwapTotal', 'SwapFree', 'Zswap', 'Zswapped', 'Dirty', 'Writeback', 'AnonPages', 'Mapped', 'Shmem', 'KReclaimable', 'Slab', 'SReclaimable', 'SUnreclaim',
   'KernelStack', 'PageTables', 'SecPageTables', 'NFS_Unstable', 'Bounce', 'WritebackTmp',
 ] as const;
-const AFTER_VMALLOC_TOTAL = [
-  'VmallocUsed', 'VmallocChunk', 'Percpu', 'HardwareCorrupted', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped',
-] as const;
+const AFTER_VMALLOC_TOTAL = ['VmallocUsed', 'VmallocChunk', 'Percpu'] as const;
+const AFTER_CORRUPTED = ['AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'] as const;
 const HUGE_COUNTS = ['HugePages_Total', 'HugePages_Free', 'HugePages_Rsvd', 'HugePages_Surp'] as const;
 
 export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, directMap2M = 0, directMap1G = 0 }: MeminfoExtras = {}): string {
@@ -41,6 +40,8 @@ export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, direct
     kB('Committed_AS', 0),
     kB('VmallocTotal', VMALLOC_TOTAL_KB),
     ...AFTER_VMALLOC_TOTAL.map((name) => kB(name, 0)),
+    'HardwareCorrupted:     0 kB\n', // longer than the column
+    ...AFTER_CORRUPTED.map((name) => kB(name, 0)),
     ...HUGE_COUNTS.map((name) => `${`${name}:`.padEnd(16)}${'0'.padStart(8)}\n`),
     kB('Hugepagesize', HUGEPAGE_KB),
     kB('Hugetlb', 0),
@@ -53,8 +54,9 @@ export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, direct
 const NODE_ZEROES = [
   'SwapCached', 'Active', 'Inactive', 'Active(anon)', 'Inactive(anon)', 'Active(file)', 'Inactive(file)', 'Unevictable', 'Mlocked', 'Dirty', 'Writeback',
   'FilePages', 'Mapped', 'AnonPages', 'Shmem', 'KernelStack', 'PageTables', 'SecPageTables', 'NFS_Unstable', 'Bounce', 'WritebackTmp', 'KReclaimable', 'Slab',
-  'SReclaimable', 'SUnreclaim', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped',
+  'SReclaimable', 'SUnreclaim', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped',
 ] as const;
+const NODE_FILE_ZEROES = ['FileHugePages', 'FilePmdMapped'] as const;
 const NODE_HUGE_COUNTS = ['HugePages_Total', 'HugePages_Free', 'HugePages_Surp'] as const;
 
 /** `node`: undefined for a node without memory that has no zones yet. */
@@ -65,7 +67,8 @@ export function formatNodeMeminfo(nid: NodeId, node: Pgdat | undefined): string 
     kB('MemFree', free * KB_PER_PAGE),
     kB('MemUsed', (total - free) * KB_PER_PAGE),
     ...NODE_ZEROES.map((name) => kB(name, 0)),
-    ...NODE_HUGE_COUNTS.map((name) => `${name}: ${'0'.padStart(5)}\n`),
+    ...NODE_FILE_ZEROES.map((name) => `${name}: ${'0'.padStart(8)} kB\n`), // a column to the left, as in Linux
+    ...NODE_HUGE_COUNTS.map((name) => `${`${name}:`.padEnd(17)}${'0'.padStart(5)}\n`),
   ]
     .map((line) => `Node ${nid} ${line}`)
     .join('');

@@ -19,7 +19,7 @@ import {
 export interface VmemmapNeeds {
   readonly memory: Pick<PhysicalMemory, 'chunk'>;
   /** Where a section's 2 MiB of struct pages lie, a multiple of 2 MiB; undefined if it has none. */
-  memmapPhys(sectionNr: number): PhysAddr | undefined;
+  readonly memmapPhys: (sectionNr: number) => PhysAddr | undefined;
   /** vmemmap_base; 4-level paging's if left out. Its low 21 bits are zero. */
   readonly base?: bigint;
 }

@@ -66,7 +66,7 @@ function setMarks(zones: readonly MarkedZone[], minFreeKbytes: number): void {
 
 function setLowmemReserve(node: readonly MarkedZone[]): void {
   node.forEach((zone, i) => {
-    const ratio = LOWMEM_RESERVE_RATIO[zone.index]!;
+    const ratio = LOWMEM_RESERVE_RATIO[zone.index];
     let above = 0;
     zone.lowmemReserve.fill(0);
     for (let j = i + 1; j < MAX_NR_ZONES; j++) {

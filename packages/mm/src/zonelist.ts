@@ -6,20 +6,23 @@ import type { NodeId } from '@holdfast/lib';
 import { type Pgdat, type Zone, isPopulated } from './zone.js';
 import { ZONE_DEVICE, ZONE_DMA, ZONE_MOVABLE, ZONE_NAMES, type ZoneIndex, type ZoneName } from './zone-layout.js';
 
+/** The zones that may serve a request on a node, by the highest zone it may use (0 to 3); in the order in which they are tried. */
+export type ZonesByHighest = readonly (readonly Zone[])[];
+
 /** For each node: all zones that may serve it (`fallback`), and its own only (`thisNode`, for __GFP_THISNODE). */
 export interface Zonelists {
-  readonly fallback: ReadonlyMap<NodeId, readonly Zone[]>;
-  readonly thisNode: ReadonlyMap<NodeId, readonly Zone[]>;
+  readonly fallback: ReadonlyMap<NodeId, ZonesByHighest>;
+  readonly thisNode: ReadonlyMap<NodeId, ZonesByHighest>;
 }
 
 /** Build the lists of all nodes. `orders`: for each node, the nodes to ask, itself first. */
 export function buildZonelists(nodes: ReadonlyMap<NodeId, Pgdat>, orders: ReadonlyMap<NodeId, readonly NodeId[]>): Zonelists {
-  const zonesOf = (nid: NodeId): Zone[] => {
-    const zones = nodes.get(nid)?.zones ?? [];
-    return zones.filter((zone) => isPopulated(zone) && zone.index !== ZONE_DEVICE).toReversed();
+  const listOf = (order: readonly NodeId[]): ZonesByHighest => {
+    const zones = order.flatMap((nid) => (nodes.get(nid)?.zones ?? []).filter(isPopulated).toReversed());
+    return Array.from({ length: ZONE_DEVICE }, (_, highest) => zones.filter(({ index }) => index <= highest));
   };
-  const fallback = new Map([...orders].map(([nid, order]) => [nid, order.flatMap(zonesOf)]));
-  const thisNode = new Map([...orders.keys()].map((nid) => [nid, zonesOf(nid)]));
+  const fallback = new Map([...orders].map(([nid, order]) => [nid, listOf(order)]));
+  const thisNode = new Map([...orders.keys()].map((nid) => [nid, listOf([nid])]));
   return { fallback, thisNode };
 }
 

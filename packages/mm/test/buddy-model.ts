@@ -2,7 +2,7 @@
  * The buddy allocator's oracle: the same rules over plain lists of block numbers, with no arrays, links or merging tricks; and the wiring
  * that tests of struct pages share.
  */
-import { PAGES_PER_SECTION, type PhysAddr, SECTION_MEMMAP_SIZE } from '@holdfast/lib';
+import { type PhysAddr, SECTION_MEMMAP_SIZE } from '@holdfast/lib';
 import { freeListOwner } from '../src/buddy-page.js';
 import { type Buddy, LIST_STRIDE, ORDER_MASK, RUN, createBuddy, pfnOf, setSpan } from '../src/buddy.js';
 import { collectRuns } from '../src/buddy-runs.js';

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { loadCases } from './load-case.js';
 import { formatReport, summarize } from './report.js';
 import { type CaseResult, runCase } from './run-case.js';
+import { loadFragments, runFragment } from './run-fragment.js';
 import { listLogs, runLog } from './run-log.js';
 
 const own = fileURLToPath(new URL('..', import.meta.url));
@@ -22,7 +23,8 @@ for (const directory of given.length > 0 ? given : [join(own, 'cases'), join(own
   const isLogs = !existsSync(join(directory, 'case.json')) && readdirSync(directory).some((name) => name.endsWith('.txt'));
   try {
     if (isLogs) for (const log of listLogs(directory)) results.push(await runLog(log));
-    else for (const golden of loadCases(directory)) results.push(await runCase(golden));
+    if (isLogs) for (const fragment of loadFragments(directory)) results.push(await runFragment(fragment));
+    if (!isLogs) for (const golden of loadCases(directory)) results.push(await runCase(golden));
   } catch (error) {
     fail(error instanceof Error ? error.message : String(error));
   }
