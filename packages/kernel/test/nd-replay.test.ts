@@ -99,6 +99,8 @@ function run(ndctl: Ndctl, { cmd = '', uuid, rawUuid }: Step): void {
     case 'enable-region': return targets('region').forEach(ndctl.enableRegion);
     case 'init-labels': return targets('nmem').forEach((dimm) => ndctl.initLabels(dimm));
     case 'disable-namespace': return ndctl.disable(target!);
+    case 'enable-namespace': return ndctl.enable(target!);
+    case 'check-namespace': return ndctl.check(target!);
     case 'destroy-namespace': return targets('namespace').forEach(ndctl.destroy);
     case 'create-namespace': ndctl.create(createOptions(cmd, uuid, rawUuid));
   }

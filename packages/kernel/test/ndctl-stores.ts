@@ -28,6 +28,9 @@ export interface Ndctl {
   create(options: CreateOptions): string;
   destroy(ns: string): void;
   disable(ns: string): void;
+  enable(ns: string): void;
+  /** Look at a BTT from below. */
+  check(ns: string): void;
   disableRegion(region: string): void;
   enableRegion(region: string): void;
   initLabels(dimm: string, labelSize?: 128 | 256): void;
@@ -152,6 +155,15 @@ export function ndctlStores(root: VfsDir): Ndctl {
       quietly(() => store(ns, 'holder_class', '\n'));
       zeroInfoBlock(ns);
       if (isLabelled(ns)) store(ns, 'size', 0);
+    },
+    enable: bind,
+    check(ns) {
+      disable(ns);
+      store(ns, 'force_raw', 1);
+      bind(ns);
+      disable(ns);
+      store(ns, 'force_raw', 0);
+      bind(ns);
     },
     disableRegion: unbind,
     enableRegion: bind,
