@@ -115,9 +115,10 @@ function readDimms(path: string): FirmwareDimm[] {
       }
       return value;
     };
+    const handle = number('handle');
     const labelSizeBytes = number('label_size');
     // Made once for the machine, so that its bytes are there at the next boot.
     const labelArea = labelSizeBytes > 0 ? { labelArea: createConfigArea(labelSizeBytes) } : {};
-    return { handle: number('handle'), labelSizeBytes, mediaSizeBytes: number('media_size'), ...labelArea };
+    return { handle, labelSizeBytes, mediaSizeBytes: number('media_size'), ...labelArea };
   });
 }
