@@ -2,7 +2,6 @@
  * The driver device_dax: gives a device's memory struct pages, so that it can be mapped. Mirrors drivers/dax/device.c: dev_dax_probe.
  *
  * A device whose pages are larger than 4 KiB asks for compound struct pages of that size, which share most of their tail pages.
- * Differs from Linux: no character device behind it that could be mapped.
  */
 import { KERN, KernelError, PAGE_SIZE, hex, releaseResource, requestRegion } from '@holdfast/lib';
 import type { Printk, Resource } from '@holdfast/lib';

@@ -111,7 +111,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     machine,
     acpiMemory,
     log,
-    root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax), ...devNmem(nvdimms) })) }),
+    root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) }),
     shutdown() {
       undoInitcalls();
       printk('reboot: Power down');

@@ -48,6 +48,26 @@ export interface VfsCharDevice {
   readonly mode: number;
   /** Of a DIMM: the label area, as its ioctls read and write it. @throws KernelError ENOTTY if it has none */
   openConfigArea?(): ConfigArea;
+  /** Of device-dax: what mmap(2) would give a process. @throws KernelError ENXIO if no driver lets it be mapped, EINVAL … */
+  mmap?(request: VfsMmapRequest): VfsMapping;
+}
+
+export interface VfsMmapRequest {
+  /** Bytes into the file; a multiple of a page. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+  /** MAP_SHARED, and not MAP_PRIVATE. */
+  readonly shared: boolean;
+  /** The name of the process, for the log. */
+  readonly comm: string;
+}
+
+export interface VfsMapping {
+  /** Where it begins in the process. */
+  readonly address: number;
+  /** The physical address behind a byte of the mapping; undefined where a touch ends in SIGBUS. */
+  fault(at: number): number | undefined;
 }
 
 /** A block device, open: what every user of one calls. */

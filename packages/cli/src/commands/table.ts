@@ -36,6 +36,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   modprobe: { summary: 'load a driver: all are built in', load: async () => (await import('./modprobe.js')).modprobe },
   uname: { summary: 'name the kernel', load: async () => (await import('./uname.js')).uname },
   sleep: { summary: 'let virtual time pass', load: async () => (await import('./sleep.js')).sleep },
+  probe: { summary: 'make one system call on a file, and print its answer', load: async () => (await import('./probe.js')).probe },
   sync: { summary: 'make everything written durable', load: async () => (await import('./sync.js')).sync },
   poweroff: { summary: 'shut down in order', load: async () => (await import('./poweroff.js')).poweroff, withoutKernel: true },
   reboot: { summary: 'shut down in order, and boot', load: async () => (await import('./reboot.js')).reboot, withoutKernel: true },
