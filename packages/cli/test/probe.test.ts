@@ -17,14 +17,14 @@ describe('probe', () => {
     ['mmap /dev/dax0.0 0 2097152 shared', 0, 'mmap /dev/dax0.0 0 2097152 shared = mapped va-mod-2M=0x0 touch=ok\n'],
     ['mmap /dev/dax0.0 0 2097152 private', 0, 'mmap /dev/dax0.0 0 2097152 private = -1 EINVAL (Invalid argument)\n'],
     ['mmap /dev/dax1.0 0 2097152 shared', 0, 'mmap /dev/dax1.0 0 2097152 shared = -1 ENOENT (No such file or directory)\n'],
-    ['pread /dev/pmem0 0 4096', 0, 'pread /dev/pmem0 0 4096 = 4096\n'],
-    ['pread /dev/pmem0 67108864 4096', 0, 'pread /dev/pmem0 67108864 4096 = 0\n'],
-    ['pwrite /dev/pmem0 0 512', 0, 'pwrite /dev/pmem0 0 512 = 512\n  fsync = 0\n'],
+    ['pread /dev/pmem1 0 4096', 0, 'pread /dev/pmem1 0 4096 = 4096\n'],
+    ['pread /dev/pmem1 67108864 4096', 0, 'pread /dev/pmem1 67108864 4096 = 0\n'],
+    ['pwrite /dev/pmem1 0 512', 0, 'pwrite /dev/pmem1 0 512 = 512\n  fsync = 0\n'],
     ['pwrite /dev/dax0.0 0 512', 1, 'pwrite /dev/dax0.0 0 512 = -1 EINVAL (Invalid argument)\n'],
-    ['fsync /dev/pmem0', 0, 'fsync /dev/pmem0 = 0\n'],
-    ['seekend /dev/pmem0', 0, 'seekend /dev/pmem0 = 67108864\n'],
-    ['jump /dev/pmem0', 1, "probe: expected one of mmap, pread, pwrite, fsync, seekend, and a file\nTry 'probe --help' for more information.\n"],
-    ['pread /dev/pmem0 zero 1', 1, "probe: 'zero': expected a number of bytes\nTry 'probe --help' for more information.\n"],
+    ['fsync /dev/pmem1', 0, 'fsync /dev/pmem1 = 0\n'],
+    ['seekend /dev/pmem1', 0, 'seekend /dev/pmem1 = 67108864\n'],
+    ['jump /dev/pmem1', 1, "probe: expected one of mmap, pread, pwrite, fsync, seekend, and a file\nTry 'probe --help' for more information.\n"],
+    ['pread /dev/pmem1 zero 1', 1, "probe: 'zero': expected a number of bytes\nTry 'probe --help' for more information.\n"],
   ])('%s', async (call, status, out) => expect(await run(`probe ${call}`)).toEqual({ status, out }));
 
   it('finds nobody behind a device that no driver lets be mapped', async () => {
