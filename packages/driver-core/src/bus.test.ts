@@ -147,6 +147,11 @@ describe('bind and unbind through sysfs', () => {
     expect([bind!.mode, unbind!.mode]).toEqual([0o200, 0o200]);
   });
 
+  it('are not there for a driver that suppresses them', () => {
+    const { bus } = setUp();
+    expect(driverAttributes(bus, { ...nullDriver, suppressBindAttrs: true })).toEqual([]);
+  });
+
   it.each<[string, string, string, ErrnoName]>([
     ['6.1', 'nobody', 'drv', 'ENODEV'],
     ['6.1', 'a', 'nobody', 'ENODEV'],

@@ -158,11 +158,8 @@ export function driverAttributes<D extends Device>(bus: Bus<D>, driver: Driver<D
   const writeOnly = (name: string, write: (deviceName: string) => void): Attribute => {
     return { name, mode: 0o200, store: (text) => write(text.replace(/\n$/, '')) };
   };
-  return [
-    writeOnly('bind', (deviceName) => bus.bind(deviceName, driver.name)),
-    writeOnly('unbind', (deviceName) => bus.unbind(deviceName, driver.name)),
-    ...(driver.attributes?.() ?? []),
-  ];
+  const moving = [writeOnly('bind', (deviceName) => bus.bind(deviceName, driver.name)), writeOnly('unbind', (deviceName) => bus.unbind(deviceName, driver.name))];
+  return [...(driver.suppressBindAttrs ? [] : moving), ...(driver.attributes?.() ?? [])];
 }
 
 function logFailedProbe<D extends Device>(printk: Printk, driver: Driver<D>, device: D, error: unknown): void {

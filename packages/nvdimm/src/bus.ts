@@ -65,7 +65,7 @@ export function createNvdimms({ iomem, printk, memregions, release }: NvdimmDeps
   const dimmIds = createIda();
   const idsOf = { bus: busIds, dimm: dimmIds, region: memregions };
 
-  bus.registerDriver({ name: 'nd_bus', match: (device) => device.type === 'bus', probe: () => () => {} });
+  bus.registerDriver({ name: 'nd_bus', suppressBindAttrs: true, match: (device) => device.type === 'bus', probe: () => () => {} });
   bus.registerDriver(dimmDriver);
   bus.registerDriver(regionDriver(core));
 

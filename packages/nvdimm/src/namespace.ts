@@ -123,9 +123,9 @@ function checkIdle({ bus }: NdCore, ns: NdNamespace): void {
   if (ns.claim) throw new KernelError('EBUSY', `${ns.name} is claimed by ${ns.claim.name}`);
 }
 
-/** @throws KernelError ENXIO for a namespace that has no labels; what was stored before stays stored, as in Linux */
+/** Write what was stored to the labels; a namespace without any only remembers it. @throws KernelError */
 function updateNamespaceLabels(core: NdCore, ns: NdNamespace, renamedFrom?: string): void {
-  if (ns.kind === 'io') throw new KernelError('ENXIO', `${ns.name} has no labels`);
+  if (ns.kind === 'io') return;
   // A sector size or UUID may come while a driver has the namespace: then it is remembered, and not written.
   if (core.bus.driverOf(ns) || ns.claim) return;
   writeNamespaceLabels(ns, renamedFrom);
@@ -205,7 +205,7 @@ function storeSectorSize(core: NdCore, ns: NdNamespace, text: string): void {
   updateNamespaceLabels(core, ns);
 }
 
-/** @throws KernelError EBUSY, EINVAL for an unknown word, ENXIO if the DIMMs' labels are of different versions, or there are none */
+/** @throws KernelError EBUSY, EINVAL for an unknown word, ENXIO if the DIMMs' labels are of different versions */
 function storeHolderClass(core: NdCore, ns: NdNamespace, text: string): void {
   checkIdle(core, ns);
   const word = text.replace(/\n$/, '');

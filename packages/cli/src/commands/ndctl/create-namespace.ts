@@ -39,7 +39,8 @@ interface Walk {
 function walk(ctx: NdctlContext, request: CreateRequest): Walk {
   const result: Walk = { created: 0, failure: request.reconfig === 'all' ? undefined : 'ENXIO' };
   let kept: Failure;
-  for (const { region } of request.type === 'blk' ? [] : regionsFor(ctx, request)) {
+  for (const { region } of regionsFor(ctx, request)) {
+    if (request.type === 'blk') continue;
     if (request.reconfig !== undefined) {
       const ns = namespaces(ctx, region).find(({ name }) => name === request.reconfig);
       if (!ns) continue;
