@@ -180,6 +180,7 @@ function slotLayout(firmware: Firmware, physBits: number): SlotLayout {
 
 function describe(dimms: readonly Dimm[]): string {
   return dimms
+    .toSorted((a, b) => a.start - b.start)
     .map(({ id, start, slot, pxm, sizeBytes, memdev }) =>
       [
         `Memory device [dimm]: "${id}"`,

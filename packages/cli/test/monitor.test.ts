@@ -1,0 +1,85 @@
+/** The monitor of the machine: where DIMMs go, and what the kernel makes of them. */
+import { DEFAULT_RELEASE, GIB } from '@holdfast/lib';
+import { describe, expect, it } from 'vitest';
+import { buildMachine } from '../src/build-machine.js';
+import { planMachine } from '../src/machine-plan.js';
+import { pcMap } from '../src/pc-map.js';
+import { createCommandRunner } from '../src/run-commands.js';
+import { createSystem } from '../src/system.js';
+
+async function bootPc(memoryBytes: number, cmdline = 'memhp_default_state=online_movable', pmem: number[] = []) {
+  const firmware = { e820: pcMap(memoryBytes, pmem) };
+  const { machine } = await buildMachine(planMachine({ firmware, cmdline, release: DEFAULT_RELEASE }));
+  const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
+  const runner = createCommandRunner(system);
+  const run = async (line: string): Promise<string> => {
+    await runner.run(line);
+    const record = runner.records.at(-1) as { rc: number; stdout: string; stderr: string[] };
+    return record.rc === 0 ? record.stdout : record.stderr.join('\n');
+  };
+  const plug = async (id: string, size: string, more = ''): Promise<string> => {
+    await run(`host monitor object_add memory-backend-ram,id=m${id},size=${size}`);
+    return run(`host monitor device_add pc-dimm,id=${id},memdev=m${id}${more}`);
+  };
+  const ram = async (): Promise<string[]> => (await run('grep RAM /proc/iomem')).split('\n').filter((line) => /^1/.test(line));
+  return { run, plug, ram, system, machine };
+}
+
+describe('a DIMM', () => {
+  it('goes behind all memory, at a multiple of 1 GiB, and the next right behind it', async () => {
+    const { plug, ram } = await bootPc(4.5 * GIB);
+    await plug('a', '256M');
+    await plug('b', '128M');
+    expect(await ram()).toEqual(['100000000-15fffffff : System RAM', '180000000-18fffffff : System RAM', '190000000-197ffffff : System RAM']);
+  });
+
+  it('takes the lowest gap that is large enough, and never the place of pmem', async () => {
+    const { plug, run, ram } = await bootPc(GIB, 'memhp_default_state=online_movable', [GIB]);
+    for (const id of ['a', 'b']) await plug(id, '256M');
+    await run('host monitor device_del a');
+    await plug('c', '512M');
+    await plug('d', '128M');
+    expect(await ram()).toEqual(['140000000-147ffffff : System RAM', '150000000-15fffffff : System RAM', '160000000-17fffffff : System RAM']);
+    expect(await run('host monitor info memory-devices')).toMatch(/addr: 0x140000000\n {2}slot: 2\n/);
+  });
+
+  it('is there at the next boot, and gone when it was pulled', async () => {
+    const { plug, run, ram, machine } = await bootPc(GIB);
+    await plug('a', '256M');
+    await run('reboot');
+    expect(await ram()).toEqual(['100000000-10fffffff : System RAM']);
+    expect(await run('host monitor device_del a')).toBe('ok');
+    expect([await ram(), machine.mediumAt(4 * GIB as never)]).toEqual([[], undefined]);
+  });
+
+  it('stays if the kernel keeps it, and the monitor does not say', async () => {
+    const { plug, run, ram } = await bootPc(GIB, 'memhp_default_state=online');
+    await plug('a', '256M');
+    expect(await run('host monitor device_del a')).toBe('ok');
+    expect(await ram()).toHaveLength(1);
+    expect(await run('dmesg | tail -n 1')).toContain('memory memory32: Offline failed.');
+  });
+});
+
+describe('the monitor refuses', () => {
+  it.each([
+    ['object_add memory-backend-ram,id=x', "Parameter 'size' is missing"],
+    ['object_add memory-backend-ram,id=x,size=much', "Parameter 'size' expects a size above 0, such as 512M, not 'much'"],
+    ['object_add memory-backend-ram,id=ma,size=1G', "attempt to add duplicate property 'ma' to object (type 'container')"],
+    ['object_del ma', "object 'ma' is in use, can not be deleted"],
+    ['device_add pc-dimm,id=a,memdev=spare', "Duplicate device ID 'a'"],
+    ['device_add pc-dimm,id=b,memdev=ma', "can't use already busy memdev: ma"],
+    ['device_add pc-dimm,id=b,memdev=none', "Device 'none' not found"],
+    ['device_add pc-dimm,id=b,memdev=odd', 'backend memory size must be multiple of 0x200000'],
+    ['device_add pc-dimm,id=b,memdev=spare,addr=0x100000000', 'address range conflicts with memory device at 0x100000000'],
+    ['device_add nvdimm,id=b,memdev=spare', "'nvdimm' is not a valid device model name"],
+    ['device_del b', "Device 'b' not found"],
+    ['migrate tcp:x', "unknown command: 'migrate'; this monitor knows object_add, object_del, device_add, device_del, info memory-devices"],
+  ])('%s: %s', async (line, message) => {
+    const { plug, run } = await bootPc(GIB);
+    await plug('a', '128M');
+    await run('host monitor object_add memory-backend-ram,id=spare,size=128M');
+    await run('host monitor object_add memory-backend-ram,id=odd,size=1M');
+    expect(await run(`host monitor ${line}`)).toBe(`Error: ${message}`);
+  });
+});
