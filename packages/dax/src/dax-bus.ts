@@ -43,14 +43,15 @@ export interface DaxDriver {
 }
 
 /** Register a driver with the files `new_id` and `remove_id`. Returns its undo. @throws KernelError EBUSY if there is one of that name. */
-export function registerDaxDriver(bus: DaxBus, { name, matchAlways = false, probe }: DaxDriver): () => void {
+export function registerDaxDriver(bus: DaxBus, daxDriver: DaxDriver): () => void {
+  const { name, matchAlways = false } = daxDriver;
   const ids = new Set<string>();
   const driver: Driver<DevDax> = {
     name,
     match: (device) => matchAlways || ids.has(device.name),
     probe(device) {
       if (device.sizeBytes === 0) throw new KernelError('ENXIO', `${device.name} has no memory`);
-      const remove = probe(device);
+      const remove = daxDriver.probe(device);
       device.region.seedIsBound(device);
       return remove;
     },

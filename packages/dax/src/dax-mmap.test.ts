@@ -1,5 +1,6 @@
 /** Against what a real Linux 6.1 answered on a device of 502 MiB (capture e-mmap-2m). */
-import { KernelError, MIB, createIda, createIomem, nodeId, physAddr } from '@holdfast/lib';
+import { MIB, createIda, createIomem, nodeId, physAddr } from '@holdfast/lib';
+import type { KernelError } from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
 import { createDaxBus, registerDaxDriver } from './dax-bus.js';
 import { mmapDevDax } from './dax-mmap.js';

@@ -53,8 +53,8 @@ export const probe: Command = {
 function mmap({ root }: CommandIo, path: string, [offset, length, kind]: readonly string[]): string {
   const { node } = resolvePath(root, path);
   if (node.kind !== 'char' || !node.mmap) throw new KernelError('ENODEV', `${path}: only device-dax can be mapped here`);
-  const { address, fault } = node.mmap({ offset: number(offset), length: number(length), shared: kind !== 'private', comm: 'probe' });
-  return `mapped va-mod-2M=0x${(address % TWO_MIB).toString(16)} touch=${fault(0) === undefined ? 'SIGBUS' : 'ok'}`;
+  const mapping = node.mmap({ offset: number(offset), length: number(length), shared: kind !== 'private', comm: 'probe' });
+  return `mapped va-mod-2M=0x${(mapping.address % TWO_MIB).toString(16)} touch=${mapping.fault(0) === undefined ? 'SIGBUS' : 'ok'}`;
 }
 
 /** A character device has no end. */
