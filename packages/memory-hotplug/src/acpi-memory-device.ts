@@ -21,9 +21,9 @@ export interface AcpiMemoryDevice {
 export interface AcpiMemoryNeeds {
   readonly hotplug: MemoryHotplug;
   /** The node of a proximity domain, or NUMA_NO_NODE. */
-  pxmToNode(pxm: number): NodeId;
+  readonly pxmToNode: (pxm: number) => NodeId;
   /** The node of memory at an address, if nobody says (memory_add_physaddr_to_nid). */
-  addressToNode(addr: number): NodeId;
+  readonly addressToNode: (addr: number) => NodeId;
   readonly printk: Printk;
 }
 

@@ -202,8 +202,8 @@ export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
       removeMemory(start, sizeBytes);
     },
     supportsMemmapOnMemory,
-    onlineBlock: blocks.online,
-    offlineBlock: blocks.offline,
+    onlineBlock: (nr, type) => blocks.online(nr, type),
+    offlineBlock: (nr) => blocks.offline(nr),
   };
 }
 

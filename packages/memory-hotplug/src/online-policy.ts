@@ -21,7 +21,7 @@ export interface ZoneChoiceNeeds {
   /** All groups that are there. */
   readonly groups: Iterable<MemoryGroup>;
   /** The zone index that a section of RAM is online in, if it is. */
-  onlineZoneOf(frame: Pfn): number | undefined;
+  readonly onlineZoneOf: (frame: Pfn) => number | undefined;
 }
 
 /** The index of the zone of the node that the memory would go to. */

@@ -17,9 +17,9 @@ export interface MemoryOnlineNeeds {
   readonly numa: Pick<Numa, 'online' | 'setOnline' | 'setMemory'>;
   readonly printk: Printk;
   /** A node that is not online yet builds its own zonelists. */
-  onNodeZonelists(nid: NodeId): void;
+  readonly onNodeZonelists: (nid: NodeId) => void;
   /** A zone that had no memory has some now. */
-  onZonePopulated(zone: Zone): void;
+  readonly onZonePopulated: (zone: Zone) => void;
 }
 
 /** Frames that go online or offline together: the first `nrVmemmap` hold the struct pages of all. */
@@ -40,7 +40,7 @@ export interface MemoryOnline {
 
 export function createMemoryOnline({ mm, numa, printk, onNodeZonelists, onZonePopulated }: MemoryOnlineNeeds): MemoryOnline {
   return {
-    zones: mm.zones,
+    zones: () => mm.zones(),
     onlineNode(nid) {
       if (numa.online.includes(nid)) return;
       onNodeZonelists(nid);

@@ -33,10 +33,11 @@ export const NOT_COMPARED: readonly NotCompared[] = [
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
-export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host)\b/;
+export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true)\b/;
 
 /** Why the rest of a guest script is not replayed. */
 export function whyNotReplayed(line: string): string {
+  if (/^modprobe virtio/.test(line)) return 'commands of a guest with virtio devices, which Holdfast does not have';
   const word = /^(?:run\s+)?"?(\w+)/.exec(line)?.[1] ?? line;
   return `commands behind '${word}', which the console does not have yet`;
 }
@@ -52,26 +53,50 @@ function leaveOutBy(rules: readonly NotCompared[]): LeaveOut {
 }
 
 /**
- * The unclaimed devices of a region (its seeds: btt0.0, pfn0.1, …) under one name each: their numbers tell which of several threads of
- * the real kernel probed first, and nothing else. All they hold is compared.
+ * The facts without what chance decides: UUIDs, and the numbers of btt, pfn and dax devices, which tell which of several threads of the real
+ * kernel probed first, and nothing else. All that they hold is compared.
  */
-export function withoutSeedNumbers(facts: unknown): unknown {
-  if (Array.isArray(facts)) return facts.map(withoutSeedNumbers);
+export function withoutChance(facts: unknown, name = ''): unknown {
+  if (typeof facts === 'string') return textWithoutChance(facts, name);
+  if (Array.isArray(facts)) return facts.filter((line) => !isOfMappings(line)).map((item) => withoutChance(item, name));
   if (typeof facts !== 'object' || facts === null) return facts;
-  return Object.fromEntries(
-    Object.entries(facts).map(([name, value]) => {
-      if (/^(?:btt|pfn|dax)_seed$/.test(name) && typeof value === 'string') return [name, seedName(value)];
-      return [isSeed(name, value) ? seedName(name) : name, withoutSeedNumbers(value)];
-    }),
-  );
+  const entries = Object.entries(facts).filter(([key]) => !/^(?:raw_)?uuid$/.test(key));
+  return Object.fromEntries((name === 'nd' ? withClaimsByUse(entries) : entries).map(([key, value]) => [key, withoutChance(value, key)]));
 }
 
-function isSeed(name: string, value: unknown): boolean {
-  if (!/^(?:btt|pfn|dax)\d+\.\d+$/.test(name) || typeof value !== 'object' || value === null) return false;
+/** Where check-namespace mapped the media, in a process that ours is not. */
+function isOfMappings(line: unknown): boolean {
+  return typeof line === 'string' && /: btt_(?:mmap|unmap): addr = /.test(line);
+}
+
+const CLAIM = /\b(btt|pfn|dax)(\d+)\.\d+\b/g;
+
+/** Text that names claims: what tools say, what the kernel logs, paths, and attributes that lead to one. */
+function textWithoutChance(text: string, name: string): string {
+  if (/^(?:btt|pfn|dax)_seed$|^(?:stderr|error|dmesg|holder|path)$/.test(name)) return text.replace(CLAIM, '$1$2.n');
+  return text;
+}
+
+/** Claims under what they are: the idle ones of a region, and those that hold something, in the order of what they hold. */
+function withClaimsByUse(entries: [string, unknown][]): [string, unknown][] {
+  const counts = new Map<string, number>();
+  const order = [...entries].sort(([, a], [, b]) => rank(a) - rank(b));
+  return order.map(([name, value]) => {
+    const match = /^(btt|pfn|dax)(\d+)\.\d+$/.exec(name);
+    if (!match) return [name, value];
+    const use = `${match[1]}${match[2]}.${isIdle(value) ? 'seed' : 'claim'}`;
+    const count = counts.get(use) ?? 0;
+    counts.set(use, count + 1);
+    return [count === 0 ? use : `${use}${count}`, value];
+  });
+}
+
+function isIdle(value: unknown): boolean {
   const { driver = '', namespace = '', size } = value as Record<string, unknown>;
   return driver === '' && namespace === '' && size === undefined;
 }
 
-function seedName(name: string): string {
-  return name.replace(/\.\d+$/, '.seed');
+function rank(value: unknown): number {
+  const { resource, size } = value as Record<string, unknown>;
+  return Number(resource ?? 0) + Number(size ?? 0) / 2 ** 60;
 }
