@@ -7,8 +7,9 @@ export { type MachinePlan, type MediumPlan, type PlanInput, planMachine } from '
 export { type BuiltMachine, type MachineOptions, buildMachine } from './build-machine.js';
 export { pcMap, pmemLines } from './pc-map.js';
 // Its console.
-export { type Shell, type ShellOptions, createShell } from './console/shell.js';
-export { type CommandRecord, type CommandRunner, type LiteRecord, type Output, createCommandRunner } from './run-commands.js';
+export { type Shell, type ShellBuiltin, type ShellOptions, createShell } from './console/shell.js';
+export { type Explanation, formatExplanation } from './console/explain.js';
+export { type CommandRecord, type CommandRunner, type LiteRecord, type Output, type RunnerOptions, createCommandRunner } from './run-commands.js';
 // Facts: what a log and a running kernel tell, in the shape of the golden captures.
 export {
   type BootLogFacts, type E820Facts, type E820Range, type E820Update, type MemblockFacts, type NodeRange, type ZoneRange,

@@ -25,6 +25,10 @@ export interface GoldenCase {
   readonly guest: string;
   readonly expected: { readonly finished: boolean; readonly captures: Record<string, Record<string, unknown>> } & Record<string, unknown>;
   readonly commands: readonly CapturedCommand[];
+  /** What the kernel was given. */
+  readonly cmdline: string;
+  /** `boot2`, `boot3`, …: later boots on the same media. */
+  readonly laterBoots: readonly GoldenCase[];
 }
 
 /** All cases in a directory, or the directory itself if it is a case. @throws Error that names what is missing. */
@@ -36,7 +40,7 @@ export function loadCases(directory: string): GoldenCase[] {
 }
 
 function loadCase(directory: string): GoldenCase {
-  const about = readJson(join(directory, 'case.json')) as { name?: string; group?: string; cpu?: string; guest?: string };
+  const about = readJson(join(directory, 'case.json')) as { name?: string; group?: string; cpu?: string; guest?: string; cmdline?: string };
   const commands = join(directory, 'commands.json');
   return {
     name: about.name ?? basename(directory),
@@ -44,6 +48,8 @@ function loadCase(directory: string): GoldenCase {
     firmwareDir: join(directory, 'firmware'),
     la57: about.cpu !== undefined && !about.cpu.includes('la57=off'),
     guest: about.guest ?? '',
+    cmdline: about.cmdline ?? '',
+    laterBoots: [2, 3, 4, 5, 6, 7, 8, 9].map((boot) => join(directory, `boot${boot}`)).filter((path) => existsSync(join(path, 'case.json'))).map(loadCase),
     expected: readExpected(directory),
     commands: existsSync(commands) ? (readJson(commands) as CapturedCommand[]) : [],
   };

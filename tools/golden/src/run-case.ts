@@ -1,15 +1,15 @@
 /**
- * Boots a captured machine from its firmware description, replays its guest's commands, and compares.
+ * Boots a captured machine from its firmware description, runs its guest's script, and compares. Later boots of a case find on the media
+ * what the earlier ones left there.
  */
 import {
-  type BootFacts, type System,
+  type BootFacts, type BuiltMachine, type CommandRunner, type System,
   bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, withCommands,
 } from '@holdfast/cli';
 import { DEFAULT_RELEASE } from '@holdfast/lib';
 import { type Comparison, type Difference, compareFacts } from './compare.js';
-import { followScript } from './guest-script.js';
 import type { CapturedCommand, GoldenCase } from './load-case.js';
-import { REPLAYED, reasonFor, whyNotReplayed, withoutSeedNumbers } from './not-compared.js';
+import { REPLAYED, reasonFor, whyNotReplayed, withoutChance } from './not-compared.js';
 
 export interface CaseResult extends Comparison {
   readonly name: string;
@@ -21,19 +21,33 @@ export interface CaseResult extends Comparison {
 export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   const head = { name: golden.name, group: golden.group };
   try {
-    const { firmware, cmdline = '' } = loadFirmware(golden.firmwareDir);
-    const plan = planMachine({ firmware, cmdline, release: DEFAULT_RELEASE, la57: golden.la57 });
+    const boots = [golden, ...golden.laterBoots];
+    const { firmware: first } = loadFirmware(golden.firmwareDir);
+    // What is protected at any of the boots is non-volatile at all of them.
+    const plan = planMachine({ firmware: first, cmdline: boots.map(({ cmdline }) => cmdline).join(' '), release: DEFAULT_RELEASE, la57: golden.la57 });
     const { machine } = await buildMachine(plan);
-    const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
-    const facts = bootFacts(system, cmdline);
-    const { actual, expected, commands, leftOut } = await replay(golden, system, facts);
-    const comparison = compareFacts(withoutSeedNumbers(expected), withoutSeedNumbers(actual), reasonFor(golden, commands));
-    return { ...head, ...comparison, leftOut: addCounts(comparison.leftOut, leftOut) };
+    const { dimms } = first; // with the label areas, which outlive a boot
+    const results: Comparison[] = [];
+    for (const [index, boot] of boots.entries()) {
+      const { firmware } = loadFirmware(boot.firmwareDir);
+      results.push(await runBoot(boot, machine, { ...firmware, ...(dimms ? { dimms } : {}) }, index === 0 ? '' : `boot${index + 1}.`));
+    }
+    return { ...head, ...addComparisons(results) };
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const difference: Difference = { path: 'boot', expected: 'a kernel', actual: failure.split('\n')[0] };
     return { ...head, compared: 1, differences: [difference], leftOut: new Map(), failure };
   }
+}
+
+async function runBoot(golden: GoldenCase, machine: BuiltMachine['machine'], firmware: Parameters<typeof createSystem>[0]['firmware'], prefix: string): Promise<Comparison> {
+  const { cmdline } = golden;
+  const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
+  const { actual, expected, commands, leftOut } = await replay(golden, system, bootFacts(system, cmdline));
+  if (system.poweredOn) system.poweroff();
+  const comparison = compareFacts(withoutChance(expected), withoutChance(actual), reasonFor(golden, commands));
+  const differences = comparison.differences.map((difference) => ({ ...difference, path: `${prefix}${difference.path}` }));
+  return { ...comparison, differences, leftOut: addCounts(comparison.leftOut, leftOut) };
 }
 
 interface Replay {
@@ -49,19 +63,49 @@ const NOT_FACTS = ['case', 'boot', 'panic', 'errors'];
 
 /** Run what the guest ran, up to the first command that the console does not know; captures behind it are left out with it. */
 async function replay(golden: GoldenCase, system: System, facts: BootFacts): Promise<Replay> {
-  const runner = createCommandRunner(system);
-  const { steps, stoppedAt } = followScript(golden.guest, golden.commands, Object.keys(golden.expected.captures), (cmd) => REPLAYED.test(cmd));
-  for (const step of steps) await runner.run('capture' in step ? `cap ${step.capture}` : step.command.cmd);
-  const commands = steps.flatMap((step) => ('command' in step ? [step.command] : []));
-  const captures = steps.flatMap((step) => ('capture' in step ? [step.capture] : []));
+  const { runner, stoppedAt } = await runGuest(golden, system);
+  // A guest whose commands went otherwise may have run more of them, or fewer: then the lists differ, too.
+  const commands = stoppedAt === undefined ? golden.commands : golden.commands.slice(0, runner.records.length);
   const ours = withCommands(facts, runner);
-  const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(captures.filter((name) => all[name]).map((name) => [name, all[name]!]));
+  const names = stoppedAt === undefined ? Object.keys({ ...golden.expected.captures, ...runner.captures }) : Object.keys(runner.captures);
+  const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(names.filter((name) => all[name]).map((name) => [name, all[name]!]));
   return {
-    expected: { ...without(golden.expected, NOT_FACTS), captures: withManagedChanges(dropTools(pick(golden.expected.captures))), commands: commands.map(normalize) },
+    expected: { ...without(golden.expected, NOT_FACTS), captures: withManagedChanges(pick(golden.expected.captures)), commands: commands.map(normalize) },
     actual: { ...without(ours, NOT_FACTS), captures: withManagedChanges(pick(ours.captures)), commands: ours.commands.map((record) => normalize(record as CapturedCommand)) },
     commands,
     leftOut: new Map(stoppedAt === undefined ? [] : [[whyNotReplayed(stoppedAt), golden.commands.length - commands.length]]),
   };
+}
+
+/** What the guests' own image brought along: `sweep` tries every mode, map and alignment. */
+const GUEST_PRELUDE = `
+TARGET="-e namespace0.0"
+sweep() {
+  for o in "-m raw" \\
+    "-m fsdax -M mem -a 4K" "-m fsdax -M mem -a 2M" "-m fsdax -M mem -a 1G" "-m fsdax -M dev -a 4K" "-m fsdax -M dev -a 2M" "-m fsdax -M dev -a 1G" \\
+    "-m devdax -M mem -a 4K" "-m devdax -M mem -a 2M" "-m devdax -M mem -a 1G" "-m devdax -M dev -a 4K" "-m devdax -M dev -a 2M" "-m devdax -M dev -a 1G" \\
+    "-m sector -l 512" "-m sector -l 520" "-m sector -l 4096" "-m sector -l 4160"; do
+    run ndctl create-namespace -f -v $TARGET $o && run lite
+    [ "$DESTROY" ] && run ndctl destroy-namespace -f all
+  done
+}
+`;
+
+/** Ends a script at a command that is not to be replayed. */
+class Stop extends Error {}
+
+async function runGuest({ guest }: GoldenCase, system: System): Promise<{ runner: CommandRunner; stoppedAt: string | undefined }> {
+  const before = (cmd: string): void => {
+    if (!REPLAYED.test(cmd)) throw new Stop(cmd);
+  };
+  const runner = createCommandRunner(system, { before });
+  try {
+    if (system.kernel) await runner.runScript(`${GUEST_PRELUDE}\n${guest}`);
+    return { runner, stoppedAt: undefined };
+  } catch (error) {
+    if (!(error instanceof Stop)) throw error;
+    return { runner, stoppedAt: error.message };
+  }
 }
 
 /** How many managed pages a zone has are a matter of the kernel image; how many came or went since the boot is not. */
@@ -76,22 +120,25 @@ function withManagedChanges(captures: Record<string, unknown>): Record<string, u
   return Object.fromEntries(Object.entries(captures).map(([name, capture]) => [name, withChange(capture)]));
 }
 
-/** ndctl's and daxctl's own listings belong to tools that the console does not have yet: they are no kernel facts. */
-function dropTools(captures: Record<string, Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(captures).map(([name, capture]) => [name, without(capture, ['ndctl', 'daxctl'])]));
-}
-
-/** What is empty is left out in captures; `ndctl` of a lite state is a tool's listing. */
+/** What is empty is left out in captures. */
 function normalize({ n, cmd, rc, stdout, stderr, dmesg, state }: CapturedCommand): unknown {
   if (state) {
     const zones = state['zones'] as Record<string, unknown>[] | undefined;
-    return { n, cmd, state: { ...without(state, ['ndctl']), ...(zones ? { zones: zones.map((zone) => without(zone, ['managed'])) } : {}) } };
+    return { n, cmd, state: { ...state, ...(zones ? { zones: zones.map((zone) => without(zone, ['managed'])) } : {}) } };
   }
   return { n, cmd, rc, stdout: stdout ?? '', stderr: stderr ?? [], dmesg: dmesg ?? [] };
 }
 
 function without(record: object, names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
+}
+
+function addComparisons(results: readonly Comparison[]): Comparison {
+  return {
+    compared: results.reduce((sum, { compared }) => sum + compared, 0),
+    differences: results.flatMap(({ differences }) => differences),
+    leftOut: results.reduce((sum, { leftOut }) => addCounts(sum, leftOut), new Map<string, number>()),
+  };
 }
 
 function addCounts(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): Map<string, number> {

@@ -7,6 +7,7 @@ import { type DeviceFacts, deviceAttributes, parseDeviceAttributes } from './dev
 import { type IomemFact, parseIomem } from './iomem-facts.js';
 import { type MemoryFacts, memoryAttributes, parseMemoryBlocks } from './memory-facts.js';
 import { dirAt, naturalOrder, textAt } from './sysfs.js';
+import { daxctlList, ndctlList } from './tool-listings.js';
 import { type ZoneFact, parseZoneinfo } from './zone-facts.js';
 
 export interface Capture {
@@ -17,6 +18,9 @@ export interface Capture {
   /** Left out where there is none, as is `block`. */
   dax?: DeviceFacts;
   block?: DeviceFacts;
+  /** What the tools list of a running kernel, each left out where it lists nothing. */
+  ndctl?: unknown[];
+  daxctl?: unknown[];
 }
 
 /** The texts that a capture is made of, by the names that the captures give them. */
@@ -63,7 +67,8 @@ export function parseCapture(texts: CaptureTexts): Capture {
 }
 
 export function captureFacts(root: VfsDir): Capture {
-  return parseCapture(readCaptureTexts(root));
+  const [ndctl, daxctl] = [ndctlList(root, ['-BDRNFiv']), daxctlList(root, ['-RDMi'])];
+  return { ...parseCapture(readCaptureTexts(root)), ...(ndctl.length > 0 ? { ndctl } : {}), ...(daxctl.length > 0 ? { daxctl } : {}) };
 }
 
 export function firmwareMemmapFacts(root: VfsDir): FirmwareMemmapFact[] {

@@ -3,12 +3,15 @@
  * In the shape of the `lite` entries of the golden captures' `commands.json`.
  */
 import type { VfsDir } from '@holdfast/kernel';
-import { captureFacts } from './capture.js';
+import { parseCapture, readCaptureTexts } from './capture.js';
 import type { DeviceFacts } from './device-facts.js';
 import { textAt } from './sysfs.js';
+import { ndctlList } from './tool-listings.js';
 import type { ZoneFact } from './zone-facts.js';
 
 export interface LiteState {
+  /** What `ndctl list` says of regions and namespaces; left out where there are none. */
+  ndctl?: { regions: unknown[] };
   nd: DeviceFacts;
   block: DeviceFacts;
   dax: DeviceFacts;
@@ -29,8 +32,10 @@ const BLOCK_ATTRIBUTES = ['size', 'ro', 'queue/logical_block_size', 'queue/physi
 const DAX_ATTRIBUTES = ['size', 'align', 'resource', 'target_node', 'numa_node', 'mapping0/start', 'mapping0/end', 'mapping0/page_offset'];
 
 export function liteState(root: VfsDir): LiteState {
-  const facts = captureFacts(root);
+  const facts = parseCapture(readCaptureTexts(root));
+  const regions = ndctlList(root, ['-RNiv']);
   return {
+    ...(regions.length > 0 ? { ndctl: { regions } } : {}),
     nd: pick(facts.nd, (device) => ND_ATTRIBUTES[device.replace(/[\d.]+$/, '')]),
     block: pick(facts.block ?? {}, () => BLOCK_ATTRIBUTES),
     dax: pick(facts.dax ?? {}, () => DAX_ATTRIBUTES),
