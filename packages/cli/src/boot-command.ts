@@ -3,12 +3,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { E820_TYPE_RESERVED, parseE820Text } from '@holdfast/e820';
-import { type BootOutcome, formatLogLine } from '@holdfast/kernel';
-import { DEFAULT_RELEASE, GIB, KernelError, type KernelRelease, parseRelease, parseSize } from '@holdfast/lib';
+import { type BootOutcome, type Firmware, formatLogLine } from '@holdfast/kernel';
+import { DEFAULT_RELEASE, GIB, KIB, KernelError, type KernelRelease, parseRelease, parseSize } from '@holdfast/lib';
+import type { ConfigArea } from '@holdfast/nvdimm';
 import { buildMachine } from './build-machine.js';
 import { CliError } from './cli-error.js';
 import { isGuestScript, scriptCommands } from './console/script-lines.js';
 import { type LoadedFirmware, loadFirmware } from './firmware.js';
+import { labelledDimmFirmware } from './labelled-dimms.js';
 import { planMachine } from './machine-plan.js';
 import { pcMap, pmemLines } from './pc-map.js';
 import type { CommandRunner } from './run-commands.js';
@@ -43,6 +45,8 @@ export interface Terminal {
 
 interface NvdimmOption {
   readonly sizeBytes: number;
+  /** 0 for legacy pmem. */
+  readonly labelBytes: number;
   readonly image: string | undefined;
 }
 
@@ -59,13 +63,14 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
   }
   const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
   const cpus = options.cpus === undefined ? undefined : wholeNumber(options.cpus, '--cpus', 1, 256);
-  const { e820, images } = addNvdimms(loaded.firmware.e820, nvdimms);
-  const firmware = { ...loaded.firmware, e820 };
-  const plan = planMachine({ firmware, cmdline, release, images, ...(options.la57 === undefined ? {} : { la57: options.la57 }) });
-  const { machine, images: files } = await buildMachine(plan, {
+  const added = addNvdimms(loaded.firmware, nvdimms);
+  const { images, labels } = added;
+  const plan = planMachine({ firmware: added.firmware, cmdline, release, images, labels, ...(options.la57 === undefined ? {} : { la57: options.la57 }) });
+  const { machine, images: files, labelAreas } = await buildMachine(plan, {
     ...(cpus === undefined ? {} : { cpus }),
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
   });
+  const firmware = withLabelAreas(added.firmware, [...labels.keys()].map((start) => labelAreas.get(start)!));
   try {
     const config = options.kernel === undefined ? loaded.config : {};
     return createSystem({ machine, images: files, firmware, cmdline, release, config, seed, ...(onBoot ? { onBoot } : {}) });
@@ -84,28 +89,62 @@ function chooseRelease(text: string | undefined): KernelRelease {
   return text === undefined ? DEFAULT_RELEASE : parseRelease(text);
 }
 
-/** `size=1G,image=FILE`. @throws CliError */
+/** `size=1G,label=128K,image=FILE`. @throws CliError */
 function parseNvdimm(text: string): NvdimmOption {
-  const expected = `--nvdimm '${text}': expected size=SIZE[,image=FILE], as in size=1G,image=pmem.img`;
+  const expected = `--nvdimm '${text}': expected size=SIZE[,label=SIZE][,image=FILE], as in size=1G,image=pmem.img`;
   const fields = new Map<string, string>();
   for (const part of text.split(',')) {
     const at = part.indexOf('=');
     if (at < 0 || fields.has(part.slice(0, at))) throw new CliError(expected);
     fields.set(part.slice(0, at), part.slice(at + 1));
   }
-  if (fields.has('label')) {
-    throw new CliError(`--nvdimm '${text}': an NVDIMM with a label area needs an NFIT: describe it with --firmware DIR, or leave label= out for legacy pmem`);
-  }
   const size = fields.get('size');
   const image = fields.get('image');
-  if (size === undefined || image === '' || [...fields.keys()].some((field) => field !== 'size' && field !== 'image')) throw new CliError(expected);
+  if (size === undefined || image === '' || [...fields.keys()].some((field) => !['size', 'label', 'image'].includes(field))) throw new CliError(expected);
   const sizeBytes = parseSize(size, '--nvdimm size');
   if (sizeBytes === 0 || sizeBytes % 4096 !== 0) throw new CliError(`--nvdimm size '${size}': expected a multiple of 4096 above 0`);
-  return { sizeBytes, image };
+  const label = fields.get('label');
+  const labelBytes = label === undefined ? 0 : parseSize(label, '--nvdimm label');
+  if (label !== undefined && (labelBytes < MIN_LABEL_AREA || labelBytes % 4096 !== 0)) {
+    throw new CliError(`--nvdimm label '${label}': expected a multiple of 4096 of at least ${MIN_LABEL_AREA}, as QEMU does`);
+  }
+  return { sizeBytes, labelBytes, image };
 }
 
-/** Put legacy pmem above the highest row of the map. */
-function addNvdimms(e820: string, nvdimms: readonly NvdimmOption[]): { e820: string; images: Map<number, string> } {
+/** Bytes. */
+const MIN_LABEL_AREA = 128 * KIB;
+
+/** What the added NVDIMMs make of a machine. Maps are by address. */
+interface AddedNvdimms {
+  readonly firmware: Firmware;
+  readonly images: ReadonlyMap<number, string>;
+  readonly labels: ReadonlyMap<number, number>;
+}
+
+/** Put NVDIMMs above the highest row of the map: in the map those without labels, and behind them in an NFIT those with. @throws CliError */
+function addNvdimms(firmware: Firmware, nvdimms: readonly NvdimmOption[]): AddedNvdimms {
+  const legacy = nvdimms.filter(({ labelBytes }) => labelBytes === 0);
+  const labelled = nvdimms.filter(({ labelBytes }) => labelBytes > 0);
+  const { e820, images } = addLegacy(firmware.e820, legacy);
+  if (labelled.length === 0) return { firmware: { ...firmware, e820 }, images, labels: new Map() };
+  if (firmware.nfit) throw new CliError('--nvdimm label= describes DIMMs in an NFIT, and --firmware has one already');
+  let next = Math.max(4 * GIB, topOfMap(e820));
+  const placed = labelled.map((dimm) => {
+    const start = Math.ceil(next / GIB) * GIB;
+    next = start + dimm.sizeBytes;
+    return { ...dimm, start };
+  });
+  for (const { start, image } of placed) if (image !== undefined) images.set(start, image);
+  return { firmware: { ...firmware, e820, ...labelledDimmFirmware(placed) }, images, labels: new Map(placed.map(({ start, labelBytes }) => [start, labelBytes])) };
+}
+
+/** Give the DIMMs of {@link addNvdimms} their label areas, in order. */
+function withLabelAreas(firmware: Firmware, areas: readonly ConfigArea[]): Firmware {
+  if (areas.length === 0) return firmware;
+  return { ...firmware, dimms: (firmware.dimms ?? []).map((dimm, slot) => ({ ...dimm, labelArea: areas[slot]! })) };
+}
+
+function addLegacy(e820: string, nvdimms: readonly NvdimmOption[]): { e820: string; images: Map<number, string> } {
   const images = new Map<number, string>();
   if (nvdimms.length === 0) return { e820, images };
   const lines = pmemLines(Math.max(4 * GIB, topOfMap(e820)), nvdimms.map(({ sizeBytes }) => sizeBytes));

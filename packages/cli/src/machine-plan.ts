@@ -21,6 +21,8 @@ export interface MediumPlan {
   readonly end: number;
   /** The image file that keeps the bytes; in memory without one. */
   readonly image?: string;
+  /** Bytes of label area behind them in the image. */
+  readonly labelBytes?: number;
 }
 
 export interface MachinePlan {
@@ -37,6 +39,8 @@ export interface PlanInput {
   readonly release: KernelRelease;
   /** Image files by the first byte of their range. */
   readonly images?: ReadonlyMap<number, string>;
+  /** Bytes of label area of the NVDIMM at an address. */
+  readonly labels?: ReadonlyMap<number, number>;
   readonly la57?: boolean;
 }
 
@@ -50,15 +54,15 @@ interface Span {
 }
 
 /** @throws KernelError EINVAL for a map or table that cannot be read. */
-export function planMachine({ firmware, cmdline, release, images = new Map<number, string>(), la57 }: PlanInput): MachinePlan {
+export function planMachine({ firmware, cmdline, release, images = new Map<number, string>(), labels = new Map<number, number>(), la57 }: PlanInput): MachinePlan {
   const told = parseE820Text(firmware.e820);
   const rows = [...told.entries, ...told.extended];
   const pmemRows = [...rows, ...userRows(told, cmdline, release)].filter(({ type }) => PMEM_TYPES.includes(type));
-  const nvdimms = mergeSpans([...pmemRows.map((row) => spanOf(row, 1)), ...nfitSpans(firmware.nfit)], [...images.keys()]);
+  const nvdimms = mergeSpans([...pmemRows.map((row) => spanOf(row, 1)), ...nfitSpans(firmware.nfit)], [...images.keys(), ...labels.keys()]);
   const dram = subtractSpans(mergeSpans(rows.filter(({ type }) => RAM_TYPES.includes(type)).map((row) => spanOf(row, PAGE_SIZE))), nvdimms);
   const media: MediumPlan[] = [
     ...dram.map((span) => ({ kind: 'dram' as const, ...span })),
-    ...nvdimms.map((span) => ({ kind: 'nvdimm' as const, ...span, ...(images.has(span.start) ? { image: images.get(span.start)! } : {}) })),
+    ...nvdimms.map((span) => ({ kind: 'nvdimm' as const, ...span, ...(images.has(span.start) ? { image: images.get(span.start)! } : {}), ...(labels.has(span.start) ? { labelBytes: labels.get(span.start)! } : {}) })),
   ];
   const top = Math.max(0, ...media.map(({ end }) => end));
   const wide = la57 ?? ((told.maxArchPfn ?? 0) * PAGE_SIZE > FOUR_LEVEL || top > FOUR_LEVEL);

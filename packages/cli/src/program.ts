@@ -39,7 +39,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--memory <size>', 'RAM of a machine without --firmware (default: 4G)')
     .option('--cmdline <string>', "kernel command line (default: the firmware description's, or empty)")
     .option('--kernel <release>', "Linux release to mirror (default: a dmesg's own, or 6.1)")
-    .option('--nvdimm <spec>', 'add persistent memory: size=1G[,image=FILE]; may be repeated', collect)
+    .option('--nvdimm <spec>', 'add persistent memory: size=1G[,label=128K][,image=FILE]; may be repeated', collect)
     .option('--run <command>', 'run a console command; may be repeated; the last status is the exit status', collect)
     .option('--script <file>', 'run console commands from a file, or - for standard input')
     .option('--dmesg', 'print the kernel log even with --run')
