@@ -45,9 +45,10 @@ function buildInputs() {
   for (const folder of workspaceFolders()) {
     const src = join(folder, 'src');
     if (!existsSync(src)) continue;
-    hash.update(String(existsSync(join(folder, 'dist/index.js'))));
-    for (const entry of readdirSync(src, { recursive: true }).sort()) {
-      const { size, mtimeMs } = statSync(join(src, entry));
+    hash.update(String(existsSync(join(folder, 'dist'))));
+    const settings = readdirSync(folder).filter((name) => /\.(json|js)$/.test(name));
+    for (const entry of [...settings, ...readdirSync(src, { recursive: true }).map((name) => join('src', name))].sort()) {
+      const { size, mtimeMs } = statSync(join(folder, entry));
       hash.update(`${entry} ${size} ${mtimeMs}\n`);
     }
   }
