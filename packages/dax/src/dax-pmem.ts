@@ -36,9 +36,7 @@ function probe(pfn: NdPfn, deps: DaxPmemDeps): () => void {
     const metadata = reserveMetadata(pfn, ns, setup, deps);
     try {
       const region = createRegion(pfn, ns, setup, deps);
-      pfn.driverAttributes = () => region.attributes();
       return () => {
-        pfn.driverAttributes = undefined;
         region.unregister();
         releaseResource(metadata);
         pfn.block = undefined;

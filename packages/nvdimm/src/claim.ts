@@ -30,10 +30,7 @@ export function createClaim(core: NdCore, region: NdRegion, type: ClaimKind, nam
   const claim: NdClaim =
     type === 'btt'
       ? { ...base, type, lbaSize: 0, diskSize: undefined, attributes: () => claimAttributes(core, claim) }
-      : {
-          ...base, type, mode: 'none', align: DEFAULT_ALIGNMENT, block: undefined, driverAttributes: undefined,
-          attributes: () => claimAttributes(core, claim),
-        };
+      : { ...base, type, mode: 'none', align: DEFAULT_ALIGNMENT, block: undefined, attributes: () => claimAttributes(core, claim) };
   if (namespace) namespace.claim = claim;
   return claim;
 }
@@ -63,7 +60,6 @@ function claimAttributes(core: NdCore, claim: NdClaim): Attribute[] {
     // A dax device has a type of its own; btt and pfn are matched as what they claim.
     readOnly('modalias', () => (type === 'dax' ? 'nd:t7' : `nd:t${nstypeOf(region)}`)),
     readOnly('devtype', () => `nd_${type}`),
-    ...(type === 'btt' ? [] : (claim.driverAttributes?.() ?? [])),
   ];
 }
 

@@ -5,7 +5,7 @@
  *                       └▶ regionN ─┬▶ namespaceR.n      a range that a driver may turn into a disk
  *                                   └▶ bttR.n pfnR.n daxR.n   what may claim a namespace; one idle one of each is the seed
  */
-import type { Attribute, Ida, NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
+import type { Ida, NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
 import type { Bus, Device, Driver } from '@holdfast/driver-core';
 import type { DimmLabels } from './dimm-labels.js';
 import type { ValidInfoBlock } from './info-block-check.js';
@@ -164,8 +164,6 @@ export interface NdPfn extends ClaimBase {
   align: number;
   /** What the info block says, while a driver is bound. */
   block: ValidInfoBlock | undefined;
-  /** What the driver shows in this device's directory, while it is bound. */
-  driverAttributes: (() => readonly Attribute[]) | undefined;
 }
 
 /** What may claim a namespace to give it a format. */
