@@ -5,7 +5,7 @@
  * Invariant: a run's blocks follow each other in address and in list order; only its first has a handle in the list.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER } from '@holdfast/lib';
-import { type Buddy, NR_ORDERS, RUN, handleOf, listHead, pfnOf } from './buddy.js';
+import { type Buddy, NR_ORDERS, RUN, cutBulk, handleOf, listHead, pfnOf } from './buddy.js';
 import { MIGRATE_MOVABLE } from './migratetype.js';
 
 /** Frames `[startPfn, endPfn)` of a run, whose first block is listed as `handle`. */
@@ -45,6 +45,23 @@ export function startRun(buddy: Buddy, startPfn: number, nrBlocks: number, at: n
   buddy.prev[after] = handle;
   buddy.state[handle] = RUN | NR_ORDERS;
   buddy.runs.set(handle, nrBlocks);
+}
+
+/** Take `[startPfn, endPfn)` out of the one run that holds it all; false, and nothing done, if none does. Costs what a single block costs. */
+export function takeFromRun(buddy: Buddy, startPfn: number, endPfn: number): boolean {
+  const run = collectRuns(buddy).find((one) => one.startPfn <= startPfn && one.endPfn >= endPfn);
+  if (run === undefined || startPfn % MAX_ORDER_NR_PAGES !== 0 || endPfn % MAX_ORDER_NR_PAGES !== 0) return false;
+  if (endPfn < run.endPfn) startRun(buddy, endPfn, (run.endPfn - endPfn) / MAX_ORDER_NR_PAGES, run.handle);
+  if (startPfn > run.startPfn) buddy.runs.set(run.handle, (startPfn - run.startPfn) / MAX_ORDER_NR_PAGES);
+  else {
+    buddy.next[buddy.prev[run.handle]!] = buddy.next[run.handle]!;
+    buddy.prev[buddy.next[run.handle]!] = buddy.prev[run.handle]!;
+    buddy.state[run.handle] = 0;
+    buddy.runs.delete(run.handle);
+  }
+  buddy.freePages -= endPfn - startPfn;
+  cutBulk(buddy, startPfn, endPfn);
+  return true;
 }
 
 /** Make a run's first block an ordinary one, with the rest of the run behind it. */

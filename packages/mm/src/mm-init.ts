@@ -5,9 +5,10 @@
  *
  * Invariant: whenever a zone becomes populated or empty, zonelists are rebuilt; whenever managed pages change, watermarks are.
  */
-import { KernelError, MAX_ORDER_NR_PAGES, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn, physToPfn, physToPfnUp } from '@holdfast/lib';
+import { KernelError, MAX_ORDER_NR_PAGES, PAGES_PER_SECTION, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn, physToPfn, physToPfnUp } from '@holdfast/lib';
 import { type PageAllocator, createPageAllocator } from './alloc-pages.js';
-import { dropSlots } from './buddy.js';
+import { type Buddy, dropSlots } from './buddy.js';
+import { takeFromRun } from './buddy-runs.js';
 import { firstBusyPfn, freeRange, isolateRange, offlineRange, undoIsolateRange } from './buddy-range.js';
 import { type Vmemmap, type VmemmapNeeds, createVmemmap } from './vmemmap.js';
 import { recomputeWatermarks } from './watermark.js';
@@ -78,6 +79,13 @@ export function createMm(needs: MmNeeds): Mm {
     target.managed += end - start;
   };
 
+  /** Frames that left their zone: nothing in use, nothing free, and poison for struct pages (remove_pfn_range_from_zone). */
+  const forget = (start: Pfn, end: Pfn): void => {
+    const whole = start % PAGES_PER_SECTION === 0 && end % PAGES_PER_SECTION === 0;
+    if (whole) for (const { buddy } of allZones()) dropSlots(buddy, start, end);
+    vmemmap.removeRange(start, end);
+  };
+
   return {
     ...allocator,
     vmemmap,
@@ -118,27 +126,28 @@ export function createMm(needs: MmNeeds): Mm {
         throw new KernelError('EINVAL', `pfns ${start}-${end - 1} cannot go offline: expected memory of one zone, without holes`);
       }
       const first = start + nrReserved;
-      isolateRange(target.buddy, first, end);
-      const busy = firstBusyPfn(target.buddy, first, end);
-      if (busy !== undefined) {
-        undoIsolateRange(target.buddy, first, end);
-        throw new KernelError('EBUSY', `pfns ${start}-${end - 1} cannot go offline: page pfn:${busy.toString(16)} is in use`);
-      }
-      target.managed -= offlineRange(target.buddy, first, end);
+      target.managed -= takeFromRun(target.buddy, first, end) ? end - first : isolateAndTake(target.buddy, first, end);
+      forget(start, end);
       removeZoneRange(target, start, end);
       setWatermarks();
       if (!isPopulated(target)) rebuildZonelists();
     },
-    removePages(start, end) {
-      for (const { buddy } of allZones()) dropSlots(buddy, start, end);
-      vmemmap.removeRange(start, end);
-    },
+    removePages: (start, end) => vmemmap.removeRange(start, end),
     addDevicePages(start, end, nid, firstPage = start) {
       growZoneSpan(zone(nid, ZONE_DEVICE), start, end);
       if (firstPage < end) vmemmap.initRange(firstPage, end, nid, ZONE_DEVICE, 'device');
     },
     removeDevicePages: (start, end) => vmemmap.removeRange(start, end),
   };
+}
+
+/** Take a range's free blocks out of the lists; returns the number of frames. @throws KernelError EBUSY if one is in use, and nothing has changed */
+function isolateAndTake(buddy: Buddy, first: number, end: number): number {
+  isolateRange(buddy, first, end);
+  const busy = firstBusyPfn(buddy, first, end);
+  if (busy === undefined) return offlineRange(buddy, first, end);
+  undoIsolateRange(buddy, first, end);
+  throw new KernelError('EBUSY', `pfns ${first}-${end - 1} cannot go offline: page pfn:${busy.toString(16)} is in use`);
 }
 
 /** Describe the struct pages of boot: memory, all reserved until it is freed, and the holes that got struct pages too. */
