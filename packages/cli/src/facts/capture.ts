@@ -19,8 +19,8 @@ export interface Capture {
   dax?: DeviceFacts;
   block?: DeviceFacts;
   /** What the tools list of a running kernel, each left out where it lists nothing. */
-  ndctl?: unknown[];
-  daxctl?: unknown[];
+  ndctl?: unknown;
+  daxctl?: unknown;
 }
 
 /** The texts that a capture is made of, by the names that the captures give them. */
@@ -68,7 +68,7 @@ export function parseCapture(texts: CaptureTexts): Capture {
 
 export function captureFacts(root: VfsDir): Capture {
   const [ndctl, daxctl] = [ndctlList(root, ['-BDRNFiv']), daxctlList(root, ['-RDMi'])];
-  return { ...parseCapture(readCaptureTexts(root)), ...(ndctl.length > 0 ? { ndctl } : {}), ...(daxctl.length > 0 ? { daxctl } : {}) };
+  return { ...parseCapture(readCaptureTexts(root)), ...(ndctl === undefined ? {} : { ndctl }), ...(daxctl === undefined ? {} : { daxctl }) };
 }
 
 export function firmwareMemmapFacts(root: VfsDir): FirmwareMemmapFact[] {

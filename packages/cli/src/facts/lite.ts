@@ -11,7 +11,7 @@ import type { ZoneFact } from './zone-facts.js';
 
 export interface LiteState {
   /** What `ndctl list` says of regions and namespaces; left out where there are none. */
-  ndctl?: { regions: unknown[] };
+  ndctl?: unknown;
   nd: DeviceFacts;
   block: DeviceFacts;
   dax: DeviceFacts;
@@ -33,9 +33,9 @@ const DAX_ATTRIBUTES = ['size', 'align', 'resource', 'target_node', 'numa_node',
 
 export function liteState(root: VfsDir): LiteState {
   const facts = parseCapture(readCaptureTexts(root));
-  const regions = ndctlList(root, ['-RNiv']);
+  const ndctl = ndctlList(root, ['-RNiv']);
   return {
-    ...(regions.length > 0 ? { ndctl: { regions } } : {}),
+    ...(ndctl === undefined ? {} : { ndctl }),
     nd: pick(facts.nd, (device) => ND_ATTRIBUTES[device.replace(/[\d.]+$/, '')]),
     block: pick(facts.block ?? {}, () => BLOCK_ATTRIBUTES),
     dax: pick(facts.dax ?? {}, () => DAX_ATTRIBUTES),

@@ -7,13 +7,13 @@ import { list as listNd } from '../commands/ndctl/list.js';
 
 type Out = (data: string | Uint8Array) => void;
 
-/** The list that `ndctl list OPTIONS` prints; empty if it prints nothing. */
-export function ndctlList(root: VfsDir, options: readonly string[]): unknown[] {
+/** What `ndctl list OPTIONS` prints; undefined if it prints nothing. */
+export function ndctlList(root: VfsDir, options: readonly string[]): unknown {
   return collect((out) => listNd({ ...silent(root, out), uuid: () => '', stdin: () => new Uint8Array(0), commandName: '', errors: 0, announced: new Set(), daxRegions: new Set() }, options));
 }
 
-/** The list that `daxctl list OPTIONS` prints; empty if it prints nothing. */
-export function daxctlList(root: VfsDir, options: readonly string[]): unknown[] {
+/** What `daxctl list OPTIONS` prints; undefined if it prints nothing. */
+export function daxctlList(root: VfsDir, options: readonly string[]): unknown {
   return collect((out) => listDax(silent(root, out), options));
 }
 
@@ -21,10 +21,10 @@ function silent(root: VfsDir, out: Out): DaxctlContext & Pick<NdctlContext, 'out
   return { root, out, line: () => {}, explain: () => {}, resolve: (path) => path, verbose: false };
 }
 
-function collect(run: (out: Out) => void): unknown[] {
+function collect(run: (out: Out) => void): unknown {
   let text = '';
   run((data) => {
     text += String(data);
   });
-  return text === '' ? [] : (JSON.parse(text) as unknown[]);
+  return text === '' ? undefined : (JSON.parse(text) as unknown);
 }

@@ -34,11 +34,14 @@ const SECTOR = 4096;
 type ArenaInfo = Omit<BttInfo, OffsetName> & Record<OffsetName, number>;
 type OffsetName = 'dataOffset' | 'mapOffset' | 'logOffset' | 'info2Offset' | 'nextOffset';
 
-/** An arena, its offsets counted from the start of the disk. */
-interface Arena {
+/** Where an arena is; its offsets are counted from `start`. */
+interface ArenaPlace {
   readonly index: number;
   readonly start: number;
   readonly info: ArenaInfo;
+}
+
+interface Arena extends ArenaPlace {
   readonly map: Uint32Array;
   /** The flog, a lane's four slots behind one another. */
   readonly log: DataView;
@@ -49,8 +52,9 @@ interface Arena {
 /** @returns ENXIO if something is wrong that is not put right, or an errno of the disk */
 export function checkBtt(check: BttCheck): Failure {
   try {
-    const arenas = discoverArenas(check);
-    if (!arenas) return 'ENXIO';
+    const places = discoverArenas(check);
+    const arenas = places?.map((place) => loadArena(check, place));
+    if (!arenas?.every((arena) => arena !== undefined)) return 'ENXIO';
     return arenas.every((arena) => checkArena(check, arena)) ? undefined : 'ENXIO';
   } catch (error) {
     if (error instanceof KernelError) return error.code;
@@ -58,14 +62,14 @@ export function checkBtt(check: BttCheck): Failure {
   }
 }
 
-function discoverArenas(check: BttCheck): Arena[] | undefined {
+function discoverArenas(check: BttCheck): ArenaPlace[] | undefined {
   const start = [START_OF_V1, START_OF_V2].find((at) => readInfo(check, at)) ?? recoverFirst(check);
   if (start === undefined) {
     check.err('namespace_check', 'Unable to recover any BTT info blocks');
     check.err('namespace_check', 'This may not be a sector mode namespace');
     return undefined;
   }
-  const arenas: Arena[] = [];
+  const arenas: ArenaPlace[] = [];
   for (let at = start; at + BTT_INFO_SIZE <= check.rawSize; ) {
     const info = readInfo(check, at) ?? recoverInfo(check, at, arenas.length);
     if (!info) return undefined;
@@ -73,9 +77,7 @@ function discoverArenas(check: BttCheck): Arena[] | undefined {
       check.err('btt_discover_arenas', `Problem parsing arena[${arenas.length}] metadata`);
       return undefined;
     }
-    const arena = loadArena(check, at, info, arenas.length);
-    if (!arena) return undefined;
-    arenas.push(arena);
+    arenas.push({ index: arenas.length, start: at, info });
     if (info.nextOffset === 0) break;
     at += info.nextOffset;
   }
@@ -154,7 +156,7 @@ function infoIsSane(info: ArenaInfo, room: number): boolean {
   );
 }
 
-function loadArena(check: BttCheck, start: number, info: ArenaInfo, index: number): Arena | undefined {
+function loadArena(check: BttCheck, { index, start, info }: ArenaPlace): Arena | undefined {
   const map = new Uint32Array(info.externalNlba);
   const bytes = readAt(check.disk, start + info.mapOffset, info.externalNlba * 4);
   const view = new DataView(bytes.buffer);

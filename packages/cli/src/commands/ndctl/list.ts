@@ -180,11 +180,13 @@ function wantsNamespace(ctx: NdctlContext, ns: Namespace, { namespace, mode, idl
   return idle || isActive(ctx, ns) || (configured && sizeOf(ctx, ns) > 0);
 }
 
+/** One kind is a list, several are an object of lists. Namespaces count where the last region has some, though they are shown in it. */
 function display({ buses, dimms, regions, namespaces }: Found, { flags }: Request): string {
   const human = flags.human ?? false;
   if (buses) return jsonList(buses, { human });
-  const kinds = { ...(dimms ? { dimms } : {}), ...(regions ? { regions } : {}), ...(namespaces ? { namespaces } : {}) };
+  const kinds = { ...(dimms ? { dimms } : {}), ...(regions ? { regions } : {}), ...(namespaces && !regions ? { namespaces } : {}) };
   const lists = Object.values(kinds);
-  if (lists.length > 1) return `${jsonText(kinds)}\n`;
+  const nested = regions?.at(-1)?.['namespaces'] !== undefined;
+  if (lists.length + Number(nested) > 1) return `${jsonText(kinds)}\n`;
   return lists[0] ? jsonList(lists[0], { human }) : '';
 }

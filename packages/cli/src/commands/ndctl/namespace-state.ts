@@ -14,10 +14,7 @@ export function enableNamespace(ctx: NdctlContext, ns: Namespace): Failure {
   const refused = bindDevice(ctx, ns.name);
   if (isBound(ctx, ns.path)) return undefined;
   const holder = holderOf(ctx, ns);
-  if (holder && isBound(ctx, holder.path)) {
-    dbg(ctx, 'ndctl_namespace_enable', `${ns.name}: enabled via ${holder.name}`);
-    return undefined;
-  }
+  if (holder && isBound(ctx, holder.path)) return undefined;
   libraryError(ctx, 'ndctl_namespace_enable', `${ns.name}: failed to enable`);
   return refused ?? 'ENXIO';
 }
