@@ -27,7 +27,6 @@ export function setupNamespace(ctx: NdctlContext, region: Region, ns: Namespace,
   if ('failure' in enabled) return enabled.failure;
   if (enabled.refused) {
     error(ctx, `${ns.name}: failed to enable\n`);
-    ctx.explain({ rule: `the kernel refused to enable ${ns.name}; its log says why`, nearest: 'dmesg | tail' });
     return enabled.refused;
   }
   const json = namespaceJson(ctx, ns, { dax: true });

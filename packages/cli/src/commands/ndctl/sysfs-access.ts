@@ -5,6 +5,7 @@
 import { type VfsNode, resolvePath, writeFile } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import { dirAt, nodeAt, textAt } from '../../facts/sysfs.js';
+import type { Explanation } from '../../console/explain.js';
 import { type Failure, type NdctlContext, dbg } from './context.js';
 import { inReaddirOrder } from './name-hash.js';
 
@@ -20,28 +21,45 @@ export function readNumber(ctx: NdctlContext, device: string, name: string): num
 }
 
 /** Write an attribute. A refusal's sentence is kept for --explain. */
-export function writeAttr(ctx: NdctlContext, path: string, text: string, { quiet = false } = {}): Failure {
+export function writeAttr(ctx: NdctlContext, path: string, text: string): Failure {
+  const refused = tryWrite(ctx, path, text);
+  if (refused instanceof KernelError) {
+    dbg(ctx, 'write_attr', `failed to write ${text} to ${path}: ${strerror(refused.code)}`);
+    ctx.explain(explanationOf(refused));
+    return refused.code;
+  }
+  return refused;
+}
+
+/** What the kernel answers; just the errno where there is nothing to write to. */
+function tryWrite(ctx: NdctlContext, path: string, text: string): KernelError | Failure {
   try {
     resolvePath(ctx.root, path);
   } catch (error) {
-    return failedWith(error, (words) => dbg(ctx, 'write_attr', `failed to open ${path}: ${words}`));
+    const { code } = kernelError(error);
+    dbg(ctx, 'write_attr', `failed to open ${path}: ${strerror(code)}`);
+    return code;
   }
   try {
     writeFile(ctx.root, path, text);
     return undefined;
   } catch (error) {
-    return failedWith(error, (words, message) => {
-      if (quiet) return;
-      dbg(ctx, 'write_attr', `failed to write ${text} to ${path}: ${words}`);
-      ctx.explain({ rule: message });
-    });
+    return kernelError(error);
   }
 }
 
-function failedWith(error: unknown, tell: (words: string, message: string) => void): Failure {
-  if (!(error instanceof KernelError)) throw error;
-  tell(strerror(error.code), error.message);
-  return error.code;
+function kernelError(error: unknown): KernelError {
+  if (error instanceof KernelError) return error;
+  throw error;
+}
+
+const REQUEST: Readonly<Record<string, string>> = { sizeBytes: '--size=', align: '--align=', start: 'a namespace that starts at ' };
+
+/** A refusal's rule, and the nearest requests, which the kernel names in its own terms. */
+function explanationOf({ message }: KernelError): Explanation {
+  const match = /^(.*) \(nearest: (.*)\)$/.exec(message);
+  if (!match) return { rule: message };
+  return { rule: match[1]!, nearest: match[2]!.replace(/\b(sizeBytes|align|start) /g, (_, name: string) => REQUEST[name]!) };
 }
 
 export function isBound({ root }: NdctlContext, device: string): boolean {
@@ -51,10 +69,16 @@ export function isBound({ root }: NdctlContext, device: string): boolean {
 /** Offer a device to each driver of the bus, as readdir lists them, until one takes it. */
 export function bindDevice(ctx: NdctlContext, name: string): Failure {
   const drivers = '/sys/bus/nd/drivers';
+  const refusals: KernelError[] = [];
   for (const driver of inReaddirOrder(dirAt(ctx.root, drivers)?.list() ?? [])) {
-    if (writeAttr(ctx, `${drivers}/${driver}/bind`, name, { quiet: true }) === undefined) return undefined;
+    const refused = tryWrite(ctx, `${drivers}/${driver}/bind`, name);
+    if (refused === undefined) return undefined;
+    // ENODEV is what every other driver says.
+    if (refused instanceof KernelError && refused.code !== 'ENODEV') refusals.push(refused);
   }
   dbg(ctx, '__util_bind', `${name}: bind failed`);
+  for (const refusal of refusals) ctx.explain(explanationOf(refusal));
+  if (refusals.length === 0) ctx.explain({ rule: `no driver takes ${name}; what it said of it is in the kernel's log`, nearest: 'dmesg | tail' });
   return 'ENXIO';
 }
 
