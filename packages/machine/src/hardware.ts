@@ -78,6 +78,8 @@ export interface Mapping {
   write(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
   /** Stores that bypass the caches, edges flushed line by line (memcpy_flushcache): durable after the next {@link Cpu.sfence}. */
   writeFlushCache(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
+  /** The same with zeros, for ranges of any size: memory that was never written costs nothing, and stays unmade. */
+  writeZeroes(offset: number, length: number): void;
   /** A locked exchange of one aligned word of 1, 2, 4 or 8 bytes: `word` goes in, and what was there comes out. Fences first. */
   xchg(offset: number, word: Uint8Array): void;
   /** Write lines back, keep them (clwb); complete after the next sfence. */

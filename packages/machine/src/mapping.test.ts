@@ -75,6 +75,19 @@ describe('a mapping', () => {
 });
 
 describe('accounting', () => {
+  it('writes zeros of any size, and leaves memory unmade that was never written', () => {
+    const medium = createNvdimm({ sizeBytes: 2 ** 40 });
+    const machine = createMachine({ media: [{ start: 0, medium }] });
+    const mapping = machine.cpu.map(physAddr(0), 2 ** 40, 'WB');
+    mapping.write(2 ** 30 + 100, new Uint8Array(5000).fill(7), 0, 5000);
+    mapping.writeZeroes(4096, 2 ** 39);
+    const read = new Uint8Array(5000);
+    mapping.read(2 ** 30 + 100, read, 0, 5000);
+    expect(read).toEqual(new Uint8Array(5000));
+    expect(machine.memory.peekChunk(1)).toBeUndefined();
+    expect(medium.bytesWritten).toBeLessThan(8 * 2 ** 20);
+  });
+
   it('counts the bytes stored to each medium', () => {
     const [ram, pmem] = [createDram(CHUNK_SIZE), createNvdimm({ sizeBytes: SIZE })];
     const { cpu, memory } = createMachine({ media: [{ start: 0, medium: ram }, { start: CHUNK_SIZE, medium: pmem }] });

@@ -9,7 +9,7 @@ import { type PhysAddr, BugError } from '@holdfast/lib';
 import { type AccessKind, type Caches, THROUGH } from './caches.js';
 import type { MachineClock } from './clock.js';
 import { type AccessCost, SFENCE_COST } from './costs.js';
-import { CACHE_LINE_SIZE, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
+import { CACHE_LINE_SIZE, CHUNK_SIZE, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
 import type { AddressSpace } from './physical-memory.js';
 import { CACHED, COMBINING } from './undo-log.js';
 
@@ -80,6 +80,18 @@ export class CpuMapping implements Mapping {
     if (head > 0) this.#storeEdge(addr, source, sourceOffset, head);
     this.#caches.store(COMBINING, this.#cpu, addr + head, source, sourceOffset + head, length - head - tail);
     if (tail > 0) this.#storeEdge(addr + length - tail, source, sourceOffset + length - tail, tail);
+  }
+
+  writeZeroes(offset: number, length: number): void {
+    this.#check(offset, length);
+    const zeros = new Uint8Array(Math.min(length, CHUNK_SIZE));
+    for (let done = 0; done < length; ) {
+      const addr = this.start + offset + done;
+      const nr = Math.floor(addr / CHUNK_SIZE);
+      const n = Math.min(length - done, (nr + 1) * CHUNK_SIZE - addr);
+      if (this.#memory.peek(nr) !== undefined) this.writeFlushCache(offset + done, zeros, 0, n);
+      done += n;
+    }
   }
 
   xchg(offset: number, word: Uint8Array): void {

@@ -11,6 +11,7 @@ import type { NdNamespace } from './nd-device.js';
 export interface NdMemory {
   read(offset: number, target: Uint8Array, targetOffset: number, length: number): void;
   writeFlushCache(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
+  writeZeroes(offset: number, length: number): void;
 }
 
 /** What this asks of a CPU. */
@@ -52,6 +53,7 @@ export function enableNamespace<M extends NdMemory>({ cpu, iomem, printk }: Name
       sizeBytes: ns.sizeBytes,
       read: (offset, target) => mapping.read(offset, target, 0, target.length),
       write: (offset, source) => mapping.writeFlushCache(offset, source, 0, source.length),
+      zero: (offset, length) => mapping.writeZeroes(offset, length),
       flush: () => cpu.sfence(),
     },
     disable() {
