@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { KernelError } from '@holdfast/lib';
 import type { BootCommandOptions, Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
+import type { SizeCommandOptions } from './size-command.js';
 
 const EXAMPLES = `
 Examples:
@@ -13,6 +14,7 @@ Examples:
   holdfast boot --memory 8G --cmdline 'memmap=2G!4G' --run lsblk --run 'cat /proc/iomem'
   holdfast boot --nvdimm size=1G,image=pmem.img --run 'echo hello > /dev/pmem0' --run sync
   holdfast boot --firmware DIR --json             the facts, as one JSON object
+  holdfast size --size 1T                         what is left of a namespace in each mode, and what it costs
   holdfast boot --firmware DIR --sysroot out      /proc and /sys as files; then: lsmem --sysroot out
 `;
 
@@ -25,7 +27,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
     .enablePositionalOptions()
     .addHelpText('after', `\nWithout a command: boots a default machine and shows what it does; in a terminal, its console follows.\n${EXAMPLES}`)
-    .usage('[boot [options]]')
+    .usage('[boot [options] | size [options]]')
     .argument('[command]')
     .allowExcessArguments(true)
     .action(async (command?: string) => {
@@ -57,6 +59,20 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .action(async (options: BootCommandOptions) => {
       const { bootCommand } = await import('./boot-command.js');
       status = await bootCommand(options, terminal);
+    });
+  program
+    .command('size')
+    .description('tell what each kind of namespace on a device leaves for data and costs in RAM, or which one leaves enough')
+    .option('--size <size>', 'bytes of the namespace')
+    .option('--need <size>', 'bytes of data that are wanted: tells the smallest namespace of each kind')
+    .option('--start <address>', 'where the device begins', '4G')
+    .option('--block <size>', 'size of a memory block, for devdax as RAM', '128M')
+    .option('--json', 'print JSON')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
+    .action(async (options: SizeCommandOptions) => {
+      const { sizeCommand } = await import('./size-command.js');
+      status = sizeCommand(options, terminal);
     });
   try {
     await program.parseAsync([...args], { from: 'user' });

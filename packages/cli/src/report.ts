@@ -62,6 +62,6 @@ export function logText(log: KernelLog): string {
   return log.lines.map(({ text }) => text).join('\n');
 }
 
-function withoutWhy({ why: _, ...record }: CommandRecord): CommandRecord {
-  return record;
+function withoutWhy(record: CommandRecord): CommandRecord {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => name !== 'why')) as unknown as CommandRecord;
 }

@@ -20,9 +20,9 @@ import { type Namespace, type Region, NSTYPE_IO, dimmsInRegion, isConfigurationI
 export function createNamespace(ctx: NdctlContext, args: readonly string[]): number {
   const request = parseCreateOptions(ctx, args);
   ctx.commandName = 'create namespace';
-  let { created, failure } = walk(ctx, request);
+  const { created, failure: first } = walk(ctx, request);
   // Without arguments ndctl tries regions of the BLK kind too. No kernel has had any since 5.18.
-  if (failure && created === 0 && request.scan) failure = 'ENXIO';
+  const failure = first && created === 0 && request.scan ? 'ENXIO' : first;
   if (request.greedy) ctx.line(`created ${created} namespace${created === 1 ? '' : 's'}`);
   const isNew = request.reconfig === undefined;
   if (!failure && !(isNew && created === 0)) return 0;

@@ -11,7 +11,7 @@ export function jsonText(value: Json, depth = 0): string {
   const [open, close] = Array.isArray(value) ? '[]' : '{}';
   const items = Array.isArray(value)
     ? (value as readonly Json[]).map((item) => jsonText(item, depth + 1))
-    : Object.entries(value).map(([name, item]) => `${jsonText(name)}:${jsonText(item as Json, depth + 1)}`);
+    : Object.entries(value).map(([name, item]) => `${jsonText(name)}:${jsonText(item, depth + 1)}`);
   if (items.length === 0) return `${open}${close}`;
   const indent = '  '.repeat(depth + 1);
   return `${open}\n${items.map((item) => indent + item).join(',\n')}\n${'  '.repeat(depth)}${close}`;

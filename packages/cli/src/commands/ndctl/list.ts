@@ -120,7 +120,7 @@ function collect(ctx: NdctlContext, request: Request): Found {
     if (request.buses) {
       const shown = busJson(ctx, bus);
       (found.buses ??= []).push(shown);
-      parent = shown as Found;
+      parent = shown;
     }
     if (request.dimms) {
       for (const dimm of dimms(ctx, bus).filter((each) => wantsDimm(ctx, each, request))) (parent.dimms ??= []).push(dimmJson(ctx, dimm, request.flags));
@@ -138,7 +138,7 @@ function collectRegion(ctx: NdctlContext, region: Region, request: Request, pare
     const shown = request.dimms ? mappings(ctx, region).filter(({ dimm }) => wanted.some(({ name }) => name === dimm)) : [];
     const json = regionJson(ctx, region, request.flags, shown);
     (parent.regions ??= []).push(json);
-    holder = json as Found;
+    holder = json;
   }
   if (!request.namespaces) return;
   for (const ns of namespaces(ctx, region).filter((each) => wantsNamespace(ctx, each, request))) {
