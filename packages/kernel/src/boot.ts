@@ -97,6 +97,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     block,
     buses,
     dax,
+    nvdimms,
     firmwareMemmap: firmwareMemmap.entries,
     acpiTables: acpiTables(firmware),
     memoryBlocks: memoryHotplug.blocks,

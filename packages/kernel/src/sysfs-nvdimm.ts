@@ -1,8 +1,47 @@
 /**
- * DIMMs under /dev: `nmemN`, the way to their label areas. Mirrors drivers/nvdimm/bus.c: nvdimm_create_dimm's class device, nd_ioctl.
+ * The nvdimm buses beside /sys/bus/nd: /sys/class/nd with an `ndctlN` for each bus, where libndctl begins, the numbers of buses and DIMMs
+ * in /sys/dev/char, and DIMMs under /dev: `nmemN`, the way to their label areas.
+ * Mirrors drivers/nvdimm/bus.c: nvdimm_bus_create_ndctl, nvdimm_create_dimm's class device, nd_ioctl.
  */
-import { NMEM_MAJOR, type Nvdimm, type Nvdimms, openConfigArea } from '@holdfast/nvdimm';
-import type { VfsNode } from './vfs.js';
+import { type Device, devicePath } from '@holdfast/driver-core';
+import { NMEM_MAJOR, type NdBus, type Nvdimm, type Nvdimms, openConfigArea } from '@holdfast/nvdimm';
+import { relativeLink } from './sysfs-devices.js';
+import { type VfsNode, vfsDir, vfsText } from './vfs.js';
+
+/** Taken right before that of the DIMMs, and numbers go down. */
+const NDCTL_MAJOR = NMEM_MAJOR + 1;
+
+/** What the directory of a bus holds of its control device: `nd/ndctlN`. */
+export function ndctlOf({ bus }: Nvdimms, device: Device): Record<string, VfsNode> {
+  const found = bus.devices.find((each) => each === device);
+  if (found?.type !== 'bus') return {};
+  const path = ndctlPath(found);
+  const ndctl = vfsDir({
+    dev: vfsText(() => `${NDCTL_MAJOR}:${found.id}\n`),
+    device: relativeLink(path, devicePath(found)),
+    subsystem: relativeLink(path, '/sys/class/nd'),
+  });
+  return { nd: vfsDir({ [`ndctl${found.id}`]: ndctl }) };
+}
+
+/** The entries of /sys/class/nd. */
+export function sysClassNd({ bus }: Nvdimms): Record<string, VfsNode> {
+  const buses = bus.devices.filter((device): device is NdBus => device.type === 'bus');
+  return Object.fromEntries(buses.map((each) => [`ndctl${each.id}`, relativeLink('/sys/class/nd', ndctlPath(each))]));
+}
+
+/** The entries of /sys/dev/char, by number. */
+export function nvdimmDevChar({ bus }: Nvdimms): Record<string, VfsNode> {
+  const entries = bus.devices.flatMap((device): [string, string][] => {
+    if (device.type === 'bus') return [[`${NDCTL_MAJOR}:${device.id}`, ndctlPath(device)]];
+    return device.type === 'dimm' ? [[`${NMEM_MAJOR}:${device.id}`, devicePath(device)]] : [];
+  });
+  return Object.fromEntries(entries.map(([number, path]) => [number, relativeLink('/sys/dev/char', path)]));
+}
+
+function ndctlPath(bus: NdBus): string {
+  return `${devicePath(bus)}/nd/ndctl${bus.id}`;
+}
 
 /** The character special files of /dev. */
 export function devNmem({ bus }: Nvdimms): Record<string, VfsNode> {

@@ -8,9 +8,11 @@ import type { Bus, Device } from '@holdfast/driver-core';
 import type { FirmwareMemmapEntry } from '@holdfast/e820';
 import type { MemoryBlocks } from '@holdfast/memory-hotplug';
 import type { Numa } from '@holdfast/mm';
+import type { Nvdimms } from '@holdfast/nvdimm';
 import { disksOf, sysBlock, sysClassBlock, sysDevBlock, virtualDisks } from './sysfs-block.js';
 import { daxRegionOf, sysDevChar } from './sysfs-dax.js';
 import { busEntries, deviceEntries } from './sysfs-devices.js';
+import { ndctlOf, nvdimmDevChar, sysClassNd } from './sysfs-nvdimm.js';
 import { type NodeTexts, memoryDir, nodeDir } from './sysfs-memory.js';
 import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsText } from './vfs.js';
 
@@ -24,6 +26,7 @@ export interface SysNeeds {
   readonly acpiTables: Readonly<Record<string, Uint8Array>>;
   readonly memoryBlocks: MemoryBlocks;
   readonly numa: Numa;
+  readonly nvdimms: Nvdimms;
   readonly nodeTexts: NodeTexts;
   /** The parameters of each module that has any. */
   readonly modules: Readonly<Record<string, readonly Attribute[]>>;
@@ -31,14 +34,14 @@ export interface SysNeeds {
 }
 
 export function createSys(needs: SysNeeds): VfsDir {
-  const { block, buses, dax } = needs;
+  const { block, buses, dax, nvdimms } = needs;
   return vfsDir({
     block: vfsDir(() => sysBlock(block)),
     bus: vfsDir(() => busEntries(buses)),
-    class: vfsDir({ block: vfsDir(() => sysClassBlock(block)) }),
-    dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => sysDevChar(dax)) }),
+    class: vfsDir({ block: vfsDir(() => sysClassBlock(block)), nd: vfsDir(() => sysClassNd(nvdimms)) }),
+    dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => ({ ...sysDevChar(dax), ...nvdimmDevChar(nvdimms) })) }),
     devices: vfsDir(() => ({
-      ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device) })),
+      ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device) })),
       system: systemDir(needs),
       virtual: vfsDir({ block: vfsDir(() => virtualDisks(block)) }),
     })),
