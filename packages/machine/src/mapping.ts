@@ -84,12 +84,13 @@ export class CpuMapping implements Mapping {
 
   writeZeroes(offset: number, length: number): void {
     this.#check(offset, length);
-    const zeros = new Uint8Array(Math.min(length, CHUNK_SIZE));
+    // Made when first needed: most ranges that are zeroed were never written.
+    let zeros: Uint8Array | undefined;
     for (let done = 0; done < length; ) {
       const addr = this.start + offset + done;
       const nr = Math.floor(addr / CHUNK_SIZE);
       const n = Math.min(length - done, (nr + 1) * CHUNK_SIZE - addr);
-      if (this.#memory.peek(nr) !== undefined) this.writeFlushCache(offset + done, zeros, 0, n);
+      if (this.#memory.peek(nr) !== undefined) this.writeFlushCache(offset + done, (zeros ??= new Uint8Array(CHUNK_SIZE)), 0, n);
       done += n;
     }
   }
