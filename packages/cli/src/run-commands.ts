@@ -117,7 +117,7 @@ export function createCommandRunner(system: System, { output, explain = false, b
     const { lines } = system.log;
     const messages = system.log === log ? lines.slice(from) : lines; // another boot has a log of its own
     const reasons = rc === 0 ? [] : distinct(why);
-    if (explain) output?.err(reasons.map(formatExplanation).join(''));
+    if (explain && reasons.length > 0) output?.err(reasons.map(formatExplanation).join(''));
     records.push({
       n: /^\s*host\b/.test(cmd) ? 0 : ++count,
       cmd,
