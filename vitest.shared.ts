@@ -2,6 +2,7 @@
  * What every package's tests share: workspace packages resolve to their TypeScript sources,
  * so that no build has to run first and a failure points at the line that was written.
  */
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const conditions = ['@holdfast/source', 'module', 'node', 'development|production'];
@@ -12,5 +13,6 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', '*.test.ts'],
     testTimeout: 60_000,
+    setupFiles: [fileURLToPath(new URL('vitest.setup.ts', import.meta.url))],
   },
 });

@@ -66,7 +66,7 @@ describe('parseCmdline', () => {
   });
 
   it('takes any text', () => {
-    fc.assert(fc.property(fc.string(), (text) => parseCmdline(text).every(({ name }) => !name.includes(' '))));
+    fc.assert(fc.property(fc.string(), (text) => parseCmdline(text).length <= text.split(/\s+/).length));
   });
 });
 
