@@ -68,7 +68,7 @@ async function listHere({ name, nvdimm, commands }: Machine, lists: readonly str
   }
   exportSysroot(system.root, target);
   for (const list of lists) await run(list);
-  const printed = records.slice(-lists.length).map(({ stdout }) => (typeof stdout === 'string' ? stdout : JSON.stringify(stdout)));
+  const printed = records.slice(-lists.length).map((record) => textOf('stdout' in record ? record.stdout : ''));
   system.close();
   return printed;
 }
@@ -87,12 +87,23 @@ describe.skipIf(why !== undefined)('real tools on an exported machine', () => {
   });
 });
 
-/** What was printed, siblings by name: sysfs lists them by a hash of the name, and a directory on disk in another order. */
-function parse(text: string): unknown {
-  return text.trim() === '' ? undefined : JSON.parse(text, (_, value: unknown) => (Array.isArray(value) ? value.sort((a, b) => compare(nameOf(a), nameOf(b))) : value));
+/** The runner has read JSON already. */
+function textOf(stdout: string | object): string {
+  return typeof stdout === 'string' ? stdout : JSON.stringify(stdout);
 }
 
-function nameOf(value: { dev?: string; chardev?: string; path?: string }): string {
+/** What was printed, siblings by name: sysfs lists them by a hash of the name, and a directory on disk in another order. */
+function parse(text: string): unknown {
+  return text.trim() === '' ? undefined : JSON.parse(text, (_, value: unknown) => (Array.isArray(value) ? (value as Listed[]).sort((a, b) => compare(nameOf(a), nameOf(b))) : value));
+}
+
+interface Listed {
+  readonly dev?: string;
+  readonly chardev?: string;
+  readonly path?: string;
+}
+
+function nameOf(value: Listed): string {
   return value.dev ?? value.chardev ?? value.path ?? '';
 }
 
