@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const load = (name) => import(pathToFileURL(join(here, `../../packages/${name}/dist/index.js`)).href);
-const [lib, hardware, block, pmem] = await Promise.all(['lib', 'machine', 'block', 'pmem'].map(load));
+const [lib, hardware, core, block, nvdimm, pmem] = await Promise.all(['lib', 'machine', 'driver-core', 'block', 'nvdimm', 'pmem'].map(load));
 const { REQ, REQ_OP, allocBio, bioAddPage, createBlock, resetBio, submitBio } = block;
 
 const { values: options } = parseArgs({
@@ -49,7 +49,9 @@ function attach(mapping) {
     clock: machine.clock,
     pages: { allocPages: () => lib.pfn(1), freePages() {} },
   });
-  const driver = pmem.createNdPmemDriver({
+  const nvdimms = nvdimm.createNvdimms({ iomem, printk: lib.silentPrintk, memregions: lib.createIda() });
+  nvdimms.registerDriver(pmem.createNdPmemDriver({
+    nvdimms,
     cpu: machine.cpu,
     memory: machine.memory,
     iomem,
@@ -58,12 +60,9 @@ function attach(mapping) {
     release: lib.DEFAULT_RELEASE,
     config: { defaultMapping: mapping },
     memremapPages: () => ({ release() {} }),
-  });
-  driver.probe({
-    type: 'namespace', name: 'namespace0.0', parent: undefined, region: { persistenceDomain: undefined }, regionId: 0, id: 0, kind: 'io',
-    start: DEVICE_START, sizeBytes: deviceSize, numaNode: 0, targetNode: 0, sectorSize: 512, pageMapAllowed: true, hasFlush: true,
-    readOnly: false, forceRaw: false, claim: undefined, attributes: () => [],
-  });
+  }));
+  const bus = nvdimms.registerBus({ provider: 'bench', parent: core.createRootDevice('bench') });
+  nvdimms.registerRegion(bus, { start: DEVICE_START, sizeBytes: deviceSize, numaNode: 0, targetNode: 0, pageMapAllowed: true });
   return { machine, bdev: layer.disks[0].part0 };
 }
 
