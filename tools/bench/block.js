@@ -1,7 +1,8 @@
 /**
  * The way through block and pmem, against a bare Uint8Array.set of the same bytes: 4 KiB random and 128 KiB sequential, reads and writes,
  * through submitBio, for the mappings wb and pages. Both run in turns over the same offsets, source and target frames; a ratio of 1 would
- * mean that bio, driver, mapping and cache model cost nothing. The bare copy uses views that were made beforehand.
+ * mean that bio, driver, mapping and cache model cost nothing. The bare copy knows chunk and offset beforehand; its callers' buffers are views
+ * that were made beforehand, and to copy out of a chunk it makes the subarray that set() needs.
  *
  *   node tools/bench/block.js [--device MIB] [--rounds N] [--flush-every N] [--json]
  */
@@ -95,7 +96,8 @@ function workloads({ machine, bdev }) {
     return chunk.subarray(start % hardware.CHUNK_SIZE, (start % hardware.CHUNK_SIZE) + length);
   };
   const make = (name, length, count, targets, write, flushes) => {
-    const device = targets.map((at) => view(DEVICE_START + at, length));
+    const chunks = targets.map((at) => memory.chunk(Math.floor((DEVICE_START + at) / hardware.CHUNK_SIZE)));
+    const within = targets.map((at) => (DEVICE_START + at) % hardware.CHUNK_SIZE);
     const sectors = targets.map((at) => at / 512);
     const perBuffer = length / PAGE;
     const frames = targets.map((_, i) => poolPfn + ((i * perBuffer) % POOL_FRAMES));
@@ -105,8 +107,8 @@ function workloads({ machine, bdev }) {
       length,
       count,
       bare() {
-        if (write) for (let i = 0; i < count; i++) device[i].set(buffers[i]);
-        else for (let i = 0; i < count; i++) buffers[i].set(device[i]);
+        if (write) for (let i = 0; i < count; i++) chunks[i].set(buffers[i], within[i]);
+        else for (let i = 0; i < count; i++) buffers[i].set(chunks[i].subarray(within[i], within[i] + length));
       },
       bios() {
         const op = write ? REQ_OP.WRITE : REQ_OP.READ;

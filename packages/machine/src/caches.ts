@@ -30,10 +30,10 @@ interface Settled extends Range {
 /**
  * Old bytes are kept of all non-temporal stores since the last fence, up to so much; after that, of one frame in every `stride` bytes,
  * while the others have left their buffers, which on hardware hold only ten or so lines. Why: the host must fetch old bytes from its
- * memory, where a bare store does not; keeping all halves the speed of 4 KiB writes, and one frame in 32 costs a few percent.
+ * memory, where a bare store does not; keeping all halves the speed of 4 KiB writes, and one frame in 128 costs a percent or so.
  */
 const KEEP_ALL_BYTES = 64 * 1024;
-const MIN_SAMPLE_STRIDE = 128 * 1024;
+const MIN_SAMPLE_STRIDE = 512 * 1024;
 const FRAME = 4096;
 
 const FILTER_BUCKETS = 1024;
@@ -136,7 +136,7 @@ export class Caches {
     // Open cached stores on these lines are written back first, and must not come back after the fence.
     if (this.log.cachedCount > 0 || this.#nrCpus > 1) this.log.pushSettled(COMBINING, cpu, addr, length);
     const end = this.#streamed + length;
-    const stride = Math.max(MIN_SAMPLE_STRIDE, 4 * length);
+    const stride = Math.max(MIN_SAMPLE_STRIDE, 16 * length);
     while (this.#nextSample < end) {
       const offset = Math.max(this.#nextSample - this.#streamed, 0);
       const from = offset - ((within + offset) % FRAME);
