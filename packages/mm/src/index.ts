@@ -31,6 +31,8 @@ export {
 export { type ZonesByHighest, type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
 export { type MarkedZone, recomputeWatermarks, totalReservePages, zoneWatermarkOk } from './watermark.js';
 export { type MemoryOnline, type MemoryOnlineNeeds, type OnlineFrames, createMemoryOnline } from './memory-online.js';
+// Frames of devices: what a fault installs for them, and who may hold them.
+export { type DevicePages, type DevicePagesMap, createDevicePagesMap } from './device-pages.js';
 // What /proc and the log show.
 export { formatBuddyinfo, formatPagetypeinfo } from './proc-buddyinfo.js';
 export { type PageFlagsRun, type PageFlagsWord, formatKpageflags, kpageflagsRuns } from './proc-kpageflags.js';
