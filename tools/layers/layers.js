@@ -10,6 +10,7 @@ export const LAYERS = [
   ['memory-hotplug'],
   ['mm'],
   ['acpi', 'driver-core', 'block'],
+  ['virtio'],
   ['nvdimm'],
   ['pmem', 'dax', 'kmem'],
   ['kernel'],

@@ -15,6 +15,7 @@ import { planMachine } from './machine-plan.js';
 import { pcMap, pmemLines } from './pc-map.js';
 import type { CommandRunner } from './run-commands.js';
 import { type System, createSystem } from './system.js';
+import { parseVirtioMem, parseVirtioPmem, plugVirtio } from './virtio-devices.js';
 
 /** As commander gives them; all text as typed. */
 export interface BootCommandOptions {
@@ -23,6 +24,8 @@ export interface BootCommandOptions {
   cmdline?: string;
   kernel?: string;
   nvdimm?: string[];
+  virtioPmem?: string[];
+  virtioMem?: string[];
   run?: string[];
   script?: string;
   dmesg?: boolean;
@@ -54,6 +57,7 @@ interface NvdimmOption {
 export async function bootFromOptions(options: BootCommandOptions, note: (text: string) => void = () => {}, onBoot?: (outcome: BootOutcome) => void): Promise<System> {
   if (options.firmware !== undefined && options.memory !== undefined) throw new CliError('--memory describes a machine without --firmware; give one of them');
   const nvdimms = (options.nvdimm ?? []).map(parseNvdimm);
+  const virtioPlans = [...(options.virtioPmem ?? []).map(parseVirtioPmem), ...(options.virtioMem ?? []).map(parseVirtioMem)];
   const loaded = options.firmware === undefined ? pcFirmware(options.memory ?? '4G') : loadFirmware(options.firmware);
   const cmdline = options.cmdline ?? loaded.cmdline ?? '';
   const release = chooseRelease(options.kernel ?? loaded.release);
@@ -66,14 +70,17 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
   const added = addNvdimms(loaded.firmware, nvdimms);
   const { images, labels } = added;
   const plan = planMachine({ firmware: added.firmware, cmdline, release, images, labels, ...(options.la57 === undefined ? {} : { la57: options.la57 }) });
-  const { machine, images: files, labelAreas } = await buildMachine(plan, {
+  const { machine, images: nvdimmFiles, labelAreas } = await buildMachine(plan, {
     ...(cpus === undefined ? {} : { cpus }),
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
   });
   const firmware = withLabelAreas(added.firmware, [...labels.keys()].map((start) => labelAreas.get(start)!));
+  const files = [...nvdimmFiles];
   try {
+    const virtio = await plugVirtio(machine, firmware, virtioPlans);
+    files.push(...virtio.images);
     const config = options.kernel === undefined ? loaded.config : {};
-    return createSystem({ machine, images: files, firmware, cmdline, release, config, seed, ...(onBoot ? { onBoot } : {}) });
+    return createSystem({ machine, images: files, virtio: virtio.devices, firmware, cmdline, release, config, seed, ...(onBoot ? { onBoot } : {}) });
   } catch (error) {
     for (const file of files) file.close();
     throw error;

@@ -5,6 +5,7 @@ export { CliError } from './cli-error.js';
 export { type LoadedFirmware, loadFirmware } from './firmware.js';
 export { type MachinePlan, type MediumPlan, type PlanInput, planMachine } from './machine-plan.js';
 export { type BuiltMachine, type MachineOptions, buildMachine } from './build-machine.js';
+export { type HostDevice, type PluggedVirtio, type VirtioPlan, parseVirtioMem, parseVirtioPmem, plugVirtio } from './virtio-devices.js';
 export { pcMap, pmemLines } from './pc-map.js';
 // Its console.
 export { type Shell, type ShellBuiltin, type ShellOptions, createShell } from './console/shell.js';

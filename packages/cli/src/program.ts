@@ -42,6 +42,8 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--cmdline <string>', "kernel command line (default: the firmware description's, or empty)")
     .option('--kernel <release>', "Linux release to mirror (default: a dmesg's own, or 6.1)")
     .option('--nvdimm <spec>', 'add persistent memory: size=1G[,label=128K][,image=FILE]; may be repeated', collect)
+    .option('--virtio-pmem <spec>', 'add persistent memory in a file of the host: size=1G[,image=FILE][,id=vp0]; may be repeated', collect)
+    .option('--virtio-mem <spec>', 'add RAM that the host gives and takes: size=4G[,requested=1G][,block=2M][,node=0][,id=vm0]; may be repeated', collect)
     .option('--run <command>', 'run a console command; may be repeated; the last status is the exit status', collect)
     .option('--script <file>', 'run console commands from a file, or - for standard input')
     .option('--dmesg', 'print the kernel log even with --run')

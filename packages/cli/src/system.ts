@@ -10,8 +10,11 @@ import type { PowercutReport } from '@holdfast/machine';
 import { formatUuid } from '@holdfast/nvdimm';
 import { userRoot } from './console/ram-files.js';
 import { type Monitor, createMonitor } from './host/monitor.js';
+import type { HostDevice } from './virtio-devices.js';
 
-export interface SystemOptions extends BootOptions {
+export interface SystemOptions extends Omit<BootOptions, 'virtio'> {
+  /** What {@link plugVirtio} plugged into the machine. */
+  readonly virtio?: readonly HostDevice[];
   /** Chooses the outcome of power cuts: the first uses it, and each later one the next number. */
   readonly seed?: number;
   /** What the machine holds open of the host, to be closed with the system. */
@@ -49,8 +52,8 @@ const NOTHING: VfsDir = { kind: 'dir', list: () => [], lookup: () => undefined }
 
 /** Boot a machine. A panic is an outcome, not an error. @throws KernelError for what no machine can be booted with. */
 export function createSystem(options: SystemOptions): System {
-  const { machine, images = [], bootKernel = boot, onBoot } = options;
-  const monitor = createMonitor(machine, options.firmware);
+  const { machine, images = [], virtio = [], bootKernel = boot, onBoot } = options;
+  const monitor = createMonitor(machine, options.firmware, virtio);
   let nextSeed = options.seed ?? 0;
   const random = seededRandom(nextSeed);
   let outcome: BootOutcome;
@@ -58,7 +61,9 @@ export function createSystem(options: SystemOptions): System {
   let poweredOn = false;
 
   const start = (): void => {
-    outcome = bootKernel({ ...options, firmware: { ...options.firmware, memoryDevices: monitor.memoryDevices() } });
+    const hardware = virtio.map((device) => device.hardware);
+    for (const device of hardware) if (device.kind === 'mem') device.reset();
+    outcome = bootKernel({ ...options, virtio: hardware, firmware: { ...options.firmware, memoryDevices: monitor.memoryDevices() } });
     root = outcome.kernel ? userRoot(outcome.kernel.root) : NOTHING;
     poweredOn = true;
     onBoot?.(outcome);

@@ -74,7 +74,7 @@ describe('the monitor refuses', () => {
     ['device_add pc-dimm,id=b,memdev=spare,addr=0x100000000', 'address range conflicts with memory device at 0x100000000'],
     ['device_add nvdimm,id=b,memdev=spare', "'nvdimm' is not a valid device model name"],
     ['device_del b', "Device 'b' not found"],
-    ['migrate tcp:x', "unknown command: 'migrate'; this monitor knows object_add, object_del, device_add, device_del, info memory-devices"],
+    ['migrate tcp:x', "unknown command: 'migrate'; this monitor knows object_add, object_del, device_add, device_del, qom-set, info memory-devices"],
   ])('%s: %s', async (line, message) => {
     const { plug, run } = await bootPc(GIB);
     await plug('a', '128M');

@@ -6,6 +6,7 @@ import type { Machine } from '@holdfast/machine';
 import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
 import type { ConfigArea } from '@holdfast/nvdimm';
 import type { PmemConfig } from '@holdfast/pmem';
+import type { VirtioHardware } from '@holdfast/virtio';
 import type { LogLine } from './kernel-log.js';
 
 /** An NVDIMM's label area and media, which firmware gives by method and not by table. */
@@ -34,6 +35,8 @@ export interface BootOptions {
   readonly machine: Machine;
   readonly firmware: Firmware;
   readonly cmdline: string;
+  /** Devices that a hypervisor gives the machine, in the order of their slots. */
+  readonly virtio?: readonly VirtioHardware[];
   /** The Linux that is mirrored; 6.1 if left out. */
   readonly release?: KernelRelease;
   /** What the kernel was built with. */

@@ -38,7 +38,7 @@ export function boot(options: BootOptions): BootOutcome {
   }
 }
 
-function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, config = {} }: BootOptions, log: KernelLog): Kernel {
+function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, config = {}, virtio = [] }: BootOptions, log: KernelLog): Kernel {
   const { printk } = log;
   const params = parseCmdline(cmdline);
   printk(versionBanner(release), KERN.notice);
@@ -88,7 +88,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const forceGpt = findParam(params, 'gpt') !== undefined;
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release, forceGpt });
   const { initcalls, buses, dax, modules } = driverSet({
-    acpiMemory, arch, block, config, deviceMemory, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, params, platform, printk, release,
+    acpiMemory, arch, block, config, deviceMemory, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, params, platform, printk, release, virtio,
   });
   const undoInitcalls = runInitcalls(initcalls);
 

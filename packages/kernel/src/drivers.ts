@@ -16,8 +16,9 @@ import { kmemDriver } from '@holdfast/kmem';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory, DeviceMemory, MemoryHotplug } from '@holdfast/memory-hotplug';
 import { nearestOnlineNode } from '@holdfast/mm';
-import { type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, resourcesOf } from '@holdfast/nvdimm';
+import { type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, registerVirtioPmemDriver, resourcesOf } from '@holdfast/nvdimm';
 import { type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam } from '@holdfast/pmem';
+import { type VirtioHardware, createVirtioBus } from '@holdfast/virtio';
 import type { Firmware, KernelConfig } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
 import { insertHostBridgeWindow } from './pci-root.js';
@@ -40,6 +41,7 @@ export interface DriverNeeds {
   readonly platform: PlatformBus;
   readonly printk: Printk;
   readonly release: KernelRelease;
+  readonly virtio: readonly VirtioHardware[];
 }
 
 /** What one group of drivers brings. */
@@ -53,7 +55,7 @@ interface DriverSet {
 export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBus } {
   const nodes = nodeLookup(needs.arch);
   const dax = createDaxBus({ chrdev: { major: DAX_MAJOR, minors: createIda() }, printk: needs.printk, release: needs.release });
-  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes, dax)];
+  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes, dax), virtioDrivers(needs, nodes)];
   return {
     dax,
     initcalls: sets.flatMap(({ initcalls }) => initcalls),
@@ -129,6 +131,20 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): Dr
         { level: 'device', name: 'pmem_init', run: () => startPlatformPmem(platform, pmem) },
       ];
   return { initcalls, buses: [nvdimms.bus], modules: { pmem: attributes } };
+}
+
+/** What a hypervisor gives: virtio-pmem since 5.3. */
+function virtioDrivers({ nvdimms, printk, release, virtio: hardware }: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
+  if (hardware.length === 0) return { initcalls: [], buses: [], modules: {} };
+  const virtio = createVirtioBus(printk, release);
+  return {
+    initcalls: [
+      ...(releaseAtLeast(release, 5, 3) ? [{ level: 'device' as const, name: 'virtio_pmem_init', run: () => registerVirtioPmemDriver({ virtio, nvdimms, nodes, release }) }] : []),
+      { level: 'device', name: 'virtio_pci_driver_init', run: () => hardware.forEach((device) => virtio.registerDevice(device)) },
+    ],
+    buses: [virtio],
+    modules: {},
+  };
 }
 
 function nfitInit({ firmware, nvdimms, iomem, printk }: DriverNeeds, nodes: NfitNodeLookup): (() => void) | void {

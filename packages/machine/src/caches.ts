@@ -7,6 +7,8 @@
  *   order (any prefix), lines independently;
  * - a non-temporal or WC store is open until its CPU fences; each 8-byte word on its own;
  * - a UC or WT store is in the domain when the call returns; UC accesses also drain the CPU's write-combining buffers;
+ * - a store to a hosted file is in the host's page cache, which works like a cache that the guest cannot flush: it is open until the
+ *   host syncs, whatever its kind, and whatever protects the guest's own caches;
  * - under eADR cached stores are in the domain at once; without any protection nothing ever is, but what is old enough.
  *
  * Invariant: open stores on one line are all of one kind. A cached store drains what combining stores the line had, a combining one
@@ -91,7 +93,8 @@ export class Caches {
         continue;
       }
       if (window.end - at < n) n = window.end - at;
-      if (!window.medium.volatile) this.#remember(kind, cpu, at, slot, within, n);
+      if (window.medium.kind === 'hosted') this.#rememberOpen(CACHED, cpu, at, slot, within, n);
+      else if (!window.medium.volatile) this.#remember(kind, cpu, at, slot, within, n);
       copyBytes(slot.bytes, within, source, sourceOffset + done, n);
       window.medium.bytesWritten += n;
       if (slot.hasImage) this.#touchImage(kind, window, at, n);
@@ -154,7 +157,7 @@ export class Caches {
   beforeUncachedLoad(drainAll: boolean, cpu: number, addr: number, length: number): void {
     if (this.log.count === 0) return;
     if (drainAll) this.drainCombining(cpu);
-    else if (this.#domain !== 'none') this.#settle([this.#lines(addr, length)]);
+    else if (this.#domain !== 'none' && !this.#isHosted(addr)) this.#settle([this.#lines(addr, length)]);
   }
 
   // Flushes and fences.
@@ -162,7 +165,7 @@ export class Caches {
   /** clwb and clflushopt: done at the CPU's next fence. */
   flush(cpu: number, addr: number, length: number): void {
     if (this.#armed) this.#checkPower();
-    if (this.log.cachedCount === 0 || length === 0) return;
+    if (this.log.cachedCount === 0 || length === 0 || this.#isHosted(addr)) return;
     const lines = this.#lines(addr, length);
     if (this.#mayHoldCached(lines)) this.#flushes[cpu]!.push(lines);
   }
@@ -170,7 +173,7 @@ export class Caches {
   /** clflush: done when it returns. */
   flushNow(addr: number, length: number): void {
     if (this.#armed) this.#checkPower();
-    if (this.#domain !== 'none' && this.log.count > 0 && length > 0) this.#settle([this.#lines(addr, length)]);
+    if (this.#domain !== 'none' && this.log.count > 0 && length > 0 && !this.#isHosted(addr)) this.#settle([this.#lines(addr, length)]);
     this.#memory.sync();
   }
 
@@ -192,7 +195,12 @@ export class Caches {
     this.#memory.sync();
   }
 
-  /** Write `[start, end)` back, as before its medium is pulled. */
+  /** The guest's own flushes do not reach a hosted medium. A mapping lies in one medium. */
+  #isHosted(addr: number): boolean {
+    return this.#memory.windowAt(addr)?.medium.kind === 'hosted';
+  }
+
+  /** Write `[start, end)` back, as before its medium is pulled, and as the host does. */
   settleRange(start: number, end: number): void {
     this.#settle([this.#lines(start, end - start)]);
   }

@@ -35,6 +35,8 @@ const FIGURES: Record<MediumKind, MediumFigures> = {
   nvdimm: { loadLatency: 305, readBandwidth: 6.6, writeBandwidth: 2.3 },
   // [model] a PCIe 3.0 x8 card: one non-posted read is a round trip of about 1 us, posted writes stream at about 6 GB/s.
   pci: { loadLatency: 1000, readBandwidth: 6, writeBandwidth: 6 },
+  // [model] the host's page cache is RAM.
+  hosted: { loadLatency: 101, readBandwidth: 100 / 6, writeBandwidth: 80 / 6 },
 };
 
 /** A store into a cache line that is there [model]: about one line a nanosecond. */

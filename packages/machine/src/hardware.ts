@@ -25,7 +25,8 @@ export interface Clock {
   advance(ns: number): void;
 }
 
-export type MediumKind = 'dram' | 'nvdimm' | 'pci';
+/** `hosted` is a file of the host in whose page cache the guest's stores land: only the host makes them durable. */
+export type MediumKind = 'dram' | 'nvdimm' | 'pci' | 'hosted';
 
 /** A thing that holds bytes: it can be plugged into one machine at a time, and a non-volatile one keeps them in between. */
 export interface Medium {
@@ -142,6 +143,11 @@ export interface Machine {
   attach(slot: MediumSlot): void;
   /** Pull a medium out, caches written back first. Its mappings stay, with nothing behind them. @throws KernelError ENODEV */
   detach(medium: Medium): void;
+  /**
+   * The host writes back what was stored to a medium so far, whatever the guest has flushed: the only way to make a `hosted` one durable.
+   * @throws KernelError ENODEV if it is not plugged in
+   */
+  syncMedium(medium: Medium): void;
   /** The medium at an address, or undefined. */
   mediumAt(addr: PhysAddr): Medium | undefined;
 

@@ -6,8 +6,11 @@ export {
 } from './hardware.js';
 // A machine, and what is plugged into it.
 export { type MachineSpec, createMachine } from './machine.js';
-export { type NonVolatileSpec, createDram, createNvdimm, createPciMemory } from './medium.js';
+export { type NonVolatileSpec, createDram, createHostedFile, createNvdimm, createPciMemory } from './medium.js';
 export type { ImageBacking } from './image-backing.js';
+// Devices that a hypervisor gives its guest: persistent memory in a file of the host, and RAM of a size that the host chooses.
+export { type VirtioPmem, createVirtioPmem } from './virtio-pmem.js';
+export { VIRTIO_MEM_BLOCK_SIZE, type VirtioMem, type VirtioMemResponse, type VirtioMemSpec, createVirtioMem } from './virtio-mem.js';
 // Virtual time, and what an access costs.
 export { createClock } from './clock.js';
 export { type AccessCost, SFENCE_COST, accessCost } from './costs.js';

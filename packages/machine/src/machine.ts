@@ -9,7 +9,7 @@ import { createClock } from './clock.js';
 import { collectUndecided } from './crash-states.js';
 import { type CpuHost, createCpu } from './cpu.js';
 import type { Machine, Medium, MediumSlot, PersistenceDomain, PowercutReport, UndecidedUnit } from './hardware.js';
-import { AddressSpace } from './physical-memory.js';
+import { AddressSpace, type Window } from './physical-memory.js';
 import { CACHED } from './undo-log.js';
 
 export interface MachineSpec {
@@ -49,6 +49,11 @@ export function createMachine(spec: MachineSpec = {}): Machine {
   for (const slot of media) memory.attach(slot);
   let powerCycles = 0;
 
+  const windowOf = (medium: Medium): Window => {
+    const window = memory.windows.find((candidate) => candidate.medium === medium);
+    if (window === undefined) throw new KernelError('ENODEV', `this ${medium.kind} is not plugged in`);
+    return window;
+  };
   const undecided = (): UndecidedUnit[] => collectUndecided(caches.log, (addr, target) => memory.load(addr, target, 0, target.length));
 
   const powerLoss = (noiseSeed: number): void => {
@@ -78,10 +83,14 @@ export function createMachine(spec: MachineSpec = {}): Machine {
     persistence,
     attach: (slot) => memory.attach(slot),
     detach(medium) {
-      const window = memory.windows.find((candidate) => candidate.medium === medium);
-      if (window === undefined) throw new KernelError('ENODEV', `detach: this ${medium.kind} is not plugged in`);
+      const window = windowOf(medium);
       caches.settleRange(window.start, window.end);
       memory.detach(window);
+    },
+    syncMedium(medium) {
+      const window = windowOf(medium);
+      caches.settleRange(window.start, window.end);
+      memory.sync();
     },
     mediumAt: (addr): Medium | undefined => memory.windowAt(addr)?.medium,
     poweroff: () => powerLoss(++powerCycles),

@@ -35,6 +35,11 @@ export function createPciMemory(spec: NonVolatileSpec): Medium {
   return new MediumStore('pci', sizeOf(spec), false, spec.backing);
 }
 
+/** A file of the host, mapped into the guest as memory: what the device virtio-pmem shows. @throws KernelError EINVAL if the image has another size. */
+export function createHostedFile(spec: NonVolatileSpec): Medium {
+  return new MediumStore('hosted', sizeOf(spec), false, spec.backing);
+}
+
 function sizeOf({ sizeBytes, backing }: NonVolatileSpec): number {
   const size = sizeBytes ?? backing?.sizeBytes;
   if (size === undefined) throw new KernelError('EINVAL', 'medium: give a size or an image');

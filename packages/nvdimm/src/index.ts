@@ -6,13 +6,15 @@ export type { NdRegionDesc } from './region.js';
 export { type NvdimmDesc, NMEM_MAJOR, createConfigArea, openConfigArea } from './dimm.js';
 // What a driver of namespaces asks.
 export { nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages } from './namespace-probe.js';
-export { nvdimmHasFlush } from './flush.js';
+export { isNvdimmSync, nvdimmFlush, nvdimmHasFlush } from './flush.js';
 export { type EnabledNamespace, type NamespaceEnableDeps, type NdCpu, type NdMemory, enableNamespace } from './namespace-enable.js';
 export type { PfnSetup } from './claim-setup.js';
 // Providers: e820 type 12.
 export { type NodeLookup, registerE820Driver, registerE820Pmem, resourcesOf } from './e820.js';
 // Providers: the firmware's NFIT.
 export { type NfitDeps, type NfitNodeLookup, registerNfit } from './nfit.js';
+// Providers: virtio-pmem.
+export { type VirtioPmemDeps, registerVirtioPmemDriver } from './virtio-pmem.js';
 // What lies on the media: labels.
 export { type IndexNumber, type LabelGeometry, type LabelSize, type NamespaceIndex, decodeIndex, labelGeometry } from './label-index.js';
 export { type ClaimClass, type NamespaceLabel, ABSTRACTION_GUID, NSLABEL_FLAG, PERSISTENT_MEMORY_GUID, claimClassOf } from './namespace-label.js';

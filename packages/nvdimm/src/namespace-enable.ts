@@ -4,6 +4,7 @@
  */
 import { KERN, KernelError, memRange, releaseResource, requestRegion } from '@holdfast/lib';
 import type { PhysAddr, Printk, Resource } from '@holdfast/lib';
+import { nvdimmFlush } from './flush.js';
 import type { NamespaceIo } from './namespace-io.js';
 import type { NdNamespace } from './nd-device.js';
 
@@ -54,7 +55,9 @@ export function enableNamespace<M extends NdMemory>({ cpu, iomem, printk }: Name
       read: (offset, target) => mapping.read(offset, target, 0, target.length),
       write: (offset, source) => mapping.writeFlushCache(offset, source, 0, source.length),
       zero: (offset, length) => mapping.writeZeroes(offset, length),
-      flush: () => cpu.sfence(),
+      flush() {
+        if (!nvdimmFlush(ns.region, cpu)) throw new KernelError('EIO', `${ns.name}: the provider could not flush`);
+      },
     },
     disable() {
       cpu.unmap(mapping);

@@ -89,6 +89,8 @@ export interface NdRegion extends Device {
   readonly interleaveSet: InterleaveSet | undefined;
   /** How far power-fail protection reaches, if the platform says so. */
   readonly persistenceDomain: 'cpu_cache' | 'memory_controller' | undefined;
+  /** How its provider makes writes durable, where fences of the CPU do not (ND_REGION_ASYNC); returns whether it could. */
+  readonly flush: (() => boolean) | undefined;
   /** ND_REGION_PAGEMAP: may a raw namespace have struct pages? */
   readonly pageMapAllowed: boolean;
   /** Bytes; capacity is given out in multiples of it. */

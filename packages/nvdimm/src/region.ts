@@ -26,6 +26,8 @@ export interface NdRegionDesc {
   mappings?: readonly NdMapping[];
   interleaveSet?: InterleaveSet;
   persistenceDomain?: 'cpu_cache' | 'memory_controller';
+  /** Makes what was written durable, where a fence of the CPU does not; returns whether it could. */
+  flush?: () => boolean;
   /** The provider's own attributes. */
   attributes?: readonly Attribute[];
 }
@@ -45,6 +47,7 @@ export function createRegion(bus: NdBus, id: number, desc: NdRegionDesc): NdRegi
     mappings,
     interleaveSet: desc.interleaveSet,
     persistenceDomain: desc.persistenceDomain,
+    flush: desc.flush,
     pageMapAllowed: desc.pageMapAllowed ?? false,
     align: defaultAlign(desc.sizeBytes, mappings.length),
     readOnly: mappings.some(({ dimm }) => dimm.notArmed),

@@ -10,10 +10,10 @@ import type { Ida, PhysAddr } from '@holdfast/lib';
 import {
   BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, delDisk,
   setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize,
-  type AttributeGroup, type Badblocks, type RequestQueue,
+  type AttributeGroup, type Badblocks, type BlkStatus, type RequestQueue,
 } from '@holdfast/block';
 import {
-  INFO_BLOCK_RESERVE, attachBtt, enableNamespace, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages,
+  INFO_BLOCK_RESERVE, attachBtt, enableNamespace, nvdimmFlush, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages,
   type EnabledNamespace, type NdBtt, type NdClaim, type NdDriver, type NdNamespace, type NdPfn, type Nvdimms,
 } from '@holdfast/nvdimm';
 import { addBttDisk } from './btt-disk.js';
@@ -148,10 +148,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   const dataSize = end - start - dataOffset;
   const badblocks = createBadblocks();
   if (poison) populateBadblocks(badblocks, poison.ranges(ns), start + dataOffset - ns.start, dataSize);
-  const flush = (): typeof BLK_STS.OK => {
-    cpu.sfence();
-    return BLK_STS.OK;
-  };
+  const flush = (): BlkStatus => (nvdimmFlush(ns.region, cpu) ? BLK_STS.OK : BLK_STS.IOERR);
   const ops = pmemOperations({
     memory,
     mapping,
@@ -172,7 +169,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
     parent: device,
   });
   undo.push(() => delDisk(disk));
-  undo.push(flush);
+  undo.push(() => void flush());
   markReadOnly(needs, ns, disk, who);
 }
 

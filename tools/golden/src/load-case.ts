@@ -3,6 +3,8 @@
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { VirtioPlan } from '@holdfast/cli';
+import { virtioPlans } from './virtio-plans.js';
 
 /** A captured command; `state` only for `lite`. */
 export interface CapturedCommand {
@@ -25,6 +27,8 @@ export interface GoldenCase {
   readonly guest: string;
   readonly expected: { readonly finished: boolean; readonly captures: Record<string, Record<string, unknown>> } & Record<string, unknown>;
   readonly commands: readonly CapturedCommand[];
+  /** Devices with memory that the hypervisor gave the guest. */
+  readonly virtio: readonly VirtioPlan[];
   /** What the kernel was given. */
   readonly cmdline: string;
   /** `boot2`, `boot3`, …: later boots on the same media. */
@@ -40,7 +44,7 @@ export function loadCases(directory: string): GoldenCase[] {
 }
 
 function loadCase(directory: string): GoldenCase {
-  const about = readJson(join(directory, 'case.json')) as { name?: string; group?: string; cpu?: string; guest?: string; cmdline?: string };
+  const about = readJson(join(directory, 'case.json')) as { name?: string; group?: string; cpu?: string; guest?: string; cmdline?: string; qemu?: string[] };
   const commands = join(directory, 'commands.json');
   return {
     name: about.name ?? basename(directory),
@@ -48,6 +52,7 @@ function loadCase(directory: string): GoldenCase {
     firmwareDir: join(directory, 'firmware'),
     la57: about.cpu !== undefined && !about.cpu.includes('la57=off'),
     guest: about.guest ?? '',
+    virtio: virtioPlans(about.qemu ?? []),
     cmdline: about.cmdline ?? '',
     laterBoots: [2, 3, 4, 5, 6, 7, 8, 9].map((boot) => join(directory, `boot${boot}`)).filter((path) => existsSync(join(path, 'case.json'))).map(loadCase),
     expected: readExpected(directory),

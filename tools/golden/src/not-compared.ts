@@ -18,12 +18,11 @@ interface NotCompared {
 
 const hasSeveralDisks = ({ expected }: GoldenCase): boolean => Object.values(expected.captures).some(({ block }) => Object.keys(block ?? {}).length > 1);
 const answersBeforeKernel = ({ commands }: GoldenCase): boolean => commands.every(({ cmd, dmesg = [] }) => !cmd.startsWith('host ') || dmesg.length === 0);
-const hasVirtio = ({ guest }: GoldenCase): boolean => /\bmodprobe virtio_(?:pmem|mem)\b/.test(guest);
-const hasVirtioDevices = ({ guest }: GoldenCase): boolean => /\bmodprobe virtio_(?:pmem|mem)\b/.test(guest);
+const hasVirtioMem = ({ guest }: GoldenCase): boolean => /\bmodprobe virtio_mem\b/.test(guest);
 const tookNoCapture = ({ expected }: GoldenCase): boolean => Object.keys(expected.captures).length === 0;
 
 export const NOT_COMPARED: readonly NotCompared[] = [
-  { path: /^(?:captures|commands)/, when: hasVirtio, reason: 'virtio-pmem and virtio-mem are not mirrored' },
+  { path: /^(?:captures|commands)/, when: hasVirtioMem, reason: 'virtio-mem is not mirrored' },
   { path: /^kernel$/, reason: 'names the vendor build of the kernel' },
   { path: /\.zones\[.*\]\.(?:managed|min|low|high|protection.*)$/, reason: 'managed pages depend on the kernel image, the initramfs and early allocations; watermarks follow from them' },
   { path: /^memblock\.memory\.(?:available_kb|detail)$/, reason: 'sizes of the kernel image and of early allocations' },
@@ -33,7 +32,6 @@ export const NOT_COMPARED: readonly NotCompared[] = [
   { path: /^firmware_memmap/, when: tookNoCapture, reason: 'the guest never listed /sys/firmware/memmap' },
   { path: /\.dmesg\[\d+\]$/, real: (value) => /^Built \d+ zonelists/.test(String(value)), reason: 'the line counts managed pages, which depend on the kernel image' },
   { path: /\.dmesg(?:\[\d+\])?$/, cmd: /^host /, when: answersBeforeKernel, reason: 'the monitor answers at once, and the kernel logs what it makes of it later' },
-  { path: /^(?:captures|commands)\b/, when: hasVirtioDevices, reason: 'virtio-mem and virtio-pmem are not mirrored' },
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */

@@ -3,8 +3,8 @@
  * what the earlier ones left there.
  */
 import {
-  type BootFacts, type BuiltMachine, type CommandRunner, type System,
-  bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, withCommands,
+  type BootFacts, type BuiltMachine, type CommandRunner, type PluggedVirtio, type System,
+  bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, plugVirtio, withCommands,
 } from '@holdfast/cli';
 import { DEFAULT_RELEASE } from '@holdfast/lib';
 import { type Comparison, type Difference, compareFacts } from './compare.js';
@@ -26,11 +26,12 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
     // What is protected at any of the boots is non-volatile at all of them.
     const plan = planMachine({ firmware: first, cmdline: boots.map(({ cmdline }) => cmdline).join(' '), release: DEFAULT_RELEASE, la57: golden.la57 });
     const { machine } = await buildMachine(plan);
+    const virtio = await plugVirtio(machine, first, golden.virtio);
     const { dimms } = first; // with the label areas, which outlive a boot
     const results: Comparison[] = [];
     for (const [index, boot] of boots.entries()) {
       const { firmware } = loadFirmware(boot.firmwareDir);
-      results.push(await runBoot(boot, machine, { ...firmware, ...(dimms ? { dimms } : {}) }, index === 0 ? '' : `boot${index + 1}.`));
+      results.push(await runBoot(boot, { machine, virtio: virtio.devices }, { ...firmware, ...(dimms ? { dimms } : {}) }, index === 0 ? '' : `boot${index + 1}.`));
     }
     return { ...head, ...addComparisons(results) };
   } catch (error) {
@@ -40,9 +41,12 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   }
 }
 
-async function runBoot(golden: GoldenCase, machine: BuiltMachine['machine'], firmware: Parameters<typeof createSystem>[0]['firmware'], prefix: string): Promise<Comparison> {
+/** What is there over all boots of a case. */
+type Hardware = Pick<BuiltMachine, 'machine'> & { readonly virtio: PluggedVirtio['devices'] };
+
+async function runBoot(golden: GoldenCase, hardware: Hardware, firmware: Parameters<typeof createSystem>[0]['firmware'], prefix: string): Promise<Comparison> {
   const { cmdline } = golden;
-  const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
+  const system = createSystem({ ...hardware, firmware, cmdline, release: DEFAULT_RELEASE });
   const { actual, expected, commands, leftOut } = await replay(golden, system, bootFacts(system, cmdline));
   if (system.poweredOn) system.poweroff();
   const comparison = compareFacts(withoutChance(expected), withoutChance(actual), reasonFor(golden, commands));

@@ -4,7 +4,7 @@
  */
 import type { Command } from '../console/command.js';
 import { UsageError } from '../console/getopt.js';
-import { MonitorError } from '../host/monitor.js';
+import { MonitorError } from '../host/monitor-error.js';
 
 export const host: Command = {
   usage: 'host monitor COMMAND | host dump NAME',
@@ -13,7 +13,8 @@ export const host: Command = {
     'host monitor device_add pc-dimm,id=ID,memdev=ID[,node=N]      plug it as a DIMM',
     'host monitor device_del ID                                    ask the kernel to give a DIMM back',
     'host monitor object_del ID                                    have it no more',
-    'host monitor info memory-devices                              list the DIMMs that were plugged',
+    'host monitor qom-set ID requested-size SIZE                   have a virtio-mem device of another size',
+    'host monitor info memory-devices                              list DIMMs that were plugged, and virtio devices',
   ].join('\n'),
   run({ args: [what, ...rest], system, out, err }) {
     if (what === 'dump' && rest.length === 1) {

@@ -3,14 +3,12 @@
  *
  * Invariant: a DIMM that is plugged is in the machine's address space, and the kernel that runs was told of it. It stays over a reboot.
  */
-import { parseE820Text } from '@holdfast/e820';
-import { parseNfit, parseSrat } from '@holdfast/acpi';
 import type { Firmware, Kernel } from '@holdfast/kernel';
-import { GIB, KernelError, MIB, type Range, hex, parseSize, roundUp } from '@holdfast/lib';
-import { type Machine, type Medium, createDram } from '@holdfast/machine';
-
-/** What the monitor answers to a command that it refuses. */
-export class MonitorError extends Error {}
+import { KernelError, type Range, hex, parseSize } from '@holdfast/lib';
+import { type Machine, type Medium, type VirtioMem, createDram } from '@holdfast/machine';
+import type { HostDevice } from '../virtio-devices.js';
+import { MonitorError } from './monitor-error.js';
+import { BACKEND_ALIGN, slotLayout } from './slot-layout.js';
 
 /** A DIMM as firmware tells the kernel of it. */
 type MemoryDevice = NonNullable<Firmware['memoryDevices']>[number];
@@ -29,15 +27,17 @@ interface Dimm extends MemoryDevice {
   readonly medium: Medium;
 }
 
-/** The grain of memory that backs a DIMM. */
-const BACKEND_ALIGN = 2 * MIB;
-const FOUR_GIB = 4 * GIB;
-
-export function createMonitor(machine: Machine, firmware: Firmware): Monitor {
+/** @param virtio devices that were there when the machine was switched on */
+export function createMonitor(machine: Machine, firmware: Firmware, virtio: readonly HostDevice[] = []): Monitor {
   /** Sizes by id. */
   const backends = new Map<string, number>();
   const dimms: Dimm[] = [];
   const layout = slotLayout(firmware, machine.cpu.physBits);
+
+  const taken = (): Range[] => [
+    ...dimms.map(({ start, sizeBytes }) => ({ start, end: start + sizeBytes })),
+    ...virtio.map(({ start, sizeBytes }) => ({ start, end: start + sizeBytes })),
+  ];
 
   const findDimm = (id: string | undefined): Dimm => {
     const dimm = dimms.find((each) => each.id === id);
@@ -69,7 +69,7 @@ export function createMonitor(machine: Machine, firmware: Firmware): Monitor {
     if (dimms.some((dimm) => dimm.memdev === memdev)) throw new MonitorError(`can't use already busy memdev: ${memdev}`);
     if (sizeBytes % BACKEND_ALIGN !== 0) throw new MonitorError(`backend memory size must be multiple of ${hex(BACKEND_ALIGN)}`);
     const given = props.get('addr');
-    const start = given === undefined ? layout.firstFit(sizeBytes, spansOf(dimms)) : layout.check(Number(given), sizeBytes, spansOf(dimms));
+    const start = given === undefined ? layout.firstFit(sizeBytes, taken()) : layout.check(Number(given), sizeBytes, taken());
     const medium = createDram(sizeBytes);
     machine.attach({ start, medium });
     const dimm = { id, memdev, slot: freeSlot(dimms), start, sizeBytes, pxm: Number(props.get('node') ?? 0), medium };
@@ -85,18 +85,36 @@ export function createMonitor(machine: Machine, firmware: Firmware): Monitor {
     dimms.splice(dimms.indexOf(dimm), 1);
   }
 
+  /** Properties of devices: the one that may change. */
+  function qomSet(path: string, property: string, value: string): void {
+    const id = path.split('/').at(-1);
+    const device = virtio.find((each) => each.id === id);
+    if (!device) throw new MonitorError(`Device '${path}' not found`);
+    if (device.hardware.kind !== 'mem' || property !== 'requested-size') throw new MonitorError(`Property '${device.id}.${property}' is not one that can be set`);
+    try {
+      device.hardware.request(sizeOf(value, 0));
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      throw new MonitorError(error.message);
+    }
+  }
+
   return {
     memoryDevices: () => dimms.toSorted((a, b) => a.start - b.start).map(({ start, sizeBytes, pxm }) => ({ start, sizeBytes, pxm })),
     run(line, kernel) {
       const [command = '', argument = '', ...rest] = line.trim().split(/\s+/);
       const { kind, props } = parseProps(argument);
-      if (command === 'info' && argument === 'memory-devices') return describe(dimms);
+      if (command === 'info' && argument === 'memory-devices') return describeDimms(dimms) + virtio.map(describeVirtio).join('');
+      if (command === 'qom-set' && rest.length === 2) {
+        qomSet(argument, rest[0]!, rest[1]!);
+        return '';
+      }
       if (command === '' || argument === '' || rest.length > 0) throw new MonitorError(`${command}: ${rest.length > 0 ? 'extraneous characters at the end of line' : 'expected an argument'}`);
       if (command === 'object_add') objectAdd(kind, props);
       else if (command === 'object_del') objectDel(argument);
       else if (command === 'device_add') deviceAdd(kind, props, kernel);
       else if (command === 'device_del') deviceDel(argument, kernel);
-      else throw new MonitorError(`unknown command: '${command}'; this monitor knows object_add, object_del, device_add, device_del, info memory-devices`);
+      else throw new MonitorError(`unknown command: '${command}'; this monitor knows object_add, object_del, device_add, device_del, qom-set, info memory-devices`);
       return '';
     },
   };
@@ -119,14 +137,14 @@ function needed(props: Map<string, string>, name: string): string {
   return value;
 }
 
-function sizeOf(text: string): number {
-  let sizeBytes = 0;
+function sizeOf(text: string, least = 1): number {
+  let sizeBytes = -1;
   try {
     sizeBytes = parseSize(text, 'size');
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
   }
-  if (sizeBytes <= 0) throw new MonitorError(`Parameter 'size' expects a size above 0, such as 512M, not '${text}'`);
+  if (sizeBytes < least) throw new MonitorError(`Parameter 'size' expects a size above 0, such as 512M, not '${text}'`);
   return sizeBytes;
 }
 
@@ -136,49 +154,7 @@ function freeSlot(dimms: readonly Dimm[]): number {
   return slot;
 }
 
-function spansOf(dimms: readonly Dimm[]): Range[] {
-  return dimms.map(({ start, sizeBytes }) => ({ start, end: start + sizeBytes }));
-}
-
-interface SlotLayout {
-  /** The lowest address where a DIMM fits. @throws MonitorError */
-  firstFit(sizeBytes: number, taken: readonly Range[]): number;
-  /** An address that was asked for. @throws MonitorError */
-  check(start: number, sizeBytes: number, taken: readonly Range[]): number;
-}
-
-/** DIMMs go behind the RAM above 4 GiB, from a multiple of 1 GiB on, one right behind the other; up to what the SRAT sets aside, if it does. */
-function slotLayout(firmware: Firmware, physBits: number): SlotLayout {
-  const { entries, extended } = parseE820Text(firmware.e820);
-  const rows = [...entries, ...extended].map(({ addr, size, type }) => ({ start: Number(addr), end: Number(addr + size), type }));
-  const ram = rows.filter(({ type, end }) => type === 1 && end > FOUR_GIB).map(({ end }) => end);
-  const base = roundUp(Math.max(FOUR_GIB, ...ram), GIB);
-  const pluggable = firmware.srat ? parseSrat(firmware.srat).memory.filter(({ enabled, hotPluggable }) => enabled && hotPluggable) : [];
-  const limit = pluggable.length > 0 ? Math.max(...pluggable.map(({ start, length }) => start + length)) : 2 ** physBits;
-  const nvdimms = firmware.nfit ? parseNfit(firmware.nfit).spaRanges.map(({ address, length }) => ({ start: address, end: address + length })) : [];
-  const fixed = [...rows, ...nvdimms].filter(({ end }) => end > base);
-
-  return {
-    firstFit(sizeBytes, taken) {
-      let start = base;
-      for (const range of [...fixed, ...taken].sort((a, b) => a.start - b.start)) {
-        if (range.start < start + sizeBytes && range.end > start) start = roundUp(range.end, BACKEND_ALIGN);
-      }
-      if (start + sizeBytes > limit) throw new MonitorError(`could not find position in guest address space for memory device of size ${hex(sizeBytes)}`);
-      return start;
-    },
-    check(start, sizeBytes, taken) {
-      const inside = start >= base && start + sizeBytes <= limit;
-      if (!inside || !Number.isSafeInteger(start)) throw new MonitorError(`can't add memory device ${hex(start)}: usable range for memory devices [${hex(base)}:${hex(limit - base)}]`);
-      if (start % BACKEND_ALIGN !== 0) throw new MonitorError(`address must be aligned to ${hex(BACKEND_ALIGN)} bytes`);
-      const other = [...fixed, ...taken].find((range) => range.start < start + sizeBytes && range.end > start);
-      if (other) throw new MonitorError(`address range conflicts with memory device at ${hex(other.start)}`);
-      return start;
-    },
-  };
-}
-
-function describe(dimms: readonly Dimm[]): string {
+function describeDimms(dimms: readonly Dimm[]): string {
   return dimms
     .toSorted((a, b) => a.start - b.start)
     .map(({ id, start, slot, pxm, sizeBytes, memdev }) =>
@@ -195,4 +171,13 @@ function describe(dimms: readonly Dimm[]): string {
       ].join('\n'),
     )
     .join('');
+}
+
+function describeVirtio({ id, start, sizeBytes, hardware }: HostDevice): string {
+  const lines = [`Memory device [virtio-${hardware.kind}]: "${id}"`, `  memaddr: ${hex(start)}`, ...(hardware.kind === 'mem' ? sizesOf(hardware) : [`  size: ${sizeBytes}`])];
+  return `${lines.join('\n')}\n`;
+}
+
+function sizesOf({ pxm, requestedSize, pluggedSize, regionSize, blockSize }: VirtioMem): string[] {
+  return [`  node: ${pxm}`, `  requested-size: ${requestedSize}`, `  size: ${pluggedSize}`, `  max-size: ${regionSize}`, `  block-size: ${blockSize}`];
 }

@@ -1,0 +1,2 @@
+/** What the monitor answers to a command that it refuses. */
+export class MonitorError extends Error {}
