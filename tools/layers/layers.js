@@ -14,11 +14,12 @@ export const LAYERS = [
   ['nvdimm'],
   ['pmem', 'dax', 'kmem'],
   ['kernel'],
+  ['nbd'],
   ['cli'],
 ];
 
 /** Where `node:` modules may be imported; all else runs in a browser, too. */
-export const NODE_ALLOWED = ['packages/cli/**', 'packages/machine/src/node/**', 'tools/**'];
+export const NODE_ALLOWED = ['packages/cli/**', 'packages/nbd/**', 'packages/machine/src/node/**', 'tools/**'];
 
 /** The packages that `name` may import, by the layers alone. */
 export function importableBy(name) {

@@ -112,6 +112,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     machine,
     acpiMemory,
     log,
+    block,
     root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) }),
     shutdown() {
       undoInitcalls();

@@ -1,6 +1,7 @@
 /**
  * What a boot gives its caller: a log, and, unless it panicked, the running kernel as a tree of files.
  */
+import type { Block } from '@holdfast/block';
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory } from '@holdfast/memory-hotplug';
@@ -15,6 +16,8 @@ export interface Kernel {
   /** Whom firmware tells of DIMMs that come and go. */
   readonly acpiMemory: AcpiMemory;
   readonly log: KernelLog;
+  /** Its disks, for servers that bring I/O of their own. */
+  readonly block: Block;
   /** `/`, with `proc`, `sys` and `dev`. */
   readonly root: VfsDir;
   /** Orderly stop: drivers are unbound, then the machine is powered off. */
