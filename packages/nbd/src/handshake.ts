@@ -23,7 +23,7 @@ export type TlsPolicy = 'off' | 'offered' | 'required';
 
 export interface HandshakeNeeds {
   /** In the order of a listing; the first is the default, `''`. */
-  exports(): readonly NbdExport[];
+  readonly exports: () => readonly NbdExport[];
   readonly tls: TlsPolicy;
 }
 

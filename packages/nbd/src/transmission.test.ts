@@ -1,0 +1,182 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Client, client, exportOf, pmemDisk, request } from '../test/fixture.js';
+import { CMD, CMD_FLAG, NBD, REPLY_TYPE } from './protocol.js';
+import { PIECE_BYTES } from './transmission.js';
+
+const MIB = 2 ** 20;
+const SIZE = 16 * MIB;
+const simple = (error: number, cookie = 1n): string => `67446698${error.toString(16).padStart(8, '0')}${cookie.toString(16).padStart(16, '0')}`;
+
+function pattern(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 7 + seed) & 255);
+}
+
+/** The chunks of structured replies. */
+function chunks(bytes: Buffer): { flags: number; type: number; cookie: bigint; data: Buffer }[] {
+  const found = [];
+  for (let at = 0; at < bytes.length; ) {
+    expect(bytes.readUInt32BE(at)).toBe(0x668e33ef);
+    const length = bytes.readUInt32BE(at + 16);
+    found.push({ flags: bytes.readUInt16BE(at + 4), type: bytes.readUInt16BE(at + 6), cookie: bytes.readBigUInt64BE(at + 8), data: bytes.subarray(at + 20, at + 20 + length) });
+    at += 20 + length;
+  }
+  return found;
+}
+
+describe('transmission', () => {
+  test('answers the worked example of a read', () => {
+    const { say, heard } = client(pmemDisk(SIZE), { structured: true });
+    say(Buffer.from('25609513000000000000000000000001000000000000200000001000', 'hex'));
+    const reply = heard();
+    expect(reply.subarray(0, 28).toString('hex')).toBe('668e33ef000100010000000000000001000010080000000000002000');
+    expect(reply.length).toBe(28 + 4096);
+  });
+
+  test('sends a hole as one where the disk knows of it', () => {
+    const { say, heard } = client(pmemDisk(SIZE, (_, length) => ({ length, state: 3 })), { structured: true });
+    say(request(CMD.READ, 8192, 4096));
+    expect(heard().toString('hex')).toBe('668e33ef0001000200000000000000010000000c000000000000200000001000');
+  });
+
+  test('a write is read back, by both kinds of reply', () => {
+    const disk = pmemDisk(SIZE);
+    const data = pattern(8192, 3);
+    const { say, heard } = client(disk);
+    say(request(CMD.WRITE, 4096, 8192, { payload: data, flags: CMD_FLAG.FUA }));
+    say(request(CMD.FLUSH, 0, 0, { cookie: 2n }));
+    say(request(CMD.READ, 4096, 8192, { cookie: 3n }));
+    expect(heard().toString('hex')).toBe(simple(0) + simple(0, 2n) + simple(0, 3n) + Buffer.from(data).toString('hex'));
+    const other = client(disk, { structured: true });
+    other.say(request(CMD.READ, 4096, 8192));
+    expect(chunks(other.heard())[0]!.data.subarray(8).equals(data)).toBe(true);
+  });
+
+  test.each<[string, Buffer, number]>([
+    ['a read behind the end', request(CMD.READ, SIZE, 512), NBD.EINVAL],
+    ['a read over the end', request(CMD.READ, SIZE - 512, 1024), NBD.EINVAL],
+    ['a read at 2^63', request(CMD.READ, 2n ** 63n, 512), NBD.EINVAL],
+    ['a read off its block', request(CMD.READ, 1, 512), NBD.EINVAL],
+    ['an empty read', request(CMD.READ, 0, 0), NBD.EINVAL],
+    ['a read larger than was agreed', request(CMD.READ, 0, 32 * MIB + 512), NBD.EINVAL],
+    ['DF without structured replies', request(CMD.READ, 0, 512, { flags: CMD_FLAG.DF }), NBD.EINVAL],
+    ['a write over the end', request(CMD.WRITE, SIZE - 512, 1024, { payload: new Uint8Array(1024) }), NBD.ENOSPC],
+    ['a write with a flag of another command', request(CMD.WRITE, 0, 512, { flags: CMD_FLAG.DF, payload: new Uint8Array(512) }), NBD.EINVAL],
+    ['zeros over the end', request(CMD.WRITE_ZEROES, SIZE, 512), NBD.ENOSPC],
+    ['zeros that must be fast', request(CMD.WRITE_ZEROES, 0, 512, { flags: CMD_FLAG.FAST_ZERO }), NBD.ENOTSUP],
+    ['a trim, which pmem has not', request(CMD.TRIM, 0, 512), NBD.ENOTSUP],
+    ['block status without a context', request(CMD.BLOCK_STATUS, 0, 512), NBD.EINVAL],
+    ['an unknown command', request(99, 0, 0), NBD.EINVAL],
+    ['a cache hint', request(CMD.CACHE, 0, 512), NBD.OK],
+  ])('%s', (_, bytes, error) => {
+    const { say, heard } = client(pmemDisk(SIZE));
+    say(Buffer.concat([bytes, request(CMD.FLUSH, 0, 0, { cookie: 9n })]));
+    expect(heard().toString('hex')).toBe(simple(error) + simple(0, 9n)); // the stream is still in step
+  });
+
+  test('a read-only export refuses to be written', () => {
+    const disk = pmemDisk(SIZE);
+    const { say, heard } = client(disk, { exported: { ...exportOf(disk), readOnly: true } });
+    say(request(CMD.WRITE, 0, 512, { payload: new Uint8Array(512) }));
+    expect(heard().toString('hex')).toBe(simple(NBD.EPERM));
+  });
+
+  test.each([
+    ['a request without its magic', Buffer.alloc(28)],
+    ['a goodbye', request(CMD.DISC, 0, 0)],
+    ['a write of 4 GiB', request(CMD.WRITE, 0, 0xffff_ffff)],
+  ])('%s ends the session', (_, bytes) => {
+    const talk = client(pmemDisk(SIZE));
+    talk.say(bytes);
+    talk.take();
+    expect(talk.closed).toBe(true);
+  });
+
+  test('a machine without power answers ESHUTDOWN', () => {
+    const talk = client(pmemDisk(SIZE));
+    const write = request(CMD.WRITE, 0, 512, { payload: pattern(512, 1) });
+    talk.say(write.subarray(0, 100));
+    talk.transmission.rebind(undefined);
+    talk.say(write.subarray(100));
+    talk.say(request(CMD.READ, 0, 512, { cookie: 2n }));
+    expect(talk.heard().toString('hex')).toBe(simple(NBD.ESHUTDOWN) + simple(NBD.ESHUTDOWN, 2n));
+  });
+
+  test('a request that came half before a power cycle is carried out after it', () => {
+    const talk = client(pmemDisk(SIZE));
+    const data = pattern(512, 1);
+    const write = request(CMD.WRITE, 0, 512, { payload: data });
+    talk.say(write.subarray(0, 100));
+    talk.transmission.rebind(undefined);
+    talk.transmission.rebind(pmemDisk(SIZE));
+    talk.say(write.subarray(100));
+    talk.say(request(CMD.READ, 0, 512, { cookie: 2n }));
+    expect(talk.heard().toString('hex')).toBe(simple(0) + simple(0, 2n) + Buffer.from(data).toString('hex'));
+  });
+
+  test('block status tells runs, of one kind each', () => {
+    const disk = pmemDisk(SIZE, (offset, length) => ({ length: Math.min(length, MIB - (offset % MIB)), state: offset < 2 * MIB ? 3 : 0 }));
+    const { say, heard } = client(disk, { structured: true });
+    say(request(CMD.BLOCK_STATUS, MIB / 2, SIZE - MIB / 2));
+    say(request(CMD.BLOCK_STATUS, MIB / 2, SIZE - MIB / 2, { flags: CMD_FLAG.REQ_ONE }));
+    const [all, one] = chunks(heard());
+    expect(all).toMatchObject({ type: REPLY_TYPE.BLOCK_STATUS, flags: 1 });
+    expect(all!.data.toString('hex')).toBe('000000010018000000000003' + '00e0000000000000');
+    expect(one!.data.toString('hex')).toBe('000000010018000000000003');
+  });
+
+  test('reads and writes of many pieces keep their bytes, however slow the client takes them', () => {
+    const disk = pmemDisk(SIZE);
+    for (const structured of [false, true]) {
+      const talk: Client = client(disk, { structured, slow: true });
+      const data = pattern(5 * PIECE_BYTES + 512, structured ? 1 : 2);
+      talk.say(request(CMD.WRITE, 512, data.length, { payload: data }), [10, 100, 1000, 70_000]);
+      for (let i = 0; i < 4; i++) talk.say(request(CMD.READ, 512, data.length, { cookie: BigInt(i + 2) }));
+      const reply = talk.heard();
+      if (!structured) {
+        expect(reply.length).toBe(16 + 4 * (16 + data.length));
+        expect(reply.subarray(-data.length).equals(data)).toBe(true);
+        continue;
+      }
+      const parts = chunks(reply.subarray(16)).filter(({ cookie }) => cookie === 5n);
+      expect(Buffer.concat(parts.map((part) => part.data.subarray(8))).equals(data)).toBe(true);
+      expect(parts.map(({ flags }) => flags)).toEqual([0, 0, 0, 0, 0, 1]);
+    }
+  });
+
+  test('random sessions, cut at random, leave what a plain array would', () => {
+    const SECTORS = 64;
+    const sector = fc.nat(SECTORS);
+    const command = fc.oneof(
+      fc.record({ type: fc.constant(CMD.WRITE), at: sector, count: fc.integer({ min: 1, max: 16 }), seed: fc.nat(255) }),
+      fc.record({ type: fc.constant(CMD.WRITE_ZEROES), at: sector, count: fc.integer({ min: 1, max: 16 }), seed: fc.nat(255) }),
+      fc.record({ type: fc.constant(CMD.READ), at: sector, count: fc.integer({ min: 1, max: 16 }), seed: fc.nat(255) }),
+    );
+    const disk = pmemDisk(SECTORS * 512 + 2 * MIB - ((SECTORS * 512) % (2 * MIB)));
+    const end = disk.sizeBytes;
+    const base = end - SECTORS * 512;
+    const model = new Uint8Array(SECTORS * 512);
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 20 }), fc.array(fc.integer({ min: 1, max: 3000 })), (commands, cuts) => {
+        const talk = client(disk);
+        const said: Buffer[] = [];
+        const expected: string[] = [];
+        commands.forEach(({ type, at, count, seed }, i) => {
+          const cookie = BigInt(i);
+          const length = count * 512;
+          const fits = at * 512 + length <= model.length;
+          const payload = type === CMD.WRITE ? pattern(length, seed) : new Uint8Array(0);
+          said.push(request(type, base + at * 512, length, { cookie, payload }));
+          if (!fits) return void expected.push(simple(type === CMD.READ ? NBD.EINVAL : NBD.ENOSPC, cookie));
+          if (type === CMD.WRITE) model.set(payload, at * 512);
+          if (type === CMD.WRITE_ZEROES) model.fill(0, at * 512, at * 512 + length);
+          const data = type === CMD.READ ? Buffer.from(model.subarray(at * 512, at * 512 + length)).toString('hex') : '';
+          expected.push(simple(0, cookie) + data);
+        });
+        talk.say(Buffer.concat(said), cuts);
+        expect(talk.heard().toString('hex')).toBe(expected.join(''));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

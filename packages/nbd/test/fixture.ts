@@ -1,0 +1,183 @@
+/**
+ * A booted kernel with one pmem disk behind an export, and a client that speaks to the state machines without a socket.
+ */
+import { createDram, createMachine, createNvdimm } from '@holdfast/machine';
+import { type Kernel, boot } from '@holdfast/kernel';
+import { type NbdDisk, createBdevDisk } from '../src/disk.js';
+import type { NbdExport } from '../src/export.js';
+import { createHandshake } from '../src/handshake.js';
+import { IHAVEOPT, OPT, REPLY_MAGIC, REQUEST_MAGIC } from '../src/protocol.js';
+import { type Transmission, createTransmission } from '../src/transmission.js';
+
+const GIB = 2 ** 30;
+const PMEM_START = 4 * GIB;
+
+const hex16 = (value: number): string => `0x${value.toString(16).padStart(16, '0')}`;
+
+export function bootedKernel(sizeBytes: number): Kernel {
+  const machine = createMachine({ media: [{ start: 0, medium: createDram(GIB) }, { start: PMEM_START, medium: createNvdimm({ sizeBytes }) }] });
+  const e820 = [
+    `BIOS-e820: [mem ${hex16(0)}-${hex16(0x9fbff)}] usable`,
+    `BIOS-e820: [mem ${hex16(0x100000)}-${hex16(GIB - 1)}] usable`,
+    `BIOS-e820: [mem ${hex16(PMEM_START)}-${hex16(PMEM_START + sizeBytes - 1)}] persistent (type 12)`,
+  ].join('\n');
+  const { kernel, panic } = boot({ machine, firmware: { e820 }, cmdline: 'pmem.mapping=wb' });
+  if (!kernel) throw new Error(panic);
+  return kernel;
+}
+
+export function pmemDisk(sizeBytes: number, extent?: Parameters<typeof createBdevDisk>[0]['extent']): NbdDisk {
+  const kernel = bootedKernel(sizeBytes);
+  const bdev = kernel.block.disks[0]!.part0;
+  return createBdevDisk({ bdev, memory: kernel.machine.memory, pages: kernel.block.needs.pages, ...(extent ? { extent } : {}) });
+}
+
+export function exportOf(disk: NbdDisk | undefined, name = 'pmem0'): NbdExport {
+  return { name, disk: () => disk };
+}
+
+export function option(nr: number, data: Uint8Array | string = ''): Buffer {
+  const payload = Buffer.from(data);
+  const head = Buffer.alloc(16);
+  head.writeBigUInt64BE(IHAVEOPT, 0);
+  head.writeUInt32BE(nr, 8);
+  head.writeUInt32BE(payload.length, 12);
+  return Buffer.concat([head, payload]);
+}
+
+export function goData(name: string, types: readonly number[] = []): Buffer {
+  const bytes = Buffer.alloc(4 + Buffer.byteLength(name) + 2 + 2 * types.length);
+  bytes.writeUInt32BE(Buffer.byteLength(name), 0);
+  bytes.write(name, 4);
+  bytes.writeUInt16BE(types.length, 4 + Buffer.byteLength(name));
+  types.forEach((type, i) => bytes.writeUInt16BE(type, 6 + Buffer.byteLength(name) + 2 * i));
+  return bytes;
+}
+
+export function contextData(name: string, queries: readonly string[]): Buffer {
+  const string = (text: string): Buffer => Buffer.concat([u32(Buffer.byteLength(text)), Buffer.from(text)]);
+  return Buffer.concat([string(name), u32(queries.length), ...queries.map(string)]);
+}
+
+export function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value, 0);
+  return bytes;
+}
+
+export const CLIENT_FLAGS = u32(3);
+
+/** The replies to options, decoded. */
+export function optionReplies(bytes: Buffer): { readonly option: number; readonly type: number; readonly data: Buffer }[] {
+  const replies = [];
+  for (let at = 0; at < bytes.length; ) {
+    if (bytes.readBigUInt64BE(at) !== REPLY_MAGIC) throw new Error(`no option reply at byte ${at}`);
+    const length = bytes.readUInt32BE(at + 16);
+    replies.push({ option: bytes.readUInt32BE(at + 8), type: bytes.readUInt32BE(at + 12), data: bytes.subarray(at + 20, at + 20 + length) });
+    at += 20 + length;
+  }
+  return replies;
+}
+
+export interface Client {
+  readonly transmission: Transmission;
+  /** Bytes to the server, in pieces of these sizes, then the rest. */
+  say(bytes: Uint8Array, pieces?: readonly number[]): void;
+  /** What the server said since the last call. */
+  heard(): Buffer;
+  readonly closed: boolean;
+  /** Let the socket take what waits. */
+  take(): void;
+}
+
+/** A client in its transmission phase. `slow`: the socket takes nothing until told. */
+export function client(disk: NbdDisk, { structured = false, slow = false, exported = exportOf(disk) } = {}): Client {
+  const handshake = createHandshake({ exports: () => [exported], tls: 'off' });
+  handshake.feed(CLIENT_FLAGS);
+  if (structured) {
+    handshake.feed(option(OPT.STRUCTURED_REPLY));
+    handshake.feed(option(OPT.SET_META_CONTEXT, contextData(exported.name, ['base:allocation'])));
+  }
+  const { next } = handshake.feed(option(OPT.GO, goData(exported.name)));
+  if (next !== 'transmission') throw new Error(`the handshake ends with ${next}`);
+  let heard: Buffer[] = [];
+  let closed = false;
+  let waiting: { bytes: Uint8Array; taken: () => void }[] = [];
+  let held: Uint8Array[] = [];
+  let paused = false;
+
+  const take = (): void => {
+    while (waiting.length > 0) {
+      const batch = waiting;
+      waiting = [];
+      for (const { bytes, taken } of batch) {
+        heard.push(Buffer.from(bytes));
+        taken();
+      }
+    }
+  };
+  const feed = (data: Uint8Array): void => {
+    for (let done = 0; done < data.length && !closed; ) {
+      if (paused) return void held.push(data.subarray(done));
+      const space = transmission.space();
+      const count = Math.min(space.length, data.length - done);
+      space.set(data.subarray(done, done + count));
+      done += count;
+      paused = !transmission.received(count, space);
+      if (!slow) take();
+    }
+  };
+  const transmission = createTransmission({
+    session: handshake.session().session,
+    counters: { reads: 0, writes: 0, others: 0, bytesRead: 0, bytesWritten: 0, errors: 0 },
+    send: (bytes, taken) => void waiting.push({ bytes, taken }),
+    close: () => {
+      closed = true;
+    },
+    resume() {
+      paused = false;
+      const queue = held;
+      held = [];
+      queue.forEach(feed);
+    },
+  });
+  return {
+    transmission,
+    say(bytes, pieces = []) {
+      let at = 0;
+      for (const size of pieces) {
+        if (at >= bytes.length) break;
+        feed(bytes.subarray(at, at + size));
+        at += size;
+      }
+      if (at < bytes.length) feed(bytes.subarray(at));
+    },
+    heard() {
+      take();
+      const all = Buffer.concat(heard);
+      heard = [];
+      return all;
+    },
+    get closed() {
+      return closed;
+    },
+    take,
+  };
+}
+
+interface RequestOptions {
+  readonly flags?: number;
+  readonly cookie?: bigint;
+  readonly payload?: Uint8Array;
+}
+
+export function request(type: number, offset: number | bigint, length: number, { flags = 0, cookie = 1n, payload }: RequestOptions = {}): Buffer {
+  const head = Buffer.alloc(28);
+  head.writeUInt32BE(REQUEST_MAGIC, 0);
+  head.writeUInt16BE(flags, 4);
+  head.writeUInt16BE(type, 6);
+  head.writeBigUInt64BE(cookie, 8);
+  head.writeBigUInt64BE(BigInt(offset), 16);
+  head.writeUInt32BE(length, 24);
+  return payload ? Buffer.concat([head, payload]) : head;
+}
