@@ -3,7 +3,8 @@
  * Mirrors drivers/base/{bus,dd,driver}.c: bus_add_device, bus_add_driver, really_probe, driver_detach, bind_store, unbind_store.
  *
  * Invariant: a device has at most one driver, and what its probe returned runs exactly once, when the two part.
- * Differs from Linux: probing is synchronous, and nothing defers.
+ * Differs from Linux: probing is synchronous, and nothing defers. Where Linux's removal would wait for others to let go of the device,
+ * it is refused here, and the device stays bound.
  */
 import { DEFAULT_RELEASE, KERN, KernelError, releaseAtLeast } from '@holdfast/lib';
 import type { Attribute, KernelRelease, Printk } from '@holdfast/lib';
@@ -82,7 +83,12 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
   function detach(device: D): void {
     const binding = bindings.get(device);
     bindings.delete(device);
-    binding?.remove?.();
+    try {
+      binding?.remove?.();
+    } catch (error) {
+      if (binding) bindings.set(device, binding);
+      throw error;
+    }
   }
 
   function attachDriver(driver: Driver<D>): void {

@@ -6,7 +6,9 @@ import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, findParam, 
 import { createBlock } from '@holdfast/block';
 import { createPlatformBus } from '@holdfast/driver-core';
 import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
+import { createDevicePagesMap } from '@holdfast/mm';
 import { createNvdimms } from '@holdfast/nvdimm';
+import type { PageHost } from '@holdfast/pmem';
 import type { BootOptions } from './boot-options.js';
 import { driverSet } from './drivers.js';
 import { createFirmwareMemmap } from './firmware-memmap.js';
@@ -81,14 +83,28 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   });
   const deviceMemory = createDeviceMemory({ sections, source: mm.memmapSource, zoneDevice: mm.zoneDevice, iomem, maxPhysAddr, printk });
 
+  const devicePages = createDevicePagesMap();
+  const pageHost: PageHost = {
+    cpu: machine.cpu,
+    memory: machine.memory,
+    clock: machine.clock,
+    iomem,
+    printk,
+    release,
+    frames: mm.memmapSource,
+    memremapPages: (pgmap, nid) => deviceMemory.memremapPages(pgmap, nid),
+    memoryHotplug,
+    pageRefs: mm.pageRefs,
+  };
+
   // Buses first, then drivers; devices appear last, and find their driver waiting.
   const platform = createPlatformBus(iomem, printk, release);
   const memregions = createIda();
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const forceGpt = findParam(params, 'gpt') !== undefined;
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release, forceGpt });
-  const { initcalls, buses, dax, modules } = driverSet({
-    acpiMemory, arch, block, config, deviceMemory, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, params, platform, printk, release, virtio,
+  const { initcalls, buses, dax, modules, pmem } = driverSet({
+    acpiMemory, arch, block, config, deviceMemory, devicePages, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
   });
   const undoInitcalls = runInitcalls(initcalls);
 
@@ -111,6 +127,8 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     cmdline,
     machine,
     acpiMemory,
+    devicePages,
+    pmem,
     log,
     block,
     root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) }),

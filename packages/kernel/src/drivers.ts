@@ -15,9 +15,9 @@ import { reserveE820ResourcesLate } from '@holdfast/e820';
 import { kmemDriver } from '@holdfast/kmem';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory, DeviceMemory, MemoryHotplug } from '@holdfast/memory-hotplug';
-import { nearestOnlineNode } from '@holdfast/mm';
+import { type DevicePagesMap, nearestOnlineNode } from '@holdfast/mm';
 import { type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, registerVirtioPmemDriver, resourcesOf } from '@holdfast/nvdimm';
-import { type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam } from '@holdfast/pmem';
+import { type AttachedDesign, type PageHost, type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam, pmemPagesParams } from '@holdfast/pmem';
 import { type VirtioHardware, createVirtioBus } from '@holdfast/virtio';
 import type { Firmware, KernelConfig } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
@@ -30,6 +30,7 @@ export interface DriverNeeds {
   readonly block: Block;
   readonly config: KernelConfig;
   readonly deviceMemory: DeviceMemory;
+  readonly devicePages: DevicePagesMap;
   readonly firmware: Firmware;
   readonly iomem: Resource;
   readonly machine: Machine;
@@ -37,6 +38,7 @@ export interface DriverNeeds {
   /** Memory region ids, which nvdimm and dax share. */
   readonly memregions: Ida;
   readonly nvdimms: Nvdimms;
+  readonly pageHost: PageHost;
   readonly params: readonly KernelParam[];
   readonly platform: PlatformBus;
   readonly printk: Printk;
@@ -52,12 +54,14 @@ interface DriverSet {
   readonly modules: Readonly<Record<string, readonly Attribute[]>>;
 }
 
-export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBus } {
+export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBus; readonly pmem: ReadonlyMap<string, AttachedDesign> } {
   const nodes = nodeLookup(needs.arch);
   const dax = createDaxBus({ chrdev: { major: DAX_MAJOR, minors: createIda() }, printk: needs.printk, release: needs.release });
-  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes, dax), virtioDrivers(needs, nodes)];
+  const pmem = new Map<string, AttachedDesign>();
+  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes, dax, pmem), virtioDrivers(needs, nodes)];
   return {
     dax,
+    pmem,
     initcalls: sets.flatMap(({ initcalls }) => initcalls),
     buses: [needs.platform, ...sets.flatMap(({ buses }) => buses)],
     modules: Object.assign({}, ...sets.map(({ modules }) => modules)) as DriverSet['modules'],
@@ -101,9 +105,9 @@ function daxDrivers({ deviceMemory, iomem, memoryHotplug, memregions, params, pl
 /** The first dynamic major below those of other drivers, as on the captured machines. */
 const DAX_MAJOR = 252;
 
-function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): DriverSet {
-  const { deviceMemory, iomem, nvdimms, params, platform, printk, release } = needs;
-  const { values, attributes } = moduleParams('pmem', { mapping: pmemMappingParam }, params, printk);
+function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, attached: Map<string, AttachedDesign>): DriverSet {
+  const { iomem, nvdimms, params, platform, printk, release } = needs;
+  const { values, attributes } = moduleParams('pmem', { mapping: pmemMappingParam, ...pmemPagesParams }, params, printk);
   const pmem: PmemNeeds = {
     block: needs.block,
     cpu: needs.machine.cpu,
@@ -113,7 +117,9 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): Dr
     release,
     params: values,
     ...(needs.config.pmem ? { config: needs.config.pmem } : {}),
-    memremapPages: ({ nid, ...pgmap }) => ({ release: deviceMemory.memremapPages(pgmap, nid) }),
+    pageHost: needs.pageHost,
+    devicePages: needs.devicePages,
+    attached,
   };
   const initcalls: Initcall[] = releaseAtLeast(release, 4, 2)
     ? [

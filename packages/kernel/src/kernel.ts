@@ -5,6 +5,8 @@ import type { Block } from '@holdfast/block';
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory } from '@holdfast/memory-hotplug';
+import type { DevicePagesMap } from '@holdfast/mm';
+import type { AttachedDesign } from '@holdfast/pmem';
 import type { KernelLog } from './kernel-log.js';
 import type { VfsDir } from './vfs.js';
 
@@ -15,6 +17,10 @@ export interface Kernel {
   readonly machine: Machine;
   /** Whom firmware tells of DIMMs that come and go. */
   readonly acpiMemory: AcpiMemory;
+  /** All device memory, for faults and for get_user_pages. */
+  readonly devicePages: DevicePagesMap;
+  /** The struct-page designs at work, by disk name. */
+  readonly pmem: ReadonlyMap<string, AttachedDesign>;
   readonly log: KernelLog;
   /** Its disks, for servers that bring I/O of their own. */
   readonly block: Block;

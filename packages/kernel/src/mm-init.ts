@@ -6,8 +6,8 @@ import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
 import {
-  GFP_KERNEL, type Mm, type Pgdat, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
-  createMemoryOnline, createMm, earlyFreeK, formatBuddyinfo, formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
+  GFP_KERNEL, type Mm, type PageRefs, type Pgdat, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  createMemoryOnline, createMm, createPageRefs, earlyFreeK, formatBuddyinfo, formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
   formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, zonelistPages,
 } from '@holdfast/mm';
 import type { KernelImage } from './kernel-image.js';
@@ -39,6 +39,8 @@ export interface MemoryManagement {
   /** For struct pages of devices. */
   readonly memmapSource: MemmapSource;
   readonly zoneDevice: ZoneDevice;
+  /** The references that struct pages of devices count. */
+  readonly pageRefs: PageRefs;
   readonly onliner: MemoryOnliner;
   /** Frames that boot gave a node, holes with struct pages included. */
   readonly pageRuns: readonly PageRun[];
@@ -62,6 +64,7 @@ export function mmInit({ arch, machine, release, printk, cmdline, image }: MmIni
     layout,
     memory: machine.memory,
     memmapPhys: (sectionNr) => sections.memmapPhys(sectionNr),
+    structPagePhys: (pfn) => sections.structPagePhys(pfn),
     fallbackOrders: () => fallbackOrders(),
     onZonelistsBuilt: (built) => logLists(built.totalPages, built.policyZone),
     printk,
@@ -119,9 +122,10 @@ function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch): Memory
     },
     memmapSource: mm,
     zoneDevice: {
-      moveToZoneDevice: ({ start, end }, nid, _pgmap, firstPage) => mm.addDevicePages(start, end, nid, firstPage),
+      moveToZoneDevice: ({ start, end }, nid, _pgmap, pages) => mm.addDevicePages(start, end, nid, pages),
       removeFromZoneDevice: ({ start, end }) => mm.removeDevicePages(start, end),
     },
+    pageRefs: createPageRefs(mm.vmemmap),
     onliner,
     pageRuns: pageRunsOf(layout),
     texts: {

@@ -10,6 +10,7 @@ import { KERN, KernelError, PAGES_PER_SUBSECTION, PAGE_SIZE, bugOn, hex, hex16, 
 import type { NodeId, Pfn, PhysAddr, Printk, Range, Resource } from '@holdfast/lib';
 import { firstEndingAfter, runHolding } from './run-set.js';
 import type { PageSource, Sections } from './sparse.js';
+import { type Preallocated, preallocatedAltmap } from './preallocated.js';
 import { type VmemAltmap, createVmemAltmap } from './vmem-altmap.js';
 import { canDedupVmemmap } from './vmemmap-dedup.js';
 
@@ -25,22 +26,36 @@ export interface DevPagemap {
    * (struct vmem_altmap). Device pages begin behind both.
    */
   readonly altmap?: { readonly reserve: number; readonly free: number } | undefined;
+  /**
+   * Struct pages come from this area instead, wherever it is, set aside by the caller: 2 MiB for each whole section, and no other memory
+   * when it is used up. What of it lies in the range itself are no device pages: it must be at an end of it.
+   */
+  readonly preallocated?: Preallocated | undefined;
   /** Device pages are compound pages of 2^vmemmapShift frames, whose tail struct pages are shared, without an altmap. 0 if left out. */
   readonly vmemmapShift?: number | undefined;
 }
 
 /** The first frame of a pagemap that is a device page (pfn_first). */
-export function pagemapFirstPfn({ start, altmap }: DevPagemap): Pfn {
+function pagemapFirstPfn({ start, altmap }: Pick<DevPagemap, 'start' | 'altmap'>): Pfn {
   return (physToPfn(start) + (altmap ? altmap.reserve + altmap.free : 0)) as Pfn;
+}
+
+/** The frames of a pagemap that are device pages. */
+export function pagemapPages(pgmap: Pick<DevPagemap, 'start' | 'sizeBytes' | 'altmap' | 'preallocated'>): Range<Pfn> {
+  const { start, sizeBytes, preallocated } = pgmap;
+  const [first, end] = [pagemapFirstPfn(pgmap), physToPfn(physAdd(start, sizeBytes))];
+  const inside = preallocated && { start: physToPfn(preallocated.start), end: physToPfn(physAdd(preallocated.start, preallocated.sizeBytes)) };
+  if (!inside || inside.end <= first || inside.start >= end) return { start: first, end };
+  return inside.start <= first ? { start: inside.end, end } : { start: first, end: inside.start };
 }
 
 /** What mm does for device memory. */
 export interface ZoneDevice {
   /**
-   * Make frames `[start, end)` part of ZONE_DEVICE on a node, whose span grows over them, and give those from `firstPage` on their idle
-   * struct pages.
+   * Make frames `[start, end)` part of ZONE_DEVICE on a node, whose span grows over them, and give those of `pages` their idle struct
+   * pages.
    */
-  moveToZoneDevice(range: Range<Pfn>, nid: NodeId, pgmap: DevPagemap, firstPage: Pfn): void;
+  moveToZoneDevice(range: Range<Pfn>, nid: NodeId, pgmap: DevPagemap, pages: Range<Pfn>): void;
   /** Forget the struct pages; the span of ZONE_DEVICE stays as it is. */
   removeFromZoneDevice(range: Range<Pfn>, nid: NodeId): void;
 }
@@ -83,10 +98,10 @@ export function createDeviceMemory(deps: DeviceMemoryDeps): DeviceMemory {
       checkRange(pgmap, live, deps);
       const node = nid < 0 ? (0 as NodeId) : nid;
       const range = { start: physToPfn(pgmap.start), end: physToPfn(physAdd(pgmap.start, pgmap.sizeBytes)) };
-      const altmap = pgmap.altmap && createVmemAltmap(range.start, pgmap.altmap);
+      const altmap = altmapOf(pgmap, range.start);
       const shift = altmap ? 0 : (pgmap.vmemmapShift ?? 0);
       sections.addRange(range, node, source, { altmap, ...(canDedupVmemmap(shift) ? { compoundFrames: 2 ** shift } : {}) });
-      zoneDevice.moveToZoneDevice(range, node, pgmap, pagemapFirstPfn(pgmap));
+      zoneDevice.moveToZoneDevice(range, node, pgmap, pagemapPages(pgmap));
       const entry = { ...range, pgmap };
       live.splice(firstEndingAfter(live, range.start), 0, entry);
       return () => {
@@ -98,6 +113,11 @@ export function createDeviceMemory(deps: DeviceMemoryDeps): DeviceMemory {
       };
     },
   };
+}
+
+function altmapOf({ altmap, preallocated }: DevPagemap, basePfn: Pfn): VmemAltmap | undefined {
+  if (preallocated) return preallocatedAltmap(preallocated);
+  return altmap && createVmemAltmap(basePfn, altmap);
 }
 
 function checkAllGivenBack(altmap: VmemAltmap | undefined): void {

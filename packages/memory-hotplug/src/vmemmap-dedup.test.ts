@@ -19,7 +19,7 @@ function mapDevice(sizeBytes: number, options: { vmemmapShift?: number; altmap?:
       },
       freeBlocks: (order, runs) => runs.forEach(({ count }) => (pages -= count * 2 ** order)),
     },
-    zoneDevice: { moveToZoneDevice: (_range, _nid, _pgmap, first) => (firstPage = first), removeFromZoneDevice: () => {} },
+    zoneDevice: { moveToZoneDevice: (_range, _nid, _pgmap, pages) => (firstPage = pages.start), removeFromZoneDevice: () => {} },
     iomem,
     maxPhysAddr: 2 ** 46,
     printk: () => {},

@@ -32,6 +32,7 @@ export { type ZonesByHighest, type Zonelists, buildZonelists, policyZone, zoneli
 export { type MarkedZone, recomputeWatermarks, totalReservePages, zoneWatermarkOk } from './watermark.js';
 export { type MemoryOnline, type MemoryOnlineNeeds, type OnlineFrames, createMemoryOnline } from './memory-online.js';
 // Frames of devices: what a fault installs for them, and who may hold them.
+export { DEVICE_PAGE_IDLE, type PageRefs, createPageRefs } from './page-ref.js';
 export { type DevicePages, type DevicePagesMap, createDevicePagesMap } from './device-pages.js';
 // What /proc and the log show.
 export { formatBuddyinfo, formatPagetypeinfo } from './proc-buddyinfo.js';

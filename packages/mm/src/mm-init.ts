@@ -49,8 +49,8 @@ export interface Mm extends PageAllocator {
   offlinePages(start: Pfn, end: Pfn, nrReserved?: number): void;
   /** Forget the struct pages of frames that are offline, whole sections (remove_memory). */
   removePages(start: Pfn, end: Pfn): void;
-  /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page: those from `firstPage` on, if given. */
-  addDevicePages(start: Pfn, end: Pfn, nid: NodeId, firstPage?: Pfn): void;
+  /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page, or those of `pages` alone. */
+  addDevicePages(start: Pfn, end: Pfn, nid: NodeId, pages?: Range<Pfn>): void;
   /** Forget the struct pages of device frames; the span stays. */
   removeDevicePages(start: Pfn, end: Pfn): void;
 }
@@ -133,9 +133,9 @@ export function createMm(needs: MmNeeds): Mm {
       if (!isPopulated(target)) rebuildZonelists();
     },
     removePages: (start, end) => vmemmap.removeRange(start, end),
-    addDevicePages(start, end, nid, firstPage = start) {
+    addDevicePages(start, end, nid, pages = { start, end }) {
       growZoneSpan(zone(nid, ZONE_DEVICE), start, end);
-      if (firstPage < end) vmemmap.initRange(firstPage, end, nid, ZONE_DEVICE, 'device');
+      if (pages.start < pages.end) vmemmap.initRange(pages.start, pages.end, nid, ZONE_DEVICE, 'device');
     },
     removeDevicePages: (start, end) => vmemmap.removeRange(start, end),
   };

@@ -7,7 +7,7 @@
  * Differs from Linux: the two list pointers of a page in the buddy's free lists are kept by the list's owner and written into the bytes
  * by {@link Vmemmap.sync}, {@link Vmemmap.readPage} and {@link Vmemmap.copySection}; all other fields are always in the bytes.
  */
-import { KernelError, PAGES_PER_SECTION, SECTION_MEMMAP_SIZE, bugOn, type PhysAddr } from '@holdfast/lib';
+import { KernelError, PAGES_PER_SECTION, PAGE_SIZE, type Pfn, SECTION_MEMMAP_SIZE, STRUCT_PAGE_SIZE, bugOn, type PhysAddr } from '@holdfast/lib';
 import { CHUNK_SIZE, type PhysicalMemory } from '@holdfast/machine';
 import { flagsNode, flagsZone } from './page-flags.js';
 import { type PristineRun, type PristineState, pristineWithin, setPristine, writePristine } from './page-init.js';
@@ -15,11 +15,15 @@ import {
   PAGE_FLAGS_HI, PAGE_LRU_NEXT, PAGE_TYPE, PAGE_TYPE_BUDDY, VMEMMAP_BASE_L4, WORDS_PER_MEMMAP, WORDS_PER_PAGE, type PageRecord, decodePage, pageToPfn, pfnToPage,
 } from './page.js';
 
+const STRUCT_PAGES_PER_PAGE = PAGE_SIZE / STRUCT_PAGE_SIZE;
+
 /** What the vmemmap asks of those who place struct pages. */
 export interface VmemmapNeeds {
   readonly memory: Pick<PhysicalMemory, 'chunk'>;
   /** Where a section's 2 MiB of struct pages lie, a multiple of 2 MiB; undefined if it has none. */
   readonly memmapPhys: (sectionNr: number) => PhysAddr | undefined;
+  /** Where one frame's struct page lies: for sections whose struct pages are not all there, or not in one piece. */
+  readonly structPagePhys?: (pfn: Pfn) => PhysAddr | undefined;
   /** vmemmap_base; 4-level paging's if left out. Its low 21 bits are zero. */
   readonly base?: bigint;
 }
@@ -43,6 +47,11 @@ export interface Vmemmap {
    * Makes the bytes if they are still defaults. @throws KernelError EFAULT if the section has no memmap.
    */
   memmap(sectionNr: number): Int32Array;
+  /**
+   * One frame's struct page for reading and writing: {@link WORDS_PER_PAGE} words, wherever they lie.
+   * @throws KernelError EFAULT if it has none.
+   */
+  pageWords(pfn: Pfn): Int32Array;
   /** Have a section's bytes been made? */
   isMaterialised(sectionNr: number): boolean;
   /** Sections whose bytes have been made. */
@@ -70,9 +79,11 @@ export interface Vmemmap {
   addFreeListOwner(nid: number, zoneIndex: number, owner: FreeListOwner): void;
 }
 
-export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: VmemmapNeeds): Vmemmap {
+export function createVmemmap({ memory, memmapPhys, structPagePhys, base = VMEMMAP_BASE_L4 }: VmemmapNeeds): Vmemmap {
   bugOn(base % BigInt(CHUNK_SIZE) !== 0n, `vmemmap base 0x${base.toString(16)}: expected a multiple of 2 MiB`);
   const made = new Map<number, Int32Array>();
+  /** Pages of struct pages that have been made, of sections that have no whole memmap: by pfn / {@link STRUCT_PAGES_PER_PAGE}. */
+  const madePieces = new Map<number, Int32Array>();
   const runs: PristineRun[] = [];
   const owners: { readonly nid: number; readonly zoneIndex: number; readonly owner: FreeListOwner }[] = [];
   const ownersOf = (zone: { readonly nid: number; readonly zoneIndex: number }): FreeListOwner[] =>
@@ -105,6 +116,26 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
     return words;
   };
 
+  const makePiece = (nr: number): Int32Array => {
+    const firstPfn = nr * STRUCT_PAGES_PER_PAGE;
+    const phys = structPagePhys?.(firstPfn as Pfn);
+    if (phys === undefined) throw new KernelError('EFAULT', `pfn 0x${firstPfn.toString(16)} has no struct page`);
+    const chunk = memory.chunk(Math.floor(phys / CHUNK_SIZE));
+    const words = new Int32Array(chunk.buffer, chunk.byteOffset + (phys % CHUNK_SIZE), STRUCT_PAGES_PER_PAGE * WORDS_PER_PAGE);
+    render(words, firstPfn, firstPfn + STRUCT_PAGES_PER_PAGE);
+    madePieces.set(nr, words);
+    return words;
+  };
+  /** The made words that hold a frame's struct page, and the first word of it. */
+  const madeWords = (pfn: number): { readonly words: Int32Array; readonly at: number } | undefined => {
+    const section = made.get(Math.floor(pfn / PAGES_PER_SECTION));
+    if (section) return { words: section, at: (pfn % PAGES_PER_SECTION) * WORDS_PER_PAGE };
+    const piece = madePieces.get(Math.floor(pfn / STRUCT_PAGES_PER_PAGE));
+    return piece && { words: piece, at: (pfn % STRUCT_PAGES_PER_PAGE) * WORDS_PER_PAGE };
+  };
+  const piecesWithin = (startPfn: number, endPfn: number): [number, Int32Array][] =>
+    [...madePieces].filter(([nr]) => nr * STRUCT_PAGES_PER_PAGE < endPfn && (nr + 1) * STRUCT_PAGES_PER_PAGE > startPfn);
+
   const writeLinks = (pfn: number, words: Int32Array, at: number): void => {
     if (words[at + PAGE_TYPE] !== PAGE_TYPE_BUDDY) return;
     const flagsHi = words[at + PAGE_FLAGS_HI]!;
@@ -119,6 +150,13 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
   return {
     base,
     memmap: (sectionNr) => made.get(sectionNr) ?? make(sectionNr),
+    pageWords(pfn) {
+      const sectionNr = Math.floor(pfn / PAGES_PER_SECTION);
+      const whole = memmapPhys(sectionNr) !== undefined;
+      const words = whole ? (made.get(sectionNr) ?? make(sectionNr)) : (madePieces.get(Math.floor(pfn / STRUCT_PAGES_PER_PAGE)) ?? makePiece(Math.floor(pfn / STRUCT_PAGES_PER_PAGE)));
+      const at = (pfn % (whole ? PAGES_PER_SECTION : STRUCT_PAGES_PER_PAGE)) * WORDS_PER_PAGE;
+      return words.subarray(at, at + WORDS_PER_PAGE);
+    },
     isMaterialised: (sectionNr) => made.has(sectionNr),
     get nrMaterialised() {
       return made.size;
@@ -131,6 +169,7 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
         const first = (from - sectionNr * PAGES_PER_SECTION) * WORDS_PER_PAGE;
         render(words.subarray(first), from, to);
       }
+      for (const [nr, words] of piecesWithin(startPfn, endPfn)) render(words, nr * STRUCT_PAGES_PER_PAGE, (nr + 1) * STRUCT_PAGES_PER_PAGE);
     },
     removeRange(startPfn, endPfn) {
       setPristine(runs, { startPfn, endPfn, nid: 0, zoneIndex: 0, state: undefined });
@@ -138,6 +177,11 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
         const sectionPfn = sectionNr * PAGES_PER_SECTION;
         words.fill(-1, Math.max(0, startPfn - sectionPfn) * WORDS_PER_PAGE, Math.min(PAGES_PER_SECTION, endPfn - sectionPfn) * WORDS_PER_PAGE);
         if (sectionPfn >= startPfn && sectionPfn + PAGES_PER_SECTION <= endPfn) made.delete(sectionNr);
+      }
+      // Sub-sections come and go whole, and so do pages of struct pages.
+      for (const [nr, words] of piecesWithin(startPfn, endPfn)) {
+        words.fill(-1);
+        madePieces.delete(nr);
       }
     },
     pristineRuns(startPfn, endPfn) {
@@ -151,9 +195,9 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
     },
     madeSections: (startPfn, endPfn) => sectionsWithin(made, startPfn, endPfn).map(([sectionNr]) => sectionNr),
     zoneOf(pfn) {
-      const words = made.get(Math.floor(pfn / PAGES_PER_SECTION));
-      if (words === undefined) return pristineWithin(runs, pfn, pfn + 1)[0];
-      const flagsHi = words[(pfn % PAGES_PER_SECTION) * WORDS_PER_PAGE + PAGE_FLAGS_HI]!;
+      const page = madeWords(pfn);
+      if (page === undefined) return pristineWithin(runs, pfn, pfn + 1)[0];
+      const flagsHi = page.words[page.at + PAGE_FLAGS_HI]!;
       return flagsHi === -1 ? undefined : { nid: flagsNode(flagsHi), zoneIndex: flagsZone(flagsHi) };
     },
     pfnToPage: (pfn) => pfnToPage(base, pfn),
@@ -162,9 +206,8 @@ export function createVmemmap({ memory, memmapPhys, base = VMEMMAP_BASE_L4 }: Vm
       const sectionNr = Math.floor(pfn / PAGES_PER_SECTION);
       if (memmapPhys(sectionNr) === undefined && pristineWithin(runs, pfn, pfn + 1).length === 0) return undefined;
       const words = new Int32Array(WORDS_PER_PAGE);
-      const bytes = made.get(sectionNr);
-      const at = (pfn % PAGES_PER_SECTION) * WORDS_PER_PAGE;
-      if (bytes !== undefined) words.set(bytes.subarray(at, at + WORDS_PER_PAGE));
+      const page = madeWords(pfn);
+      if (page !== undefined) words.set(page.words.subarray(page.at, page.at + WORDS_PER_PAGE));
       else render(words, pfn, pfn + 1);
       writeLinks(pfn, words, 0);
       return decodePage(words, 0, pfn);

@@ -79,6 +79,8 @@ export interface NdRegion extends Device {
   /** From the memory region ids that all providers and dax hmem share. */
   readonly id: number;
   readonly kind: 'pmem' | 'volatile';
+  /** Who told of it: that of its bus. */
+  readonly provider: string;
   readonly start: PhysAddr;
   readonly sizeBytes: number;
   /** The online node nearest to it. */

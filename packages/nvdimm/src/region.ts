@@ -40,6 +40,7 @@ export function createRegion(bus: NdBus, id: number, desc: NdRegionDesc): NdRegi
     parent: bus,
     id,
     kind: desc.kind ?? 'pmem',
+    provider: bus.provider,
     start: desc.start,
     sizeBytes: desc.sizeBytes,
     numaNode: desc.numaNode,

@@ -1,7 +1,7 @@
 // The two drivers: v4.1's over platform devices, and today's over nvdimm namespaces.
 export { type PlatformPmem, createPlatformPmem } from './platform-pmem.js';
 export { type NdPmemNeeds, type PoisonSource, createNdPmemDriver } from './nd-pmem.js';
-export type { MemremapPages, PmemNeeds } from './pmem-needs.js';
+export type { AttachedDesign, PmemNeeds } from './pmem-needs.js';
 // How a device is mapped, and who says so.
 export {
   type MappingChoice, type PmemConfig, type PmemMapping, type PmemMappingParam,
@@ -10,3 +10,7 @@ export {
 // Access without a bio.
 export { type DirectAccess, type DirectAccessMode, directAccess, directAccess41 } from './direct-access.js';
 export type { PmemDevice } from './pmem-io.js';
+// How a device's frames get struct pages, or do without.
+export type { AttachedPages, DesignDevice, DesignOptions, DeviceBus, PageAreaPolicy, PageDesign, PageHost } from './page-design.js';
+export { PAGE_DESIGNS, type PageDesignName, type PmemPagesValues, choosePageDesign, designOptions, pmemPagesParams } from './pmem-pages.js';
+export { type DeviceParam, deviceParam, deviceValue } from './device-param.js';

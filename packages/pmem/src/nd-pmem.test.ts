@@ -19,7 +19,7 @@ function load(options: Parameters<typeof createKernel>[0] & { needs?: Partial<Nd
 
 function withoutPages(needs: NdPmemNeeds): NdPmemNeeds {
   const rest: { -readonly [K in keyof NdPmemNeeds]: NdPmemNeeds[K] } = { ...needs };
-  delete rest.memremapPages;
+  delete rest.pageHost;
   return rest;
 }
 

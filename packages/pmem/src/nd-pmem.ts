@@ -17,10 +17,10 @@ import {
   type EnabledNamespace, type NdBtt, type NdClaim, type NdDriver, type NdNamespace, type NdPfn, type Nvdimms,
 } from '@holdfast/nvdimm';
 import { addBttDisk } from './btt-disk.js';
-import { claimRegion, mapPmem, probeWithUndo, type UndoList } from './pmem-attach.js';
+import { attachPmem, chosenDesign, claimRegion, probeWithUndo, type PmemAttachment, type UndoList } from './pmem-attach.js';
 import { pmemOperations } from './pmem-io.js';
 import { choosePmemMapping, type PmemMapping } from './pmem-mapping.js';
-import type { PagesRange, PmemNeeds } from './pmem-needs.js';
+import type { PmemNeeds } from './pmem-needs.js';
 
 const DRIVER_NAME = 'nd_pmem';
 const PHYSICAL_BLOCK_SIZE = 4096;
@@ -58,7 +58,7 @@ function probe(needs: NdPmemNeeds, undo: UndoList, device: NdNamespace | NdClaim
   if (device.type === 'namespace') {
     const mapping = mappingFor(needs, device);
     // The alignment that struct pages need is checked for the mapping this device gets, not for the one Linux would give it.
-    probeRaw(needs, undo, nvdimmNamespaceCommonProbe(device, core, mapping === 'pages'), mapping);
+    probeRaw(needs, undo, nvdimmNamespaceCommonProbe(device, core, mapping === 'pages' && !chosenDesign(needs, nvdimmNamespaceDiskName(device))), mapping);
   } else if (device.type === 'btt') {
     attachBttDisk(needs, undo, device, nvdimmNamespaceCommonProbe(device, core));
   } else {
@@ -70,7 +70,7 @@ function probe(needs: NdPmemNeeds, undo: UndoList, device: NdNamespace | NdClaim
 function probeRaw(needs: NdPmemNeeds, undo: UndoList, ns: NdNamespace, mapping: PmemMapping): void {
   const isClaimed = withInfoBlock(needs, ns, ns, ({ io }) => needs.nvdimms.probeClaims(ns, io));
   if (isClaimed) throw new KernelError('ENXIO', `${ns.name} is not raw: it comes up as what is on it`);
-  attachDisk(needs, undo, { device: ns, ns, mapping, start: ns.start, end: ns.start + ns.sizeBytes, dataOffset: 0 });
+  attachDisk(needs, undo, { device: ns, ns, mapping, start: ns.start, end: ns.start + ns.sizeBytes });
 }
 
 function attachPfnDisk(needs: NdPmemNeeds, undo: UndoList, pfn: NdPfn, ns: NdNamespace): void {
@@ -79,8 +79,8 @@ function attachPfnDisk(needs: NdPmemNeeds, undo: UndoList, pfn: NdPfn, ns: NdNam
   });
   const { mapping: range, dataOffset } = withInfoBlock(needs, pfn, ns, ({ io }) => needs.nvdimms.setupPfn(pfn, io));
   const { altmap } = range;
-  const pages = altmap ? { altmap: { reserve: altmap.reserve, free: altmap.free } } : {};
-  attachDisk(needs, undo, { device: pfn, ns, mapping: 'pages', start: range.start, end: range.end, dataOffset, ...pages });
+  const infoBlock = { dataOffset, ...(altmap ? { altmap: { reserve: altmap.reserve, free: altmap.free } } : {}) };
+  attachDisk(needs, undo, { device: pfn, ns, mapping: 'pages', start: range.start, end: range.end, infoBlock });
 }
 
 /** Look at the start of a namespace, and let go of it again. */
@@ -128,24 +128,31 @@ interface Attachment {
   readonly mapping: PmemMapping;
   readonly start: PhysAddr | number;
   readonly end: number;
-  /** Bytes from `start` to the first sector. */
-  readonly dataOffset: number;
-  readonly altmap?: PagesRange['altmap'];
+  readonly infoBlock?: PmemAttachment['infoBlock'];
 }
 
 function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment): void {
   const { block, cpu, memory, poison, printk, release } = needs;
-  const { device, ns, mapping: mappingName, start, end, dataOffset, altmap } = attachment;
+  const { device, ns, mapping: mappingName, start, end, infoBlock } = attachment;
   const who = `${DRIVER_NAME} ${device.name}`;
   const advertisesCache = releaseAtLeast(release, 4, 8);
   // Before 4.8 the warning asked for an instruction, pcommit, that no CPU was sold with.
   if (ns.hasFlush === undefined || !advertisesCache) printk(`${who}: unable to guarantee persistence of writes`, KERN.warning);
-  claimRegion(needs, undo, ns, ns.name, { who, text: memRange(ns.start, ns.start + ns.sizeBytes - 1), code: 'EBUSY' });
-  const range = { start: start as PhysAddr, sizeBytes: end - start, numaNode: ns.numaNode, owner: ns.name, ...(altmap ? { altmap } : {}) };
-  const mapping = mapPmem(needs, undo, range, mappingName);
+  const claim = claimRegion(needs, undo, ns, ns.name, { who, text: memRange(ns.start, ns.start + ns.sizeBytes - 1), code: 'EBUSY' });
+  const diskName = nvdimmNamespaceDiskName(ns);
+  const { mapping, dataOffset, dataSize, pages } = attachPmem(needs, undo, {
+    diskName,
+    owner: ns.name,
+    bus: ns.region.provider === 'e820' ? 'e820' : 'nvdimm',
+    start: start as PhysAddr,
+    sizeBytes: end - start,
+    numaNode: ns.numaNode,
+    claim,
+    mapping: mappingName,
+    ...(infoBlock ? { infoBlock } : {}),
+  });
   takeDaxMinor(needs, undo);
 
-  const dataSize = end - start - dataOffset;
   const badblocks = createBadblocks();
   if (poison) populateBadblocks(badblocks, poison.ranges(ns), start + dataOffset - ns.start, dataSize);
   const flush = (): BlkStatus => (nvdimmFlush(ns.region, cpu) ? BLK_STS.OK : BLK_STS.IOERR);
@@ -161,9 +168,9 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
     flushEachWrite: !advertisesCache,
   });
   const disk = addDisk(block, {
-    name: nvdimmNamespaceDiskName(ns),
+    name: diskName,
     ops,
-    queue: pmemQueue(needs, ns, mappingName, advertisesCache),
+    queue: pmemQueue(needs, ns, pages.pages.pte === 'devmap', advertisesCache),
     nrSectors: Math.floor(dataSize / SECTOR_SIZE),
     groups: [{ name: '', attributes: [badblocksAttribute(badblocks)] }, daxGroup(ns)],
     parent: device,
@@ -185,7 +192,7 @@ function markReadOnly({ printk }: PmemNeeds, ns: NdNamespace, disk: { readonly n
   disk.readOnly = true;
 }
 
-function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, mapping: PmemMapping, advertisesCache: boolean): RequestQueue {
+function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, hasPages: boolean, advertisesCache: boolean): RequestQueue {
   const queue = createQueue();
   setPhysicalBlockSize(queue.limits, PHYSICAL_BLOCK_SIZE);
   const known = SECTOR_SIZES.includes(ns.sectorSize);
@@ -195,7 +202,7 @@ function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, mapping: P
   queue.rotational = false;
   queue.writeCache = advertisesCache;
   queue.fua = advertisesCache && ns.hasFlush === true;
-  queue.dax = mapping === 'pages';
+  queue.dax = hasPages;
   return queue;
 }
 

@@ -4,10 +4,10 @@
  * Invariant: a disk's index is never used again, so an unbound and bound device comes back under the next name.
  * Differs from Linux: the mapping is the administrator's choice (pmem-mapping.ts); uncached, as Linux's, unless told otherwise.
  */
-import { KernelError, NUMA_NO_NODE, SECTOR_SIZE, hex, hex16, physAddr } from '@holdfast/lib';
+import { KernelError, NUMA_NO_NODE, SECTOR_SIZE, hex, hex16, physAddr, type Resource } from '@holdfast/lib';
 import { BLK_STS, addDisk, createBadblocks, createQueue, delDisk, registerBlkdev, setMaxHwSectors, unregisterBlkdev } from '@holdfast/block';
 import type { Driver, PlatformDevice } from '@holdfast/driver-core';
-import { claimRegion, mapPmem, probeWithUndo, type PmemRange, type UndoList } from './pmem-attach.js';
+import { attachPmem, claimRegion, probeWithUndo, type PmemRange, type UndoList } from './pmem-attach.js';
 import { pmem41Operations, type PmemDevice } from './pmem-io.js';
 import { choosePmemMapping } from './pmem-mapping.js';
 import type { PmemNeeds } from './pmem-needs.js';
@@ -34,13 +34,13 @@ export function createPlatformPmem(needs: PmemNeeds): PlatformPmem {
       probe(device) {
         const range = memoryOf(device);
         return probeWithUndo((undo) => {
-          claimRegion(needs, undo, range, DRIVER_NAME, {
+          const claim = claimRegion(needs, undo, range, DRIVER_NAME, {
             who: `${DRIVER_NAME} ${device.name}`,
             // Linux's format string writes the first 0x itself, and %pa writes it again.
             text: `[0x${hex16(range.start)}:${hex(range.sizeBytes)}]`,
             code: 'EINVAL',
           });
-          attachDisk(needs, undo, device, range, major, nextIndex++);
+          attachDisk(needs, undo, device, { ...range, claim }, major, nextIndex++);
         });
       },
     },
@@ -55,15 +55,16 @@ function memoryOf(device: PlatformDevice): PmemRange {
   return { start: physAddr(resource.start), sizeBytes: resource.end - resource.start + 1, numaNode: NUMA_NO_NODE };
 }
 
-function attachDisk(needs: PmemNeeds, undo: UndoList, device: PlatformDevice, range: PmemRange, major: number, index: number): void {
+function attachDisk(needs: PmemNeeds, undo: UndoList, device: PlatformDevice, range: PmemRange & { claim: Resource }, major: number, index: number): void {
   const { block, config, memory, params, release } = needs;
   const name = `pmem${index}`;
   const choice = { shouldMapPages: false, release, ...(config ? { config } : {}), ...(params ? { param: params.mapping } : {}) };
+  const mapped = attachPmem(needs, undo, { ...range, diskName: name, owner: DRIVER_NAME, bus: 'e820', mapping: choosePmemMapping(name, choice) });
   const pmem: PmemDevice = {
     memory,
-    mapping: mapPmem(needs, undo, range, choosePmemMapping(name, choice)),
-    dataOffset: 0,
-    dataSize: range.sizeBytes,
+    mapping: mapped.mapping,
+    dataOffset: mapped.dataOffset,
+    dataSize: mapped.dataSize,
     badblocks: createBadblocks(),
     flush: () => BLK_STS.OK,
     clearPoison: (_start, length) => length,
@@ -75,7 +76,7 @@ function attachDisk(needs: PmemNeeds, undo: UndoList, device: PlatformDevice, ra
     name,
     ops: pmem41Operations(pmem),
     queue,
-    nrSectors: Math.floor(range.sizeBytes / SECTOR_SIZE),
+    nrSectors: Math.floor(mapped.dataSize / SECTOR_SIZE),
     numbers: { major, firstMinor: index * MINORS_PER_DISK, minors: MINORS_PER_DISK },
     parent: device,
   });

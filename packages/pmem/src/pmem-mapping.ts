@@ -4,8 +4,10 @@
  * in Kconfig, struct pages being one mapping among others. Linux itself has one mapping a release, which is the default here.
  */
 import { KernelError, releaseAtLeast } from '@holdfast/lib';
-import type { KernelRelease, ParamSpec } from '@holdfast/lib';
+import type { KernelRelease } from '@holdfast/lib';
 import type { MemoryType } from '@holdfast/machine';
+import { type DeviceParam, deviceParam, deviceValue, formatDeviceParam, parseDeviceParam } from './device-param.js';
+import type { PageDesignName } from './pmem-pages.js';
 
 /** Uncached, write-combining, write-through, write-back, or write-back with a struct page for each page frame. */
 export type PmemMapping = 'uc' | 'wc' | 'wt' | 'wb' | 'pages';
@@ -15,50 +17,25 @@ export const PMEM_MAPPINGS: readonly PmemMapping[] = ['uc', 'wc', 'wt', 'wb', 'p
 /** What the kernel was built with; without a default, each release maps as Linux's does. */
 export interface PmemConfig {
   readonly defaultMapping?: PmemMapping;
+  /** Without it devices get struct pages, or none, as in Linux. */
+  readonly defaultPages?: PageDesignName;
 }
 
 /** The value of `pmem.mapping`. */
-export interface PmemMappingParam {
-  /** For devices that are not named. */
-  readonly all: PmemMapping | undefined;
-  /** By disk name. */
-  readonly devices: ReadonlyMap<string, PmemMapping>;
+export type PmemMappingParam = DeviceParam<PmemMapping>;
+
+function parseWord(word: string): PmemMapping {
+  const mapping = PMEM_MAPPINGS.find((known) => known === word);
+  if (!mapping) throw new KernelError('EINVAL', `pmem.mapping '${word}': expected one of ${PMEM_MAPPINGS.join(', ')}, or DISK: and one of them`);
+  return mapping;
 }
 
-const UNSET: PmemMappingParam = { all: undefined, devices: new Map() };
-
-/**
- * Read `wb`, or `pmem0:wt,pmem1:uc`, or both: `wb,pmem1:uc`. Of two words for the same device the last one counts.
- * @throws KernelError EINVAL, naming the word that is none
- */
-export function parsePmemMapping(text: string): PmemMappingParam {
-  let all: PmemMapping | undefined;
-  const devices = new Map<string, PmemMapping>();
-  for (const part of text.trim().split(',')) {
-    const colon = part.lastIndexOf(':');
-    const word = part.slice(colon + 1);
-    const mapping = PMEM_MAPPINGS.find((known) => known === word);
-    if (!mapping || colon === 0) {
-      throw new KernelError('EINVAL', `pmem.mapping '${part}': expected one of ${PMEM_MAPPINGS.join(', ')}, or DISK: and one of them`);
-    }
-    if (colon < 0) all = mapping;
-    else devices.set(part.slice(0, colon), mapping);
-  }
-  return { all, devices };
-}
-
-export function formatPmemMapping({ all, devices }: PmemMappingParam): string {
-  return [...(all ? [all] : []), ...[...devices].map(([name, mapping]) => `${name}:${mapping}`)].join(',');
-}
+/** @throws KernelError EINVAL, naming the word that is none */
+export const parsePmemMapping = (text: string): PmemMappingParam => parseDeviceParam(text, parseWord);
+export const formatPmemMapping = (param: PmemMappingParam): string => formatDeviceParam(param);
 
 /** `pmem.mapping` for moduleParams('pmem', …). A device takes a new value when it is bound again. */
-export const pmemMappingParam: ParamSpec<PmemMappingParam> = {
-  initial: UNSET,
-  mode: 0o644,
-  noArgument: false,
-  parse: parsePmemMapping,
-  format: formatPmemMapping,
-};
+export const pmemMappingParam = deviceParam(parseWord);
 
 /** What decides about one device's mapping, besides its name. */
 export interface MappingChoice {
@@ -70,8 +47,8 @@ export interface MappingChoice {
 }
 
 /** The device's own word, else the one for all, else the configured one, else what this release of Linux does. */
-export function choosePmemMapping(diskName: string, { param = UNSET, config = {}, release, shouldMapPages }: MappingChoice): PmemMapping {
-  return param.devices.get(diskName) ?? param.all ?? config.defaultMapping ?? linuxMapping(release, shouldMapPages);
+export function choosePmemMapping(diskName: string, { param, config = {}, release, shouldMapPages }: MappingChoice): PmemMapping {
+  return deviceValue(param, diskName) ?? config.defaultMapping ?? linuxMapping(release, shouldMapPages);
 }
 
 function linuxMapping(release: KernelRelease, shouldMapPages: boolean): PmemMapping {

@@ -1,25 +1,20 @@
 /**
  * What both drivers take from the kernel that they are part of.
  */
-import type { KernelRelease, NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
+import type { KernelRelease, Printk, Resource } from '@holdfast/lib';
 import type { Block } from '@holdfast/block';
 import type { Cpu, PhysicalMemory } from '@holdfast/machine';
+import type { DevicePagesMap } from '@holdfast/mm';
+import type { AttachedPages, PageHost } from './page-design.js';
 import type { PmemConfig, PmemMappingParam } from './pmem-mapping.js';
+import type { PmemPagesValues } from './pmem-pages.js';
 
-/** A physical range that is to have struct pages. */
-export interface PagesRange {
-  readonly start: PhysAddr;
-  readonly sizeBytes: number;
-  readonly nid: NodeId;
-  readonly type: 'fs-dax';
-  /** Who asks, for people. */
-  readonly owner: string;
-  /** The struct pages lie in the range itself: frames from its start, `reserve` left alone, then `free` to take from. */
-  readonly altmap?: { readonly reserve: number; readonly free: number };
+/** A design at work on one disk. */
+export interface AttachedDesign {
+  /** Undefined where Linux decided. */
+  readonly design: string | undefined;
+  readonly pages: AttachedPages;
 }
-
-/** Give a physical range struct pages (memremap_pages): what memory-hotplug provides. @throws KernelError */
-export type MemremapPages = (range: PagesRange) => { release(): void };
 
 export interface PmemNeeds {
   readonly cpu: Cpu;
@@ -30,7 +25,11 @@ export interface PmemNeeds {
   readonly release: KernelRelease;
   readonly config?: PmemConfig;
   /** The values of the module's parameters: read anew at each probe. */
-  readonly params?: { readonly mapping: PmemMappingParam };
-  /** Without it no device can be mapped with struct pages. */
-  readonly memremapPages?: MemremapPages;
+  readonly params?: { readonly mapping: PmemMappingParam } & Partial<PmemPagesValues>;
+  /** Without it no device can have struct pages. */
+  readonly pageHost?: PageHost;
+  /** Where the frames of each disk are made known to faults and get_user_pages. */
+  readonly devicePages?: DevicePagesMap;
+  /** The designs at work, by disk name: filled and emptied by the drivers. */
+  readonly attached?: Map<string, AttachedDesign>;
 }

@@ -1,0 +1,67 @@
+/**
+ * Which struct-page design a pmem disk gets, and who decides: `pmem.pages`, per device or for all, else the kernel's configuration, else
+ * Linux. Orthogonal to `pmem.mapping`, the memory type, whose word `pages` is write-back with the design that is chosen here.
+ */
+import { KernelError, PAGE_SIZE, isAligned, parseSize } from '@holdfast/lib';
+import { noPages } from './designs/none.js';
+import { type DeviceParam, deviceParam, deviceValue } from './device-param.js';
+import type { DesignOptions, PageAreaPolicy, PageDesign } from './page-design.js';
+
+/** Each design by the word that chooses it. */
+export const PAGE_DESIGNS = {
+  none: noPages,
+} as const satisfies Readonly<Record<string, PageDesign>>;
+
+export type PageDesignName = keyof typeof PAGE_DESIGNS;
+
+const NAMES = Object.keys(PAGE_DESIGNS) as PageDesignName[];
+const AREA_POLICIES: readonly PageAreaPolicy[] = ['check', 'rebuild', 'overwrite'];
+
+function oneOf<Word extends string>(param: string, words: readonly Word[]): (word: string) => Word {
+  return (text) => {
+    const word = words.find((each) => each === text);
+    if (!word) throw new KernelError('EINVAL', `pmem.${param} '${text}': expected one of ${words.join(', ')}, or DISK: and one of them`);
+    return word;
+  };
+}
+
+function size(param: string, grain: number): (word: string) => number {
+  return (word) => {
+    const bytes = parseSize(word, `pmem.${param}`);
+    if (bytes <= 0 || !isAligned(bytes, grain)) throw new KernelError('EINVAL', `pmem.${param} '${word}': expected a multiple of ${grain}`);
+    return bytes;
+  };
+}
+
+/** The parameters of module pmem that are about struct pages. */
+export const pmemPagesParams = {
+  pages: deviceParam(oneOf('pages', NAMES)),
+  ram_bytes: deviceParam(size('ram_bytes', PAGE_SIZE)),
+  pool_pages: deviceParam(size('pool_pages', 1)),
+  unit_bytes: deviceParam(size('unit_bytes', PAGE_SIZE)),
+  page_area: deviceParam(oneOf('page_area', AREA_POLICIES)),
+};
+
+/** Their values. */
+export interface PmemPagesValues {
+  readonly pages: DeviceParam<PageDesignName>;
+  readonly ram_bytes: DeviceParam<number>;
+  readonly pool_pages: DeviceParam<number>;
+  readonly unit_bytes: DeviceParam<number>;
+  readonly page_area: DeviceParam<PageAreaPolicy>;
+}
+
+/** The design that somebody chose for a disk; undefined leaves it to Linux. */
+export function choosePageDesign(diskName: string, { params, defaultPages }: { params?: Partial<PmemPagesValues> | undefined; defaultPages?: PageDesignName | undefined }): PageDesign | undefined {
+  const name = deviceValue(params?.pages, diskName) ?? defaultPages;
+  return name && PAGE_DESIGNS[name];
+}
+
+export function designOptions(diskName: string, params: Partial<PmemPagesValues> | undefined): DesignOptions {
+  return {
+    ramBytes: deviceValue(params?.ram_bytes, diskName),
+    poolPages: deviceValue(params?.pool_pages, diskName),
+    unitBytes: deviceValue(params?.unit_bytes, diskName),
+    pageArea: deviceValue(params?.page_area, diskName),
+  };
+}
