@@ -6,6 +6,7 @@
  */
 import type { Attribute, KernelRelease, Pfn, Printk, Sector } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
+import type { AddressSpace, PageCache } from '@holdfast/mm';
 import type { BlkStatus } from './blk-status.js';
 import type { QueueLimits } from './queue-limits.js';
 import type { PrintkRatelimited } from './ratelimit.js';
@@ -119,6 +120,12 @@ export interface BlockDevice {
   nrSectors: number;
   /** As BLKROSET sets it; the disk's own state comes on top, see {@link Gendisk.readOnly}. */
   readOnly: boolean;
+  /** How often it is open; a partition that is open counts as one for its disk. */
+  openers: number;
+  /** Who claimed it for itself, such as a file system that is mounted (bd_holder). */
+  holder: string | undefined;
+  /** What is cached of it, from the first open to the last close. Each partition has its own, which its disk's does not know of. */
+  mapping: AddressSpace | undefined;
 }
 
 /** What a driver gives for its disk. Errors of I/O are statuses of bios; nothing here throws. */
@@ -186,6 +193,8 @@ export interface BlockNeeds {
   /** The bytes of a page frame (PhysicalMemory). */
   readonly memory: { frame(pfn: number): Uint8Array };
   readonly pages: PageSource;
+  /** Buffered I/O goes through it; without one, straight to the device. */
+  readonly pageCache?: PageCache;
   /** Virtual nanoseconds, for lines that the log takes only so often. */
   readonly clock: { readonly now: number };
   readonly release?: KernelRelease;
@@ -206,6 +215,8 @@ export interface Block {
   readonly extMinors: Set<number>;
   /** Lines about I/O behind the end of a device. */
   readonly printkBeyondEnd: PrintkRatelimited;
+  /** Lines about pages that could not be read or written. */
+  readonly printkBufferError: PrintkRatelimited;
   /** Bios submitted while a driver's submitBio runs: see submit.ts. */
   readonly pending: PendingBios;
 }

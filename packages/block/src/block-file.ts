@@ -1,12 +1,19 @@
 /**
  * A block device as user space has it open: byte offsets, short counts and errnos. Mirrors block/fops.c and block/ioctl.c.
  *
- * Invariant: what a call returns has reached the driver; nothing is cached here.
- * Differs from Linux: there is no page cache under buffered I/O yet. Each call goes to the device at once, through a few bounce pages, and a
- * block that is written in part is read first. So a buffered write is as durable, right after the call, as the driver's copy made it.
+ * Buffered I/O works on the page cache; what a write left there reaches the device by fsync, by the flusher, or at the last close. Direct I/O
+ * goes to the device at once, and both see each other's data.
+ *
+ * Invariant: direct I/O first writes what the cache holds of its range, and a direct write leaves nothing of it in the cache.
+ * Differs from Linux: direct I/O goes through bounce pages, for the caller's bytes lie outside of the simulated memory. A kernel without a page
+ * cache (BlockNeeds.pageCache) does buffered I/O in the same way, and reads a block first that is written in part.
  */
-import { KernelError, PAGE_SIZE, SECTOR_SIZE, isAligned, pfnAdd, roundDown, roundUp, sector } from '@holdfast/lib';
+import { type ErrnoName, KernelError, PAGE_SIZE, SECTOR_SIZE, isAligned, pfnAdd, roundDown, roundUp, sector } from '@holdfast/lib';
 import type { Pfn } from '@holdfast/lib';
+import {
+  type FileMapping, fileWriteAndWait, filemapRead, filemapWrite, filemapWriteAndWait, invalidateInodePages2, openMapping, truncateInodePages,
+} from '@holdfast/mm';
+import { blkdevGet, blkdevPut, invalidateBdev, syncBlockdev } from './bdev.js';
 import { BIO_MAX_VECS, allocBio, bioAddPage, resetBio } from './bio.js';
 import { BLK_STS, blkStatusToErrno } from './blk-status.js';
 import type { BlkStatus } from './blk-status.js';
@@ -26,22 +33,36 @@ export interface BlockDeviceFile {
   pread(target: Uint8Array, offset: number): number;
   /** Write; returns how many bytes fitted. @throws KernelError ENOSPC at or after the end, EPERM if read-only, EIO, EINVAL */
   pwrite(source: Uint8Array, offset: number): number;
-  /** All writes that returned are durable when this returns, as far as the device can promise. @throws KernelError EIO */
+  /** All writes that returned are durable when this returns, as far as the device can promise. @throws KernelError EIO, once for each error */
   fsync(): void;
+  /** BLKFLSBUF: write what is dirty, and forget what is cached. */
+  flushBuffers(): void;
   /** BLKDISCARD. @throws KernelError EOPNOTSUPP where the device cannot */
   discard(offset: number, length: number): void;
   /** BLKZEROOUT, by writing zeros. @throws KernelError EINVAL for anything but whole blocks of the device, EPERM, EIO */
   zeroout(offset: number, length: number): void;
+  /** The last close of a device writes what is dirty. The file is of no use afterwards. */
+  close(): void;
+}
+
+export interface BlockOpenOptions {
+  /** O_DIRECT: offsets and lengths must be multiples of the logical block. */
+  readonly direct?: boolean;
+  /** O_EXCL: claim the device in this name, until close. */
+  readonly exclusive?: string;
 }
 
 /** Bounce pages of one bio: 2^5, that is 128 KiB. */
 const MAX_BOUNCE_ORDER = 5;
 
-/**
- * Open a device. With `direct`, as O_DIRECT: offsets and lengths must be multiples of the logical block.
- */
-export function openBlockDevice(bdev: BlockDevice, { direct = false } = {}): BlockDeviceFile {
+/** Open a device. @throws KernelError ENXIO if it is gone, EBUSY if it is to be exclusive, and somebody holds it */
+export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }: BlockOpenOptions = {}): BlockDeviceFile {
   const { limits } = bdev.disk.queue;
+  blkdevGet(bdev, exclusive);
+  const buffered = bdev.mapping && openMapping(bdev.mapping);
+  let open = true;
+  /** undefined if the device has gone since. */
+  const cached = (): FileMapping | undefined => (buffered && bdev.mapping === buffered.mapping ? buffered : undefined);
   const checkDirect = (offset: number, length: number): void => {
     if (direct && !(isAligned(offset, limits.logicalBlockSize) && isAligned(length, limits.logicalBlockSize))) {
       throw new KernelError('EINVAL', `${bdev.name}: direct I/O of ${length} bytes at ${offset}: expected multiples of ${limits.logicalBlockSize}`);
@@ -67,12 +88,11 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false } = {}): Blo
       checkOffset(bdev, offset);
       const length = Math.min(target.length, bdevSizeBytes(bdev) - offset);
       if (length <= 0) return 0;
+      const file = cached();
+      if (file && !direct) return filemapRead(file, target.subarray(0, length), offset);
+      if (file) throwIf(filemapWriteAndWait(file.mapping, offset, offset + length), bdev, 'writeback');
       checkDirect(offset, length);
-      return transfer(bdev, offset, length, (bounce, from, to, done) => {
-        const status = bounce.run(REQ_OP.READ, from, to);
-        if (status === BLK_STS.OK) bounce.copyOut(offset + done - from, target, done, Math.min(to, offset + length) - offset - done);
-        return status;
-      });
+      return readDirect(bdev, target, offset, length);
     },
     pwrite(source, offset) {
       checkOffset(bdev, offset);
@@ -80,26 +100,67 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false } = {}): Blo
       if (source.length === 0) return 0;
       const length = Math.min(source.length, bdevSizeBytes(bdev) - offset);
       if (length <= 0) throw new KernelError('ENOSPC', `${bdev.name}: a write at ${offset}, and the device ends at ${bdevSizeBytes(bdev)}`);
+      const file = cached();
+      if (file && !direct) return filemapWrite(file, source.subarray(0, length), offset);
+      if (file) throwIf(dropFromCache(file, offset, length), bdev, 'writeback');
       checkDirect(offset, length);
-      return transfer(bdev, offset, length, (bounce, from, to, done) => {
-        const count = Math.min(to, offset + length) - offset - done;
-        const whole = offset + done === from && offset + done + count === to;
-        const status = whole ? BLK_STS.OK : bounce.run(REQ_OP.READ, from, to);
-        if (status !== BLK_STS.OK) return status;
-        bounce.copyIn(offset + done - from, source, done, count);
-        return bounce.run(REQ_OP.WRITE, from, to);
-      });
+      return writeDirect(bdev, source, offset, length);
     },
-    fsync: () => issueFlush(bdev),
+    fsync() {
+      const file = cached();
+      if (file) throwIf(fileWriteAndWait(file), bdev, 'writeback');
+      issueFlush(bdev);
+    },
+    flushBuffers() {
+      syncBlockdev(bdev);
+      invalidateBdev(bdev);
+    },
     discard(offset, length) {
       if (limits.maxDiscardSectors === 0) throw new KernelError('EOPNOTSUPP', `${bdev.name} does not support discard`);
+      const file = cached();
+      if (file) truncateInodePages(file.mapping, offset, offset + length);
       const bio = allocBio(bdev, 0, REQ_OP.DISCARD);
       bio.sector = sector(offset / SECTOR_SIZE);
       bio.sizeBytes = length;
       checkStatus(bdev, submitBioWait(bio), 'discard');
     },
-    zeroout: (offset, length) => issueZeroout(bdev, offset, length),
+    zeroout(offset, length) {
+      checkZeroout(bdev, offset, length);
+      const file = cached();
+      if (file) throwIf(dropFromCache(file, offset, length), bdev, 'writeback');
+      issueZeroout(bdev, offset, length);
+    },
+    close() {
+      if (open) blkdevPut(bdev, exclusive);
+      open = false;
+    },
   };
+}
+
+/** Before the device is changed below the cache: neighbours in the same pages are written, and the pages forgotten. */
+function dropFromCache({ mapping }: FileMapping, offset: number, length: number): ErrnoName | undefined {
+  const error = filemapWriteAndWait(mapping, offset, offset + length);
+  if (error === undefined) invalidateInodePages2(mapping, offset, offset + length);
+  return error;
+}
+
+function readDirect(bdev: BlockDevice, target: Uint8Array, offset: number, length: number): number {
+  return transfer(bdev, offset, length, (bounce, from, to, done) => {
+    const status = bounce.run(REQ_OP.READ, from, to);
+    if (status === BLK_STS.OK) bounce.copyOut(offset + done - from, target, done, Math.min(to, offset + length) - offset - done);
+    return status;
+  });
+}
+
+function writeDirect(bdev: BlockDevice, source: Uint8Array, offset: number, length: number): number {
+  return transfer(bdev, offset, length, (bounce, from, to, done) => {
+    const count = Math.min(to, offset + length) - offset - done;
+    const whole = offset + done === from && offset + done + count === to;
+    const status = whole ? BLK_STS.OK : bounce.run(REQ_OP.READ, from, to);
+    if (status !== BLK_STS.OK) return status;
+    bounce.copyIn(offset + done - from, source, done, count);
+    return bounce.run(REQ_OP.WRITE, from, to);
+  });
 }
 
 /** Make all writes that have ended durable, as fsync does (blkdev_issue_flush). @throws KernelError EIO */
@@ -108,7 +169,7 @@ export function issueFlush(bdev: BlockDevice): void {
   if (status !== BLK_STS.NOTSUPP) checkStatus(bdev, status, 'flush');
 }
 
-function issueZeroout(bdev: BlockDevice, offset: number, length: number): void {
+function checkZeroout(bdev: BlockDevice, offset: number, length: number): void {
   const { limits } = bdev.disk.queue;
   const grain = Math.max(SECTOR_SIZE, limits.logicalBlockSize);
   const inside = offset >= 0 && length > 0 && offset + length <= bdevSizeBytes(bdev);
@@ -116,6 +177,9 @@ function issueZeroout(bdev: BlockDevice, offset: number, length: number): void {
     throw new KernelError('EINVAL', `${bdev.name}: zeroout of ${length} bytes at ${offset}: expected whole blocks of ${grain} inside ${bdevSizeBytes(bdev)}`);
   }
   if (bdevReadOnly(bdev)) throw new KernelError('EPERM', `${bdev.name} is read-only`);
+}
+
+function issueZeroout(bdev: BlockDevice, offset: number, length: number): void {
   const { memory, pages } = bdev.disk.block.needs;
   const page = pages.allocPages(0);
   try {
@@ -137,9 +201,12 @@ function checkOffset(bdev: BlockDevice, offset: number): void {
   if (!Number.isSafeInteger(offset) || offset < 0) throw new KernelError('EINVAL', `${bdev.name}: offset ${offset}: expected a whole number from 0 on`);
 }
 
+function throwIf(error: ErrnoName | undefined, bdev: BlockDevice, what: string): void {
+  if (error !== undefined) throw new KernelError(error, `${bdev.name}: ${what} failed`);
+}
+
 function checkStatus(bdev: BlockDevice, status: BlkStatus, what: string): void {
-  const code = blkStatusToErrno(status);
-  if (code) throw new KernelError(code, `${bdev.name}: ${what} failed`);
+  throwIf(blkStatusToErrno(status), bdev, what);
 }
 
 /** Move the whole blocks `[from, to)`, of which `done` bytes of the caller's range are behind us. */

@@ -3,7 +3,7 @@
  *
  * Invariant: a (major, minor) names one block device at a time.
  */
-import { KernelError } from '@holdfast/lib';
+import { KERN, KernelError } from '@holdfast/lib';
 import type { Block, BlockNeeds } from './blk-types.js';
 import { createRatelimit } from './ratelimit.js';
 
@@ -19,6 +19,7 @@ export function createBlock(needs: BlockNeeds): Block {
     majors: new Map([[BLOCK_EXT_MAJOR, 'blkext']]),
     extMinors: new Set(),
     printkBeyondEnd: createRatelimit(needs.printk, needs.clock, 'bio_check_eod'),
+    printkBufferError: createRatelimit(needs.printk, needs.clock, 'buffer_io_error', KERN.err),
     pending: { active: false, fresh: { head: undefined, tail: undefined }, older: { head: undefined, tail: undefined } },
   };
 }

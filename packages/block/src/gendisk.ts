@@ -5,6 +5,7 @@
  */
 import { KernelError, bugOn, sector } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
+import { IDLE_BDEV, flushDyingBdev } from './bdev.js';
 import { BLOCK_EXT_MAJOR, allocExtMinor, freeExtMinor } from './block.js';
 import type { AttributeGroup, Block, BlockDeviceOperations, Gendisk, RequestQueue } from './blk-types.js';
 import { deletePartition } from './partition.js';
@@ -57,7 +58,7 @@ export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
   const major = numbers?.major ?? BLOCK_EXT_MAJOR;
   const minor = numbers?.firstMinor ?? allocExtMinor(block);
   // The two point at each other: this one is tied below.
-  const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false };
+  const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false, ...IDLE_BDEV };
   const disk: Gendisk = { name, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent, readOnly, dead: false };
   part0.disk = disk;
   block.disks.push(disk);
@@ -65,11 +66,12 @@ export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
   return disk;
 }
 
-/** Take a disk and its partitions away; bios that still come for it end with IOERR. */
+/** Take a disk and its partitions away, with what is cached of them written; bios that still come for it end with IOERR. */
 export function delDisk(disk: Gendisk): void {
   const { block } = disk;
   bugOn(disk.dead, `delDisk: ${disk.name} is gone already`);
   for (const partno of [...disk.partitions.keys()]) deletePartition(disk, partno);
+  flushDyingBdev(disk.part0);
   disk.dead = true;
   disk.part0.nrSectors = 0;
   if (disk.minors === 0) freeExtMinor(block, disk.part0.minor);

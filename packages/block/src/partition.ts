@@ -7,6 +7,7 @@
 import { KernelError, sector } from '@holdfast/lib';
 import { BLOCK_EXT_MAJOR, allocExtMinor, freeExtMinor } from './block.js';
 import type { BlockDevice, Gendisk } from './blk-types.js';
+import { IDLE_BDEV, flushDyingBdev } from './bdev.js';
 
 /** A disk has partitions 1 to 255 (DISK_MAX_PARTS, exclusive). */
 export const DISK_MAX_PARTS = 256;
@@ -37,6 +38,7 @@ export function addPartition(disk: Gendisk, partno: number, start: number, nrSec
     startSector: sector(start),
     nrSectors,
     readOnly: false,
+    ...IDLE_BDEV,
   };
   disk.partitions.set(partno, partition);
   return partition;
@@ -46,6 +48,7 @@ export function addPartition(disk: Gendisk, partno: number, start: number, nrSec
 export function deletePartition(disk: Gendisk, partno: number): void {
   const partition = disk.partitions.get(partno);
   if (!partition) throw new KernelError('ENXIO', `${disk.name} has no partition ${partno}`);
+  flushDyingBdev(partition);
   disk.partitions.delete(partno);
   partition.nrSectors = 0;
   if (partition.major === BLOCK_EXT_MAJOR) freeExtMinor(disk.block, partition.minor);

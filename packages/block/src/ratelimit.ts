@@ -2,7 +2,7 @@
  * Log lines that come in bursts are taken ten at a time. Mirrors lib/ratelimit.c with its defaults: 10 in 5 s.
  */
 import { KERN } from '@holdfast/lib';
-import type { Printk } from '@holdfast/lib';
+import type { LogLevel, Printk } from '@holdfast/lib';
 
 const INTERVAL_NS = 5e9;
 const BURST = 10;
@@ -11,7 +11,7 @@ const BURST = 10;
 export type PrintkRatelimited = (lines: readonly string[]) => void;
 
 /** @param site the function that speaks, as the line about suppressed ones names it */
-export function createRatelimit(printk: Printk, clock: { readonly now: number }, site: string): PrintkRatelimited {
+export function createRatelimit(printk: Printk, clock: { readonly now: number }, site: string, level: LogLevel = KERN.info): PrintkRatelimited {
   let begin = -Infinity;
   let printed = 0;
   let missed = 0;
@@ -27,6 +27,6 @@ export function createRatelimit(printk: Printk, clock: { readonly now: number },
       return;
     }
     printed++;
-    for (const line of lines) printk(line, KERN.info);
+    for (const line of lines) printk(line, level);
   };
 }

@@ -39,7 +39,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
     },
   } as unknown as Machine;
   let readOnly = false;
-  const pmem0: VfsBlockDevice = { kind: 'block', major: 259, minor: 0, open: (): BlockFile => ({
+  const pmem0: VfsBlockDevice = { kind: 'block', major: 259, minor: 0, open: ({ direct = false } = {}): BlockFile => ({
     sizeBytes: DISK_SIZE,
     logicalBlockSize: 512,
     physicalBlockSize: 4096,
@@ -52,12 +52,15 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
     },
     pwrite(source, offset) {
       if (readOnly) throw new KernelError('EPERM', 'read-only');
+      if (direct && source.length % 512 !== 0) throw new KernelError('EINVAL', 'no whole blocks');
       if (offset >= DISK_SIZE) throw new KernelError('ENOSPC', 'behind the end');
       const fits = source.subarray(0, DISK_SIZE - offset);
       volatile.set(fits, offset);
       return fits.length;
     },
     fsync: () => void durable.set(volatile),
+    flushBuffers: () => {},
+    close: () => {},
   }) };
   const bootKernel = (): BootOutcome => {
     const log = createKernelLog(() => now);
@@ -79,7 +82,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
       dev: vfsDir({ pmem0 }),
       ...files,
     });
-    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, shutdown: () => machine.poweroff() } };
+    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
   };
   return createSystem({ machine, firmware: { e820: 'BIOS-e820: [mem 0x0000000000000000-0x000000003fffffff] usable' }, cmdline: '', bootKernel });
 }

@@ -6,7 +6,7 @@ import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, findParam, 
 import { createBlock } from '@holdfast/block';
 import { createPlatformBus } from '@holdfast/driver-core';
 import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
-import { createDevicePagesMap } from '@holdfast/mm';
+import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
 import { createNvdimms } from '@holdfast/nvdimm';
 import type { PageHost } from '@holdfast/pmem';
 import type { BootOptions } from './boot-options.js';
@@ -102,13 +102,13 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const memregions = createIda();
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const forceGpt = findParam(params, 'gpt') !== undefined;
-  const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, clock: machine.clock, release, forceGpt });
+  const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, pageCache: mm.pageCache, clock: machine.clock, release, forceGpt });
   const { initcalls, buses, dax, modules, pmem } = driverSet({
     acpiMemory, arch, block, config, deviceMemory, devicePages, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
   });
   const undoInitcalls = runInitcalls(initcalls);
 
-  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, now: () => machine.clock.now });
+  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, now: () => machine.clock.now });
   const sys = createSys({
     block,
     buses,
@@ -132,7 +132,12 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     log,
     block,
     root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) }),
+    sleep(ns) {
+      machine.clock.advance(ns);
+      runFlusher(mm.pageCache);
+    },
     shutdown() {
+      syncPageCache(mm.pageCache);
       undoInitcalls();
       printk('reboot: Power down');
       machine.poweroff();

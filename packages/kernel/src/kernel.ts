@@ -26,7 +26,9 @@ export interface Kernel {
   readonly block: Block;
   /** `/`, with `proc`, `sys` and `dev`. */
   readonly root: VfsDir;
-  /** Orderly stop: drivers are unbound, then the machine is powered off. */
+  /** Let virtual nanoseconds pass, with what the kernel does by itself meanwhile: write what has been dirty for too long. */
+  sleep(ns: number): void;
+  /** Orderly stop: what is dirty is written, drivers are unbound, then the machine is powered off. */
   shutdown(): void;
 }
 

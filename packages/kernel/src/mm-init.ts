@@ -6,9 +6,10 @@ import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
 import {
-  GFP_KERNEL, type Mm, type PageRefs, type Pgdat, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
-  createMemoryOnline, createMm, createPageRefs, earlyFreeK, formatBuddyinfo, formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
-  formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, zonelistPages,
+  GFP_KERNEL, GFP_NOIO, type Mm, type PageCache, type PageRefs, type Pgdat, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, earlyFreeK, formatBuddyinfo,
+  formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
+  formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, totalReservePages, zonelistPages,
 } from '@holdfast/mm';
 import type { KernelImage } from './kernel-image.js';
 import type { Arch } from './setup-arch.js';
@@ -30,6 +31,7 @@ export interface MmTexts {
   readonly meminfo: () => string;
   readonly pagetypeinfo: () => string;
   readonly zoneinfo: () => string;
+  readonly vmstat: () => string;
 }
 
 /** The page allocator, as each of its users wants to see it. */
@@ -44,6 +46,7 @@ export interface MemoryManagement {
   readonly onliner: MemoryOnliner;
   /** Frames that boot gave a node, holes with struct pages included. */
   readonly pageRuns: readonly PageRun[];
+  readonly pageCache: PageCache;
   readonly texts: MmTexts;
   readonly nodeTexts: NodeTexts;
   totalRamBytes(): number;
@@ -89,7 +92,7 @@ export function mmInit({ arch, machine, release, printk, cmdline, image }: MmIni
       if (index !== ZONE_MOVABLE && numa.withCpu.includes(nid)) mm.allocPages(GFP_KERNEL, 0, nid);
     },
   });
-  return viewsOf(mm, onliner, arch);
+  return viewsOf(mm, onliner, arch, machine);
 }
 
 /** KiB that are taken of the memory whose struct pages are made before the allocator starts. */
@@ -108,13 +111,16 @@ function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[])
   return reserved * PAGE_K;
 }
 
-function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch): MemoryManagement {
+function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine): MemoryManagement {
   const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
   const home = numa.withMemory[0]!;
+  const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);
+  const sparePages = (): number => Math.max(0, freePages() - totalReservePages([...mm.nodes.values()]));
+  const pageCache = createPageCache({ pages: mm, home, memmap: (sectionNr) => mm.vmemmap.memmap(sectionNr), memory, clock, sparePages });
   return {
     pages: {
       allocPages(order) {
-        const first = mm.allocPages(GFP_KERNEL, order, home);
+        const first = mm.allocPages(GFP_NOIO, order, home); // for I/O that may be what would free memory
         if (first === undefined) throw new KernelError('ENOMEM', `no memory for a block of ${2 ** order} pages`);
         return first;
       },
@@ -128,12 +134,14 @@ function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch): Memory
     pageRefs: createPageRefs(mm.vmemmap),
     onliner,
     pageRuns: pageRunsOf(layout),
+    pageCache,
     texts: {
       buddyinfo: () => formatBuddyinfo(onlineNodes()),
       kpageflags: () => formatKpageflags(onlineNodes(), mm.vmemmap),
-      meminfo: () => formatMeminfo(onlineNodes()),
+      meminfo: () => formatMeminfo(onlineNodes(), { pageCache: countPageCache(pageCache) }),
       pagetypeinfo: () => formatPagetypeinfo(onlineNodes()),
       zoneinfo: () => formatZoneinfo(onlineNodes()),
+      vmstat: () => formatVmstat(pageCache, freePages()),
     },
     nodeTexts: {
       meminfo: (nid) => formatNodeMeminfo(nid, mm.nodes.get(nid)),

@@ -1,9 +1,11 @@
 /**
  * /proc: texts that are made at each read by the subsystem they tell of. Mirrors fs/proc.
  */
-import { type KernelRelease, type Resource, formatIomem } from '@holdfast/lib';
+import { type KernelRelease, type Printk, type Resource, formatIomem } from '@holdfast/lib';
 import { type Block, formatPartitions } from '@holdfast/block';
+import type { PageCache } from '@holdfast/mm';
 import type { MmTexts } from './mm-init.js';
+import { sysctlVm } from './sysctl-vm.js';
 import { type VfsDir, type VfsNode, vfsDir, vfsText } from './vfs.js';
 
 export interface ProcNeeds {
@@ -12,11 +14,13 @@ export interface ProcNeeds {
   readonly iomem: Resource;
   readonly block: Block;
   readonly mm: MmTexts;
+  readonly pageCache: PageCache;
+  readonly printk: Printk;
   /** Virtual nanoseconds since power-on. */
   readonly now: () => number;
 }
 
-export function createProc({ cmdline, release, iomem, block, mm, now }: ProcNeeds): VfsDir {
+export function createProc({ cmdline, release, iomem, block, mm, pageCache, printk, now }: ProcNeeds): VfsDir {
   const files: Record<string, VfsNode> = {
     buddyinfo: vfsText(mm.buddyinfo),
     cmdline: vfsText(() => `${cmdline}\n`),
@@ -27,7 +31,9 @@ export function createProc({ cmdline, release, iomem, block, mm, now }: ProcNeed
     partitions: vfsText(() => formatPartitions(block)),
     uptime: vfsText(() => `${(now() / 1e9).toFixed(2)} ${(now() / 1e9).toFixed(2)}\n`),
     version: vfsText(() => `${versionBanner(release)}\n`),
+    vmstat: vfsText(mm.vmstat),
     zoneinfo: vfsText(mm.zoneinfo),
+    sys: vfsDir({ vm: sysctlVm(pageCache, printk) }),
     // Page-frame flags as runs of equal frames: the file's real form is eight bytes for each frame there is.
     kpageflags: vfsText(mm.kpageflags, 0o400),
   };

@@ -4,7 +4,7 @@
  * so nothing here is a copy that could go stale.
  */
 import { type Attribute, KernelError } from '@holdfast/lib';
-import type { BlockDeviceFile } from '@holdfast/block';
+import type { BlockDeviceFile, BlockOpenOptions } from '@holdfast/block';
 import type { ConfigArea } from '@holdfast/nvdimm';
 
 export interface VfsDir {
@@ -35,8 +35,8 @@ export interface VfsBlockDevice {
   readonly kind: 'block';
   readonly major: number;
   readonly minor: number;
-  /** With `direct`, as O_DIRECT. @throws KernelError */
-  open(options?: { direct?: boolean }): BlockFile;
+  /** Whoever opens it has to close it: the last close writes what is dirty. @throws KernelError ENXIO, EBUSY if it is to be exclusive */
+  open(options?: BlockOpenOptions): BlockFile;
 }
 
 /** A character special file in /dev. */

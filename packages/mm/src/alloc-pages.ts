@@ -2,8 +2,8 @@
  * The page allocator: zonelists, watermarks, and the free lists behind them.
  * Mirrors __alloc_pages, get_page_from_freelist, alloc_flags_nofragment, __alloc_pages_slowpath and __free_pages of mm/page_alloc.c.
  *
- * Differs from Linux: nothing is ever reclaimed, compacted or killed, so the slow path ends where its first retry fails; no reserve for
- * atomic requests of more than one page.
+ * Differs from Linux: pages are taken back from whoever registered as a shrinker, within the call that needs them; nothing is compacted or
+ * killed; no reserve for atomic requests of more than one page.
  */
 import {
   BugError, KERN, KernelError, MAX_PAGE_ORDER, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, bugOn, pfnToPhys, physToPfn,
@@ -11,7 +11,7 @@ import {
 import { putBulk, takeBulk } from './buddy-bulk.js';
 import { allocBlock, putBlock } from './buddy-core.js';
 import {
-  GFP_KERNEL, __GFP_DIRECT_RECLAIM, __GFP_HIGH, __GFP_KSWAPD_RECLAIM, __GFP_MEMALLOC, __GFP_NOMEMALLOC, __GFP_NOWARN, __GFP_THISNODE, gfpMigratetype,
+  GFP_KERNEL, __GFP_DIRECT_RECLAIM, __GFP_HIGH, __GFP_IO, __GFP_KSWAPD_RECLAIM, __GFP_MEMALLOC, __GFP_NOMEMALLOC, __GFP_NOWARN, __GFP_THISNODE, gfpMigratetype,
   gfpZone,
 } from './gfp.js';
 import type { Vmemmap } from './vmemmap.js';
@@ -28,6 +28,12 @@ export interface PageAllocatorNeeds {
   readonly printk: Printk;
 }
 
+/**
+ * Who can give pages of a node back: frees up to `nrPages`, and may write dirty ones to a device for it only if told so.
+ * Returns how many it freed; 0 when it has nothing more.
+ */
+export type Shrinker = (nid: NodeId, nrPages: number, mayWrite: boolean) => number;
+
 /** `count` blocks of one order, one behind the other. */
 export interface BlockRun {
   readonly start: PhysAddr;
@@ -42,6 +48,8 @@ export interface PageAllocator {
   /** Take `count` blocks for the kernel's own use, as runs in any order. @throws KernelError ENOMEM, having taken nothing. */
   allocBlocks(nid: NodeId, order: number, count: number): readonly BlockRun[];
   freeBlocks(order: number, runs: readonly BlockRun[]): void;
+  /** Ask this one, too, when memory is short (register_shrinker). */
+  registerShrinker(shrinker: Shrinker): void;
   /** The zone whose memory a frame is (page_zone); undefined if its struct page names none. */
   pageZone(frame: Pfn): Zone | undefined;
 }
@@ -55,11 +63,17 @@ interface Effort {
   readonly noFragment: boolean;
 }
 
+/** Pages that are taken back in one go. */
+const SWAP_CLUSTER_MAX = 32;
+/** Rounds of direct reclaim that may free something, yet not what is needed. */
+const MAX_RECLAIM_RETRIES = 16;
+
 const FAST: Effort = { mark: 'low', dip: 0, ignoreMarks: false, noFragment: false };
 const FAST_WHOLE: Effort = { ...FAST, noFragment: true };
 
 export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageAllocatorNeeds): PageAllocator {
   let warnedOfOrder = false;
+  const shrinkers: Shrinker[] = [];
 
   const listFor = (gfp: number, nid: NodeId): readonly Zone[] => {
     const { thisNode, fallback } = zonelists();
@@ -81,8 +95,31 @@ export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageA
     return effort === FAST_WHOLE ? tryZones(zones, gfp, order, nid, FAST) : undefined;
   };
 
-  const wakeKswapds = (zones: readonly Zone[]): void => {
-    for (const nid of new Set(zones.map((zone) => zone.nid))) nodes.get(nid)!.kswapdWakeups++;
+  const shrink = (nids: Iterable<NodeId>, nrPages: number, gfp: number): number => {
+    let freed = 0;
+    for (const nid of nids) for (const shrinker of shrinkers) freed += shrinker(nid, nrPages - freed, (gfp & __GFP_IO) !== 0);
+    return freed;
+  };
+
+  /** kswapd has its turn at once: it takes pages back until a zone of the node has its high mark, or nothing is left to take. */
+  const wakeKswapds = (zones: readonly Zone[], gfp: number, order: number): void => {
+    for (const nid of new Set(zones.map((zone) => zone.nid))) {
+      nodes.get(nid)!.kswapdWakeups++;
+      const eligible = zones.filter((zone) => zone.nid === nid);
+      const isBalanced = (): boolean => eligible.some((zone) => zoneWatermarkOk(zone, order, zone.watermark.high, gfpZone(gfp)));
+      while (!isBalanced() && shrink([nid], SWAP_CLUSTER_MAX, gfp) > 0);
+    }
+  };
+
+  /** Direct reclaim: the caller takes pages back itself, and tries again as long as that gets it anywhere. */
+  const reclaimAndTry = (zones: readonly Zone[], gfp: number, order: number, nid: NodeId): Pfn | undefined => {
+    const nids = new Set(zones.map((zone) => zone.nid));
+    for (let tries = 0; tries < MAX_RECLAIM_RETRIES; tries++) {
+      if (shrink(nids, Math.max(SWAP_CLUSTER_MAX, 2 ** order), gfp) === 0) return undefined;
+      const found = tryZones(zones, gfp, order, nid, slowEffort(gfp));
+      if (found !== undefined) return found;
+    }
+    return undefined;
   };
 
   const allocPages = (gfp: number, order: number, nid: NodeId): Pfn | undefined => {
@@ -97,8 +134,8 @@ export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageA
     if (zones.length === 0) return undefined;
     const found = tryZones(zones, gfp, order, nid, mayAvoidFragmenting(zones[0]!, nodes) ? FAST_WHOLE : FAST);
     if (found !== undefined) return found;
-    if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) wakeKswapds(zones);
-    return tryZones(zones, gfp, order, nid, slowEffort(gfp));
+    if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) wakeKswapds(zones, gfp, order);
+    return tryZones(zones, gfp, order, nid, slowEffort(gfp)) ?? ((gfp & __GFP_DIRECT_RECLAIM) !== 0 ? reclaimAndTry(zones, gfp, order, nid) : undefined);
   };
 
   const pageZone = (frame: Pfn): Zone | undefined => {
@@ -131,12 +168,15 @@ export function createPageAllocator({ nodes, zonelists, vmemmap, printk }: PageA
     allocPages,
     freePages,
     pageZone,
+    registerShrinker: (shrinker) => void shrinkers.push(shrinker),
     freeBlocks,
     allocBlocks(nid, order, count) {
       const zones = listFor(GFP_KERNEL, nid);
       const runs: BlockRun[] = [];
       const size = 2 ** order;
-      const free = zones.reduce((sum, zone) => sum + zone.buddy.freePages, 0);
+      const countFree = (): number => zones.reduce((sum, zone) => sum + zone.buddy.freePages, 0);
+      shrink(new Set(zones.map((zone) => zone.nid)), count * size - countFree(), GFP_KERNEL);
+      const free = countFree();
       const noMemory = (): KernelError =>
         new KernelError('ENOMEM', `no memory for ${count} blocks of ${size * PAGE_SIZE} bytes near node ${nid}: ${free} pages are free`);
       if (free < count * size) throw noMemory();

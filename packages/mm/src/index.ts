@@ -19,7 +19,7 @@ export { freeListOwner } from './buddy-page.js';
 export { firstBusyPfn, freeRange, isolateRange, offlineRange, pageblockType, undoIsolateRange } from './buddy-range.js';
 // Live nodes and zones, and the page allocator over them.
 export { type Mm, type MmNeeds, createMm } from './mm-init.js';
-export { type BlockRun, type PageAllocator, type PageAllocatorNeeds, createPageAllocator } from './alloc-pages.js';
+export { type BlockRun, type PageAllocator, type PageAllocatorNeeds, type Shrinker, createPageAllocator } from './alloc-pages.js';
 export {
   GFP_ATOMIC, GFP_DMA, GFP_DMA32, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO, GFP_NOWAIT, GFP_USER, __GFP_MOVABLE, __GFP_NOWARN, __GFP_RECLAIMABLE,
   __GFP_THISNODE, gfpMigratetype, gfpZone,
@@ -34,10 +34,23 @@ export { type MemoryOnline, type MemoryOnlineNeeds, type OnlineFrames, createMem
 // Frames of devices: what a fault installs for them, and who may hold them.
 export { DEVICE_PAGE_IDLE, type PageRefs, createPageRefs } from './page-ref.js';
 export { type DevicePages, type DevicePagesMap, createDevicePagesMap } from './device-pages.js';
+// The page cache: files and devices in RAM, page by page.
+export { type PageCache, type PageCacheNeeds, type PageCacheVmstat, type WritebackTunables, createPageCache } from './page-cache.js';
+export { type PageCacheCounts, countPageCache } from './page-cache-counts.js';
+export {
+  type AddressSpace, type AddressSpaceOperations, type Folio, type MappingSpec,
+  createMapping, folioBytes, folioEndRead, folioEndWriteback, folioLength, folioTest,
+} from './address-space.js';
+export { type FileMapping, fileWriteAndWait, filemapRead, filemapWrite, openMapping } from './filemap.js';
+export { balanceDirtyPages, dirtyLimits, filemapFdatawrite, filemapWriteAndWait, runFlusher, syncPageCache } from './page-writeback.js';
+export { type FileRaState, createRaState, initRaSize, nextRaSize } from './readahead.js';
+export { destroyMapping, dropPagecache, invalidateInodePages2, invalidateMappingPages, truncateInodePages } from './truncate.js';
+export { type ErrSeq, createErrSeq, errseqCheckAndAdvance, errseqSample, errseqSet } from './errseq.js';
 // What /proc and the log show.
 export { formatBuddyinfo, formatPagetypeinfo } from './proc-buddyinfo.js';
 export { type PageFlagsRun, type PageFlagsWord, formatKpageflags, kpageflagsRuns } from './proc-kpageflags.js';
 export { type MeminfoExtras, formatMeminfo, formatNodeMeminfo } from './proc-meminfo.js';
+export { formatVmstat } from './proc-vmstat.js';
 export { formatZoneinfo } from './proc-zoneinfo.js';
 export { dumpPage } from './page-dump.js';
 

@@ -1,9 +1,10 @@
 /**
  * The texts of /proc/meminfo and /sys/devices/system/node/nodeN/meminfo. Mirrors fs/proc/meminfo.c and drivers/base/node.c of 6.1.
  *
- * Differs from Linux: there is no page cache, slab, swap or user memory here, so their lines say 0.
+ * Differs from Linux: there is no slab, swap or user memory here, so their lines say 0; and the lines of a node say nothing of its page cache.
  */
 import { type NodeId, PAGE_SIZE } from '@holdfast/lib';
+import type { PageCacheCounts } from './page-cache-counts.js';
 import { type Pgdat } from './zone.js';
 import { totalReservePages } from './watermark.js';
 
@@ -17,6 +18,8 @@ export interface MeminfoExtras {
   readonly directMap4k?: number;
   readonly directMap2M?: number;
   readonly directMap1G?: number;
+  /** In pages, unlike the others. */
+  readonly pageCache?: PageCacheCounts;
 }
 
 const AFTER_AVAILABLE = [
@@ -28,14 +31,14 @@ const AFTER_VMALLOC_TOTAL = ['VmallocUsed', 'VmallocChunk', 'Percpu'] as const;
 const AFTER_CORRUPTED = ['AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'] as const;
 const HUGE_COUNTS = ['HugePages_Total', 'HugePages_Free', 'HugePages_Rsvd', 'HugePages_Surp'] as const;
 
-export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, directMap2M = 0, directMap1G = 0 }: MeminfoExtras = {}): string {
+export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, directMap2M = 0, directMap1G = 0, pageCache = NO_PAGE_CACHE }: MeminfoExtras = {}): string {
   const { total, free } = pagesOf(nodes);
-  const available = Math.max(0, free - totalReservePages(nodes));
+  const cacheLines = linesOf(pageCache);
   return [
     kB('MemTotal', total * KB_PER_PAGE),
     kB('MemFree', free * KB_PER_PAGE),
-    kB('MemAvailable', available * KB_PER_PAGE),
-    ...AFTER_AVAILABLE.map((name) => kB(name, 0)),
+    kB('MemAvailable', availablePages(nodes, free, pageCache) * KB_PER_PAGE),
+    ...AFTER_AVAILABLE.map((name) => kB(name, (cacheLines[name] ?? 0) * KB_PER_PAGE)),
     kB('CommitLimit', Math.floor(total / 2) * KB_PER_PAGE),
     kB('Committed_AS', 0),
     kB('VmallocTotal', VMALLOC_TOTAL_KB),
@@ -49,6 +52,22 @@ export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, direct
     kB('DirectMap2M', directMap2M),
     kB('DirectMap1G', directMap1G),
   ].join('');
+}
+
+const NO_PAGE_CACHE: PageCacheCounts = { buffers: 0, cached: 0, dirty: 0, writeback: 0, active: 0, inactive: 0 };
+
+/** The lines of the page cache, in pages. */
+function linesOf({ buffers, cached, dirty, writeback, active, inactive }: PageCacheCounts): Partial<Record<string, number>> {
+  return {
+    Buffers: buffers, Cached: cached, Active: active, Inactive: inactive, 'Active(file)': active, 'Inactive(file)': inactive, Dirty: dirty, Writeback: writeback,
+  };
+}
+
+/** Free memory, and what the page cache would give back: all but half, or the low marks if that is less (si_mem_available). */
+function availablePages(nodes: readonly Pgdat[], free: number, { active, inactive }: PageCacheCounts): number {
+  const low = nodes.flatMap(({ zones }) => zones).reduce((sum, { watermark }) => sum + watermark.low, 0);
+  const cache = active + inactive;
+  return Math.max(0, free - totalReservePages(nodes) + cache - Math.min(Math.floor(cache / 2), low));
 }
 
 const NODE_ZEROES = [

@@ -7,7 +7,7 @@ import type { Command } from '../console/command.js';
 import { UsageError } from '../console/getopt.js';
 import { dirAt, naturalOrder, textAt } from '../facts/sysfs.js';
 
-const ACTIONS: Record<string, (file: BlockFile, sys: (attribute: string) => string) => number | undefined> = {
+const ACTIONS: Record<string, (file: BlockFile, sys: (attribute: string) => string) => number | undefined | void> = {
   '--getsize64': (file) => file.sizeBytes,
   '--getsz': (file) => Math.floor(file.sizeBytes / 512),
   '--getsize': (file) => Math.floor(file.sizeBytes / 512),
@@ -22,7 +22,7 @@ const ACTIONS: Record<string, (file: BlockFile, sys: (attribute: string) => stri
   '--getra': (_, sys) => Number(sys('queue/read_ahead_kb')) * 2,
   '--setro': (file) => void (file.readOnly = true),
   '--setrw': (file) => void (file.readOnly = false),
-  '--flushbufs': (file) => void file.fsync(),
+  '--flushbufs': (file) => file.flushBuffers(),
 };
 
 export const blockdev: Command = {
@@ -40,9 +40,13 @@ export const blockdev: Command = {
         const { node, path: found } = resolvePath(root, resolve(path));
         if (node.kind !== 'block') throw new KernelError('ENOTTY', `${path} is no block device`);
         const file = node.open();
-        for (const command of commands) {
-          const result = ACTIONS[command]!(file, (attribute) => sysText(root, found, attribute));
-          if (result !== undefined) out(`${result}\n`);
+        try {
+          for (const command of commands) {
+            const result = ACTIONS[command]!(file, (attribute) => sysText(root, found, attribute));
+            if (result !== undefined) out(`${result}\n`);
+          }
+        } finally {
+          file.close();
         }
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
@@ -74,6 +78,7 @@ function report(root: VfsDir, paths: readonly string[], out: (text: string) => v
       sysText(root, path, 'start').padStart(15),
       String(file.sizeBytes).padStart(15),
     ];
+    file.close();
     out(`${fields.join(' ')}   ${path}\n`);
   }
   return 0;

@@ -3,7 +3,7 @@ import { KernelError, strerror } from '@holdfast/lib';
 import { parseByteCount } from '../console/byte-count.js';
 import type { Command } from '../console/command.js';
 import { UsageError, getopt } from '../console/getopt.js';
-import { openFile } from '../console/open-file.js';
+import { type OpenFile, openFile } from '../console/open-file.js';
 
 const PIECE = 1024 * 1024;
 
@@ -15,10 +15,12 @@ export const cmp: Command = {
     const [first, second] = operands;
     if (first === undefined || second === undefined || limit === undefined) throw new UsageError('two files are needed');
     let opening = first;
+    let a: OpenFile | undefined;
+    let b: OpenFile | undefined;
     try {
-      const a = openFile(root, resolve(first));
+      a = openFile(root, resolve(first));
       opening = second;
-      const b = openFile(root, resolve(second));
+      b = openFile(root, resolve(second));
       const [pieceA, pieceB] = [new Uint8Array(PIECE), new Uint8Array(PIECE)];
       let line = 1;
       for (let at = 0; at < limit; at += PIECE) {
@@ -42,6 +44,9 @@ export const cmp: Command = {
       if (!(error instanceof KernelError)) throw error;
       err(`cmp: can't open '${opening}': ${strerror(error.code)}`);
       return 2;
+    } finally {
+      a?.close();
+      b?.close();
     }
   },
 };

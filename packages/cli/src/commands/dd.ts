@@ -39,9 +39,9 @@ export const dd: Command = {
     let source: OpenFile | undefined;
     let sink: OpenFile | undefined;
     try {
-      if (job.input !== undefined) source = openFile(io.root, io.resolve(job.input));
+      if (job.input !== undefined) source = openFile(io.root, io.resolve(job.input), { direct: job.flags.has('iflag:direct') });
       opening = job.output ?? '';
-      if (job.output !== undefined) sink = openFile(io.root, io.resolve(job.output), { write: true, truncate: !job.flags.has('conv:notrunc') });
+      if (job.output !== undefined) sink = openFile(io.root, io.resolve(job.output), { write: true, truncate: !job.flags.has('conv:notrunc'), direct: job.flags.has('oflag:direct') });
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       io.err(`dd: can't open '${opening}': ${strerror(error.code)}`);
@@ -67,7 +67,6 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
   for (let at = 0; at < endIn && status === 0; ) {
     let got = 0;
     try {
-      if (flags.has('iflag:direct')) checkDirect(source, fromIn + at, bs);
       got = source.pread(buffer.subarray(0, Math.min(bs, endIn - at)), fromIn + at);
     } catch (error) {
       fail('reading', job.input ?? 'standard input', error);
@@ -79,7 +78,6 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
     if (got < bs && flags.has('conv:sync')) got = buffer.fill(0, got).length;
     let put = 0;
     try {
-      if (flags.has('oflag:direct') && sink) checkDirect(sink, toOut, got);
       if (!sink) io.out(buffer.slice(0, got));
       while (put < got) put += sink ? sink.pwrite(buffer.subarray(put, got), toOut + put) : got;
       if (flags.has('oflag:sync') || flags.has('oflag:dsync')) sink?.fsync();
@@ -92,6 +90,11 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
   }
   try {
     if (flags.has('conv:fsync') || flags.has('conv:fdatasync')) sink?.fsync();
+  } catch (error) {
+    fail('writing', job.output ?? 'standard output', error);
+  }
+  try {
+    source.close();
     sink?.close();
   } catch (error) {
     fail('writing', job.output ?? 'standard output', error);
@@ -101,14 +104,6 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
     io.err(`${records.outFull}+${records.outPartial} records out`);
   }
   return status;
-}
-
-/** O_DIRECT takes whole sectors only (block/fops.c: blkdev_dio_unaligned). */
-function checkDirect(file: OpenFile, offset: number, length: number): void {
-  const unit = file.logicalBlockSize;
-  if (unit !== undefined && (offset % unit !== 0 || length % unit !== 0)) {
-    throw new KernelError('EINVAL', `direct I/O of ${length} bytes at ${offset}: expected whole blocks of ${unit} bytes`);
-  }
 }
 
 function bytesFile(content: Uint8Array): OpenFile {

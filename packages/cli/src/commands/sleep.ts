@@ -12,7 +12,7 @@ export const sleep: Command = {
       const match = /^(\d+(?:\.\d+)?)([smhd]?)$/.exec(arg);
       const ns = match ? Math.round(Number(match[1]) * SECONDS[match[2]!]! * 1e9) : NaN;
       if (!Number.isSafeInteger(ns)) throw new UsageError(`invalid number '${arg}'`);
-      kernel.machine.clock.advance(ns);
+      kernel.sleep(ns);
     }
   },
 };

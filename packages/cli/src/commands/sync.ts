@@ -8,7 +8,13 @@ export const sync: Command = {
   run({ root }) {
     for (const name of dirAt(root, '/dev')?.list() ?? []) {
       const { node } = resolvePath(root, `/dev/${name}`);
-      if (node.kind === 'block') node.open().fsync();
+      if (node.kind !== 'block') continue;
+      const file = node.open();
+      try {
+        file.fsync();
+      } finally {
+        file.close();
+      }
     }
   },
 };

@@ -22,6 +22,8 @@ export interface OpenFile {
 }
 
 export interface OpenMode {
+  /** O_DIRECT, of a block device. */
+  readonly direct?: boolean;
   readonly write?: boolean;
   readonly truncate?: boolean;
 }
@@ -30,14 +32,20 @@ export interface OpenMode {
  * Open a path for reading, or for writing, where a missing file of /tmp is made.
  * @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES
  */
-export function openFile(root: VfsDir, path: string, { write = false, truncate = false }: OpenMode = {}): OpenFile {
+export function openFile(root: VfsDir, path: string, { write = false, truncate = false, direct = false }: OpenMode = {}): OpenFile {
   const node = write ? nodeForWriting(root, path) : resolvePath(root, path).node;
   if (node.kind === 'dir') throw new KernelError('EISDIR', `${path} is a directory`);
   if (node.kind === 'link') throw new KernelError('ENOENT', `${path} leads nowhere`);
   if (node.kind === 'char') return openCharDevice(path);
   if (node.kind === 'block') {
-    const disk = node.open();
-    return { logicalBlockSize: disk.logicalBlockSize, pread: disk.pread.bind(disk), pwrite: disk.pwrite.bind(disk), fsync: disk.fsync.bind(disk), close: () => {} };
+    const disk = node.open({ direct });
+    return {
+      logicalBlockSize: disk.logicalBlockSize,
+      pread: disk.pread.bind(disk),
+      pwrite: disk.pwrite.bind(disk),
+      fsync: disk.fsync.bind(disk),
+      close: disk.close.bind(disk),
+    };
   }
   if (isRamFile(node)) return openRamFile(node, truncate);
   return write ? openForWriting(node, path) : openForReading(node, path);
@@ -127,14 +135,18 @@ function openRamFile(file: RamFile, truncate: boolean): OpenFile {
 
 const READ_SIZE = 1024 * 1024;
 
-/** All bytes of an open file from `offset` on, in pieces; each piece is used before the next is asked for. */
+/** All bytes of an open file from `offset` on, in pieces; each piece is used before the next is asked for. Closes the file at the end. */
 export function* readPieces(file: OpenFile, offset = 0, length = Infinity): Generator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(READ_SIZE, length));
-  for (let at = offset; at < offset + length; ) {
-    const count = file.pread(buffer.subarray(0, Math.min(buffer.length, offset + length - at)), at);
-    if (count === 0) return;
-    yield buffer.subarray(0, count);
-    at += count;
+  try {
+    const buffer = new Uint8Array(Math.min(READ_SIZE, length));
+    for (let at = offset; at < offset + length; ) {
+      const count = file.pread(buffer.subarray(0, Math.min(buffer.length, offset + length - at)), at);
+      if (count === 0) return;
+      yield buffer.subarray(0, count);
+      at += count;
+    }
+  } finally {
+    file.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Where a command's input comes from and its output goes to: the terminal, a file, a pipe, or a text that is collected. */
 import { KernelError, strerror } from '@holdfast/lib';
-import { type OpenFile, concat, readPieces, toBytes } from './open-file.js';
+import { type OpenFile, concat, toBytes } from './open-file.js';
 
 /** A command's output goes here; `close` hands over what was collected, and throws what the file says to it. */
 export interface Sink {
@@ -22,7 +22,7 @@ const PIPE_LIMIT = 256 * 1024 * 1024;
 
 export function fileSink(file: OpenFile, append: boolean): Sink {
   const parts: Uint8Array[] = [];
-  let at = append && file.logicalBlockSize === undefined ? [...readPieces(file)].reduce((sum, piece) => sum + piece.length, 0) : 0;
+  let at = append && file.logicalBlockSize === undefined ? lengthOf(file) : 0;
   return {
     write(data) {
       const bytes = toBytes(data);
@@ -38,6 +38,13 @@ export function fileSink(file: OpenFile, append: boolean): Sink {
       file.close();
     },
   };
+}
+
+function lengthOf(file: OpenFile): number {
+  const buffer = new Uint8Array(65_536);
+  let length = 0;
+  for (let count = -1; count !== 0; length += count) count = file.pread(buffer, length);
+  return length;
 }
 
 function pwriteSome(file: OpenFile, bytes: Uint8Array, offset: number): number {

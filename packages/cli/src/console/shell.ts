@@ -11,7 +11,7 @@ import type { CommandIo } from './command.js';
 import type { Explanation } from './explain.js';
 import { UsageError } from './getopt.js';
 import { expandGlob } from './glob.js';
-import { concat, openFile, readPieces, toBytes } from './open-file.js';
+import { type OpenFile, concat, openFile, readPieces, toBytes } from './open-file.js';
 import { type Expander, expandText, expandWord } from './shell-expand.js';
 import { type Redirection, type ShellCommand, type ShellList, type SimpleCommand, parseShell } from './shell-parse.js';
 import { type Sink, SinkError, type Streams, closeSink, fileSink, pipeSink } from './shell-streams.js';
@@ -62,6 +62,8 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
   let loops = 0;
   const variables = new Map<string, string>();
   const functions = new Map<string, ShellCommand>();
+  /** Files that `exec` opened, by descriptor, and the machine's tree they belong to. */
+  const kept = new Map<number, { readonly root: VfsDir; readonly file: OpenFile }>();
 
   const resolve = (path: string): string => normalize(path.startsWith('/') ? path : `${cwd}/${path}`);
   const variable = (name: string): string => (name === '?' ? String(status) : name === 'PWD' ? cwd : (variables.get(name) ?? ''));
@@ -82,7 +84,7 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
     ':': () => 0,
     true: () => 0,
     false: () => 1,
-    exec: () => 0, // only its redirections are of use, and files need no descriptor here
+    exec: () => 0, // only its redirections are of use
     break: () => leave('break', loops),
     continue: () => leave('continue', loops),
     return(args) {
@@ -184,7 +186,7 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
     const streams = { ...given };
     const opened: Sink[] = [];
     try {
-      for (const redirection of command.redirections) await redirect(redirection, streams, opened);
+      for (const redirection of command.redirections) await redirect(redirection, streams, opened, name === 'exec');
     } catch (error) {
       if (!(error instanceof RedirectError)) throw error;
       errors.write(`sh: ${error.message}\n`);
@@ -219,8 +221,10 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
     else variables.set(name, value);
   }
 
-  async function redirect({ fd, op, target }: Redirection, streams: Streams, opened: Sink[]): Promise<void> {
+  /** With `keep`, as `exec` has it, what gets a descriptor above 2 stays open until `exec N>&-`. */
+  async function redirect({ fd, op, target }: Redirection, streams: Streams, opened: Sink[], keep: boolean): Promise<void> {
     const path = await expandText(target, expander(streams));
+    if (op === '>&' && path === '-') return closeKept(fd);
     if (op === '>&') {
       if (path !== '1' && path !== '2') throw new RedirectError(`${path}: bad file descriptor`);
       const from = path === '1' ? streams.out : streams.err;
@@ -233,6 +237,8 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
       if (reading) {
         const file = openFile(system.root, resolve(path));
         if (fd === 0) streams.in = concat([...readPieces(file)].map((piece) => piece.slice()));
+        else if (keep) keepOpen(fd, file);
+        else file.close();
         return;
       }
       const sink = fileSink(openFile(system.root, resolve(path), { write: true, truncate: op === '>' }), op === '>>');
@@ -243,6 +249,18 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
       if (!(error instanceof KernelError)) throw error;
       throw new RedirectError(redirectMessage(error, path, reading));
     }
+  }
+
+  function keepOpen(fd: number, file: OpenFile): void {
+    closeKept(fd);
+    kept.set(fd, { root: system.root, file });
+  }
+
+  /** A machine that was booted since knows nothing of its predecessor's files. */
+  function closeKept(fd: number): void {
+    const { root, file } = kept.get(fd) ?? {};
+    if (root === system.root) file?.close();
+    kept.delete(fd);
   }
 
   async function runNamed(name: string, args: readonly string[], streams: Streams): Promise<number> {

@@ -74,7 +74,7 @@ function openExclusively(ctx: NdctlContext, disk: string): Failure {
   const node = nodeOf(ctx, `/dev/${disk}`);
   if (node?.kind !== 'block') return 'ENOENT';
   try {
-    node.open();
+    node.open({ exclusive: 'ndctl' }).close();
     return undefined;
   } catch (error) {
     if (error instanceof KernelError) return error.code;

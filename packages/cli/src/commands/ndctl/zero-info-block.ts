@@ -29,7 +29,13 @@ export function withRawDisk<T>(ctx: NdctlContext, ns: Namespace, work: (disk: Bl
     if (enableNamespace(ctx, ns)) return refused();
     const path = `/dev/${blockDevice(ctx, ns)}`;
     const node = nodeOf(ctx, path);
-    return node?.kind === 'block' ? work(node.open({ direct: true }), path) : refused();
+    if (node?.kind !== 'block') return refused();
+    const disk = node.open({ direct: true });
+    try {
+      return work(disk, path);
+    } finally {
+      disk.close();
+    }
   } finally {
     writeAttr(ctx, `${ns.path}/force_raw`, '0\n');
     disableNamespace(ctx, ns);

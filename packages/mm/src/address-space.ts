@@ -1,0 +1,140 @@
+/**
+ * What is cached of one file or device: its pages in RAM by their number in the file, and which of them are newer than the device.
+ * Mirrors struct address_space and struct folio (include/linux/fs.h, mm_types.h), and lib/xarray.c's marks.
+ *
+ * Invariant: a folio is in its mapping's table exactly as long as it owns its frame. The tags say what the flags in its struct page say:
+ * `dirty` is PG_dirty, `writeback` is PG_writeback.
+ * Differs from Linux: a folio is always one page; the table is a hash map with sets as tags; the mapping word of struct page stays null, for
+ * an address_space has no address here; list pointers of the LRU are kept outside of struct page.
+ */
+import { type ErrnoName, PAGES_PER_SECTION, PAGE_SIZE, type Pfn } from '@holdfast/lib';
+import { type ErrSeq, createErrSeq, errseqSet } from './errseq.js';
+import { PG } from './page-flags.js';
+import { PAGE_FLAGS, PAGE_INDEX, PAGE_REFCOUNT, WORDS_PER_PAGE, writeWord64 } from './page.js';
+import type { PageCache } from './page-cache.js';
+
+/** One cached page. */
+export interface Folio {
+  readonly mapping: AddressSpace;
+  /** Its place in the file, in pages. */
+  readonly index: number;
+  readonly pfn: Pfn;
+  /** Its struct page: words of its section's memmap, from `at` on. */
+  readonly words: Int32Array;
+  readonly at: number;
+  /** Links in the LRU list it is in. */
+  newer: Folio | undefined;
+  older: Folio | undefined;
+}
+
+/** How pages get from and to the device; errors are reported by folio, never thrown. */
+export interface AddressSpaceOperations {
+  /** Fill one locked folio, and end it with {@link folioEndRead}, before it returns. */
+  readFolio(folio: Folio): void;
+  /** The same for locked folios that follow each other in the file; what fails here is tried again one by one when somebody wants it. */
+  readahead(folios: readonly Folio[]): void;
+  /** Write folios under writeback, ascending, and end each with {@link folioEndWriteback}, before it returns. */
+  writepages(folios: readonly Folio[], sync: boolean): void;
+}
+
+export interface AddressSpace {
+  readonly cache: PageCache;
+  /** For people. */
+  readonly name: string;
+  readonly ops: AddressSpaceOperations;
+  /** Pages of block devices are what /proc/meminfo calls Buffers. */
+  readonly isBlockDevice: boolean;
+  /** Of the file, in bytes: nothing is read or written behind it. */
+  readonly sizeBytes: () => number;
+  /** The most that readahead reads at once, in pages; 0 turns it off. */
+  readonly raPages: () => number;
+  readonly folios: Map<number, Folio>;
+  /** Tags: numbers of pages. */
+  readonly dirty: Set<number>;
+  readonly writeback: Set<number>;
+  /** Errors of writeback, for fsync. */
+  readonly wbErr: ErrSeq;
+  /** The same for callers without a file of their own (AS_EIO, AS_ENOSPC): reported once, to the first who asks. */
+  lastError: ErrnoName | undefined;
+  /** When the first of the pages that are dirty now became so, virtual nanoseconds. */
+  dirtiedWhen: number | undefined;
+}
+
+export type MappingSpec = Pick<AddressSpace, 'name' | 'ops' | 'isBlockDevice' | 'sizeBytes' | 'raPages'>;
+
+export function createMapping(cache: PageCache, spec: MappingSpec): AddressSpace {
+  const mapping: AddressSpace = {
+    cache, ...spec, folios: new Map(), dirty: new Set(), writeback: new Set(), wbErr: createErrSeq(), lastError: undefined, dirtiedWhen: undefined,
+  };
+  cache.mappings.add(mapping);
+  return mapping;
+}
+
+export function folioTest(folio: Folio, flag: number): boolean {
+  return (folio.words[folio.at + PAGE_FLAGS]! & (1 << flag)) !== 0;
+}
+
+export function folioSet(folio: Folio, flag: number): void {
+  folio.words[folio.at + PAGE_FLAGS]! |= 1 << flag;
+}
+
+export function folioClear(folio: Folio, flag: number): void {
+  folio.words[folio.at + PAGE_FLAGS]! &= ~(1 << flag);
+}
+
+/** The page's 4096 bytes in RAM. */
+export function folioBytes({ mapping, pfn }: Folio): Uint8Array {
+  return mapping.cache.needs.memory.frame(pfn);
+}
+
+/** How many of them are inside the file. */
+export function folioLength({ mapping, index }: Folio): number {
+  return Math.min(PAGE_SIZE, mapping.sizeBytes() - index * PAGE_SIZE);
+}
+
+/** Does anybody but the cache hold it? */
+export function folioIsHeld({ words, at }: Folio): boolean {
+  return words[at + PAGE_REFCOUNT]! > 1;
+}
+
+/** Hold a page, so that it stays while others are taken back. */
+export function folioGet({ words, at }: Folio): void {
+  words[at + PAGE_REFCOUNT]! += 1;
+}
+
+export function folioPut({ words, at }: Folio): void {
+  words[at + PAGE_REFCOUNT]! -= 1;
+}
+
+/** A struct page of a frame just allocated becomes that of a page of a file: locked, and not uptodate. */
+export function initFolio(mapping: AddressSpace, index: number, frame: Pfn): Folio {
+  const words = mapping.cache.needs.memmap(Math.floor(frame / PAGES_PER_SECTION));
+  const at = (frame % PAGES_PER_SECTION) * WORDS_PER_PAGE;
+  const folio: Folio = { mapping, index, pfn: frame, words, at, newer: undefined, older: undefined };
+  writeWord64(words, at + PAGE_INDEX, BigInt(index));
+  folioSet(folio, PG.locked);
+  return folio;
+}
+
+/** For {@link AddressSpaceOperations}: a read has ended. */
+export function folioEndRead(folio: Folio, error?: ErrnoName): void {
+  if (error === undefined) folioSet(folio, PG.uptodate);
+  folioClear(folio, PG.locked);
+}
+
+/** For {@link AddressSpaceOperations}: a write has ended. An error is kept for whoever asks by fsync; the page counts as clean. */
+export function folioEndWriteback(folio: Folio, error?: ErrnoName): void {
+  const { mapping } = folio;
+  if (error !== undefined) {
+    folioSet(folio, PG.error);
+    mappingSetError(mapping, error);
+  }
+  folioClear(folio, PG.writeback);
+  mapping.writeback.delete(folio.index);
+  mapping.cache.vmstat.nrWritten++;
+}
+
+function mappingSetError(mapping: AddressSpace, error: ErrnoName): void {
+  errseqSet(mapping.wbErr, error);
+  mapping.lastError = error;
+}
