@@ -66,10 +66,16 @@ export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
   return disk;
 }
 
+/** The device of a disk is gone: all bios from now on end with IOERR, and there is nothing left to hold any (blk_mark_disk_dead). */
+export function markDiskDead(disk: Gendisk): void {
+  disk.dead = true;
+  disk.part0.nrSectors = 0;
+}
+
 /** Take a disk and its partitions away, with what is cached of them written; bios that still come for it end with IOERR. */
 export function delDisk(disk: Gendisk): void {
   const { block } = disk;
-  bugOn(disk.dead, `delDisk: ${disk.name} is gone already`);
+  bugOn(!block.disks.includes(disk), `delDisk: ${disk.name} is gone already`);
   for (const partno of [...disk.partitions.keys()]) deletePartition(disk, partno);
   flushDyingBdev(disk.part0);
   disk.dead = true;

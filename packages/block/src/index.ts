@@ -20,7 +20,7 @@ export { bioSplitToLimits, maxIoSectors, splitBio, splitPoint } from './bio-spli
 export { type SgTable, SG_ENTRY_SIZE, SG_MAX_SINGLE_ALLOC, mapBiosToSg, sgAllocTable, sgPhys, sgTableFromPages } from './scatterlist.js';
 // What a driver registers.
 export { BLOCK_EXT_MAJOR, createBlock, registerBlkdev, unregisterBlkdev } from './block.js';
-export { type GendiskSpec, addDisk, createQueue, delDisk } from './gendisk.js';
+export { type GendiskSpec, addDisk, createQueue, delDisk, markDiskDead } from './gendisk.js';
 export { bdevReadOnly, bdevRwPage, bdevSizeBytes } from './block-device.js';
 export { type Badblocks, badblocksAttribute, createBadblocks } from './badblocks.js';
 // Partitions.

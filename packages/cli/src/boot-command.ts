@@ -11,8 +11,10 @@ import { CliError } from './cli-error.js';
 import { isGuestScript, scriptCommands } from './console/script-lines.js';
 import { type LoadedFirmware, loadFirmware } from './firmware.js';
 import { labelledDimmFirmware } from './labelled-dimms.js';
+import { parseFields } from './fields.js';
 import { planMachine } from './machine-plan.js';
 import { pcMap, pmemLines } from './pc-map.js';
+import { needFiveLevels, parsePciPmem, plugCards } from './pci-cards.js';
 import type { CommandRunner } from './run-commands.js';
 import { type System, createSystem } from './system.js';
 import { parseVirtioMem, parseVirtioPmem, plugVirtio } from './virtio-devices.js';
@@ -26,6 +28,7 @@ export interface BootCommandOptions {
   nvdimm?: string[];
   virtioPmem?: string[];
   virtioMem?: string[];
+  pciPmem?: string[];
   run?: string[];
   script?: string;
   dmesg?: boolean;
@@ -58,6 +61,7 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
   if (options.firmware !== undefined && options.memory !== undefined) throw new CliError('--memory describes a machine without --firmware; give one of them');
   const nvdimms = (options.nvdimm ?? []).map(parseNvdimm);
   const virtioPlans = [...(options.virtioPmem ?? []).map(parseVirtioPmem), ...(options.virtioMem ?? []).map(parseVirtioMem)];
+  const cards = (options.pciPmem ?? []).map(parsePciPmem);
   const loaded = options.firmware === undefined ? pcFirmware(options.memory ?? '4G') : loadFirmware(options.firmware);
   const cmdline = options.cmdline ?? loaded.cmdline ?? '';
   const release = chooseRelease(options.kernel ?? loaded.release);
@@ -69,18 +73,20 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
   const cpus = options.cpus === undefined ? undefined : wholeNumber(options.cpus, '--cpus', 1, 256);
   const added = addNvdimms(loaded.firmware, nvdimms);
   const { images, labels } = added;
-  const plan = planMachine({ firmware: added.firmware, cmdline, release, images, labels, ...(options.la57 === undefined ? {} : { la57: options.la57 }) });
-  const { machine, images: nvdimmFiles, labelAreas } = await buildMachine(plan, {
+  const la57 = options.la57 ?? (needFiveLevels(cards) || undefined);
+  const plan = planMachine({ firmware: added.firmware, cmdline, release, images, labels, ...(la57 === undefined ? {} : { la57 }) });
+  const { machine, images: opened, labelAreas } = await buildMachine(plan, {
     ...(cpus === undefined ? {} : { cpus }),
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
   });
+  const files = [...opened];
   const firmware = withLabelAreas(added.firmware, [...labels.keys()].map((start) => labelAreas.get(start)!));
-  const files = [...nvdimmFiles];
   try {
+    const pci = await plugCards(machine, cards, files);
     const virtio = await plugVirtio(machine, firmware, virtioPlans);
     files.push(...virtio.images);
     const config = options.kernel === undefined ? loaded.config : {};
-    return createSystem({ machine, images: files, virtio: virtio.devices, firmware, cmdline, release, config, seed, ...(onBoot ? { onBoot } : {}) });
+    return createSystem({ machine, images: files, virtio: virtio.devices, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });
   } catch (error) {
     for (const file of files) file.close();
     throw error;
@@ -99,15 +105,10 @@ function chooseRelease(text: string | undefined): KernelRelease {
 /** `size=1G,label=128K,image=FILE`. @throws CliError */
 function parseNvdimm(text: string): NvdimmOption {
   const expected = `--nvdimm '${text}': expected size=SIZE[,label=SIZE][,image=FILE], as in size=1G,image=pmem.img`;
-  const fields = new Map<string, string>();
-  for (const part of text.split(',')) {
-    const at = part.indexOf('=');
-    if (at < 0 || fields.has(part.slice(0, at))) throw new CliError(expected);
-    fields.set(part.slice(0, at), part.slice(at + 1));
-  }
-  const size = fields.get('size');
-  const image = fields.get('image');
-  if (size === undefined || image === '' || [...fields.keys()].some((field) => !['size', 'label', 'image'].includes(field))) throw new CliError(expected);
+  const fields = parseFields(text, ['size', 'label', 'image']);
+  const size = fields?.get('size');
+  const image = fields?.get('image');
+  if (fields === undefined || size === undefined || image === '') throw new CliError(expected);
   const sizeBytes = parseSize(size, '--nvdimm size');
   if (sizeBytes === 0 || sizeBytes % 4096 !== 0) throw new CliError(`--nvdimm size '${size}': expected a multiple of 4096 above 0`);
   const label = fields.get('label');

@@ -13,6 +13,7 @@ Examples:
   holdfast boot --firmware dmesg.txt --run lsmem  what the machine that wrote this log has
   holdfast boot --memory 8G --cmdline 'memmap=2G!4G' --run lsblk --run 'cat /proc/iomem'
   holdfast boot --nvdimm size=1G,image=pmem.img --run 'echo hello > /dev/pmem0' --run sync
+  holdfast boot --pci-pmem size=1G,image=card.img --run lspci --run lsblk
   holdfast boot --firmware DIR --json             the facts, as one JSON object
   holdfast size --size 1T                         what is left of a namespace in each mode, and what it costs
   holdfast boot --firmware DIR --sysroot out      /proc and /sys as files; then: lsmem --sysroot out
@@ -44,6 +45,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--nvdimm <spec>', 'add persistent memory: size=1G[,label=128K][,image=FILE]; may be repeated', collect)
     .option('--virtio-pmem <spec>', 'add persistent memory in a file of the host: size=1G[,image=FILE][,id=vp0]; may be repeated', collect)
     .option('--virtio-mem <spec>', 'add RAM that the host gives and takes: size=4G[,requested=1G][,block=2M][,node=0][,id=vm0]; may be repeated', collect)
+    .option('--pci-pmem <spec>', 'plug in a PCI card with persistent memory: size=1G[,image=FILE]; may be repeated', collect)
     .option('--run <command>', 'run a console command; may be repeated; the last status is the exit status', collect)
     .option('--script <file>', 'run console commands from a file, or - for standard input')
     .option('--dmesg', 'print the kernel log even with --run')

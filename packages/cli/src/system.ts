@@ -8,6 +8,7 @@ import { type BootOptions, type BootOutcome, type Kernel, type KernelLog, type V
 import { seededRandom } from '@holdfast/lib';
 import type { PowercutReport } from '@holdfast/machine';
 import { formatUuid } from '@holdfast/nvdimm';
+import type { PciHost } from '@holdfast/pci';
 import { userRoot } from './console/ram-files.js';
 import { type Monitor, createMonitor } from './host/monitor.js';
 import type { HostDevice } from './virtio-devices.js';
@@ -36,6 +37,8 @@ export interface System {
   readonly poweredOn: boolean;
   /** Memory that is plugged and pulled. */
   readonly monitor: Monitor;
+  /** The slots for cards, if the machine has any. */
+  readonly pci: PciHost | undefined;
   /** Orderly: drivers stop, and the machine is off. */
   poweroff(): void;
   /** Orderly, and up again. */
@@ -77,6 +80,7 @@ export function createSystem(options: SystemOptions): System {
   start();
   return {
     monitor,
+    pci: options.pci,
     get kernel() {
       return poweredOn ? outcome.kernel : undefined;
     },

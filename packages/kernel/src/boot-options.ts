@@ -5,6 +5,7 @@ import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
 import type { ConfigArea } from '@holdfast/nvdimm';
+import type { PciHost } from '@holdfast/pci';
 import type { PmemConfig } from '@holdfast/pmem';
 import type { VirtioHardware } from '@holdfast/virtio';
 import type { LogLine } from './kernel-log.js';
@@ -34,6 +35,8 @@ export interface Firmware {
 export interface BootOptions {
   readonly machine: Machine;
   readonly firmware: Firmware;
+  /** The slots of the machine, if there is anything in them, or may be: power comes to their cards when the boot begins. */
+  readonly pci?: PciHost;
   readonly cmdline: string;
   /** Devices that a hypervisor gives the machine, in the order of their slots. */
   readonly virtio?: readonly VirtioHardware[];

@@ -8,6 +8,7 @@ import { createPlatformBus } from '@holdfast/driver-core';
 import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
 import { createNvdimms } from '@holdfast/nvdimm';
+import { createPci } from '@holdfast/pci';
 import type { PageHost } from '@holdfast/pmem';
 import type { BootOptions } from './boot-options.js';
 import { driverSet } from './drivers.js';
@@ -40,9 +41,10 @@ export function boot(options: BootOptions): BootOutcome {
   }
 }
 
-function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, config = {}, virtio = [] }: BootOptions, log: KernelLog): Kernel {
+function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAULT_RELEASE, config = {}, virtio = [] }: BootOptions, log: KernelLog): Kernel {
   const { printk } = log;
   const params = parseCmdline(cmdline);
+  pciHost?.reset();
   printk(versionBanner(release), KERN.notice);
   printk(`Command line: ${cmdline}`);
 
@@ -103,8 +105,10 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const forceGpt = findParam(params, 'gpt') !== undefined;
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, pageCache: mm.pageCache, clock: machine.clock, release, forceGpt });
+  const pci = pciHost && createPci({ bridge: pciHost, printk });
   const { initcalls, buses, dax, modules, pmem } = driverSet({
     acpiMemory, arch, block, config, deviceMemory, devicePages, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
+    ...(pci ? { pci } : {}),
   });
   const undoInitcalls = runInitcalls(initcalls);
 
@@ -114,6 +118,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     buses,
     dax,
     nvdimms,
+    ...(pci ? { pci } : {}),
     firmwareMemmap: firmwareMemmap.entries,
     acpiTables: acpiTables(firmware),
     memoryBlocks: memoryHotplug.blocks,
@@ -129,6 +134,7 @@ function startKernel({ machine, firmware, cmdline, release = DEFAULT_RELEASE, co
     acpiMemory,
     devicePages,
     pmem,
+    ...(pci ? { pci } : {}),
     log,
     block,
     root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) }),

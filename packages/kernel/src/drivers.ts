@@ -17,11 +17,13 @@ import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory, DeviceMemory, MemoryHotplug } from '@holdfast/memory-hotplug';
 import { type DevicePagesMap, nearestOnlineNode } from '@holdfast/mm';
 import { type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, registerVirtioPmemDriver, resourcesOf } from '@holdfast/nvdimm';
+import type { Pci } from '@holdfast/pci';
 import { type AttachedDesign, type PageHost, type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam, pmemPagesParams } from '@holdfast/pmem';
+import { createPmemPciDriver } from '@holdfast/pmem-pci';
 import { type VirtioHardware, createVirtioBus } from '@holdfast/virtio';
 import type { Firmware, KernelConfig } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
-import { insertHostBridgeWindow } from './pci-root.js';
+import { pciInitcalls } from './pci-root.js';
 import type { Arch } from './setup-arch.js';
 
 export interface DriverNeeds {
@@ -40,6 +42,8 @@ export interface DriverNeeds {
   readonly nvdimms: Nvdimms;
   readonly pageHost: PageHost;
   readonly params: readonly KernelParam[];
+  /** Without it the machine has no slots. */
+  readonly pci?: Pci;
   readonly platform: PlatformBus;
   readonly printk: Printk;
   readonly release: KernelRelease;
@@ -69,15 +73,18 @@ export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBu
 }
 
 /** The bridge's window comes between the early and the late ranges of the memory map. */
-function pciDrivers({ acpiMemory, arch, firmware, iomem, release }: DriverNeeds): DriverSet {
-  const { e820, e820Resources, maxPfn } = arch;
+function pciDrivers({ acpiMemory, arch, firmware, iomem, machine, pci, release }: DriverNeeds): DriverSet {
+  const { e820, e820Resources } = arch;
+  const { scan, claim, assign } = pciInitcalls({ arch, firmware, iomem, physBits: machine.cpu.physBits, release }, pci);
   return {
     initcalls: [
-      { level: 'subsys', name: 'acpi_init', run: () => insertHostBridgeWindow(iomem, e820.firmwareEntries, maxPfn, release) },
+      { level: 'subsys', name: 'acpi_init', run: scan },
       { level: 'subsys', name: 'acpi_scan_init', run: () => firmware.memoryDevices?.forEach((device) => acpiMemory.deviceAdded(device)) },
-      { level: 'fs', name: 'pcibios_assign_resources', run: () => reserveE820ResourcesLate(e820.table, e820Resources, iomem, e820.log) },
+      { level: 'fs', name: 'pcibios_resource_survey', run: claim },
+      { level: 'fs', name: 'e820__reserve_resources_late', run: () => reserveE820ResourcesLate(e820.table, e820Resources, iomem, e820.log) },
+      { level: 'fs', name: 'pcibios_assign_resources', run: assign },
     ],
-    buses: [],
+    buses: pci ? [pci.bus] : [],
     modules: {},
   };
 }
@@ -136,7 +143,11 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
         { level: 'device', name: 'register_pmem_devices', run: () => registerPmemDevices(platform, iomem) },
         { level: 'device', name: 'pmem_init', run: () => startPlatformPmem(platform, pmem) },
       ];
-  return { initcalls, buses: [nvdimms.bus], modules: { pmem: attributes } };
+  const { pci } = needs;
+  const card: Initcall[] = pci
+    ? [{ level: 'device', name: 'pmem_pci_init', run: () => pci.registerDriver(createPmemPciDriver({ ...pmem, pci, memregions: needs.memregions })) }]
+    : [];
+  return { initcalls: [...initcalls, ...card], buses: [nvdimms.bus], modules: { pmem: attributes } };
 }
 
 /** What a hypervisor gives: virtio-pmem since 5.3. */

@@ -6,6 +6,7 @@ import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory } from '@holdfast/memory-hotplug';
 import type { DevicePagesMap } from '@holdfast/mm';
+import type { Pci } from '@holdfast/pci';
 import type { AttachedDesign } from '@holdfast/pmem';
 import type { KernelLog } from './kernel-log.js';
 import type { VfsDir } from './vfs.js';
@@ -21,6 +22,8 @@ export interface Kernel {
   readonly devicePages: DevicePagesMap;
   /** The struct-page designs at work, by disk name. */
   readonly pmem: ReadonlyMap<string, AttachedDesign>;
+  /** Whom a slot tells of cards that come and go; without slots there is nobody. */
+  readonly pci?: Pick<Pci, 'rescan' | 'surpriseRemoved' | 'ejectRequested'>;
   readonly log: KernelLog;
   /** Its disks, for servers that bring I/O of their own. */
   readonly block: Block;

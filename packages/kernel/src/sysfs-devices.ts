@@ -16,9 +16,9 @@ export function deviceEntries(buses: readonly AnyBus[], extras: DeviceExtras): R
   return childrenOf(undefined, buses, extras);
 }
 
-/** The entries of /sys/bus. */
-export function busEntries(buses: readonly AnyBus[]): Record<string, VfsNode> {
-  return Object.fromEntries(buses.map((bus) => [bus.name, vfsDir(() => ({ devices: deviceLinks(bus), drivers: driverDirs(bus) }))]));
+/** The entries of /sys/bus; `extras` gives what a bus shows beside devices and drivers. */
+export function busEntries(buses: readonly AnyBus[], extras: (bus: AnyBus) => Record<string, VfsNode> = () => ({})): Record<string, VfsNode> {
+  return Object.fromEntries(buses.map((bus) => [bus.name, vfsDir(() => ({ devices: deviceLinks(bus), drivers: driverDirs(bus), ...extras(bus) }))]));
 }
 
 /** A relative link from the directory `from` to the absolute path `to`, as sysfs writes its links. */

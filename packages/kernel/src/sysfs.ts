@@ -9,9 +9,11 @@ import type { FirmwareMemmapEntry } from '@holdfast/e820';
 import type { MemoryBlocks } from '@holdfast/memory-hotplug';
 import type { Numa } from '@holdfast/mm';
 import type { Nvdimms } from '@holdfast/nvdimm';
+import type { Pci } from '@holdfast/pci';
 import { disksOf, sysBlock, sysClassBlock, sysDevBlock, virtualDisks } from './sysfs-block.js';
 import { daxRegionOf, sysDevChar } from './sysfs-dax.js';
 import { busEntries, deviceEntries } from './sysfs-devices.js';
+import { pciBusExtras, pciFilesOf } from './sysfs-pci.js';
 import { ndctlOf, nvdimmDevChar, sysClassNd } from './sysfs-nvdimm.js';
 import { type NodeTexts, memoryDir, nodeDir } from './sysfs-memory.js';
 import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsText } from './vfs.js';
@@ -27,6 +29,7 @@ export interface SysNeeds {
   readonly memoryBlocks: MemoryBlocks;
   readonly numa: Numa;
   readonly nvdimms: Nvdimms;
+  readonly pci?: Pci;
   readonly nodeTexts: NodeTexts;
   /** The parameters of each module that has any. */
   readonly modules: Readonly<Record<string, readonly Attribute[]>>;
@@ -34,14 +37,14 @@ export interface SysNeeds {
 }
 
 export function createSys(needs: SysNeeds): VfsDir {
-  const { block, buses, dax, nvdimms } = needs;
+  const { block, buses, dax, nvdimms, pci } = needs;
   return vfsDir({
     block: vfsDir(() => sysBlock(block)),
-    bus: vfsDir(() => busEntries(buses)),
+    bus: vfsDir(() => busEntries(buses, (bus) => pciBusExtras(pci, bus))),
     class: vfsDir({ block: vfsDir(() => sysClassBlock(block)), nd: vfsDir(() => sysClassNd(nvdimms)) }),
     dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => ({ ...sysDevChar(dax), ...nvdimmDevChar(nvdimms) })) }),
     devices: vfsDir(() => ({
-      ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device) })),
+      ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device), ...pciFilesOf(pci, device) })),
       system: systemDir(needs),
       virtual: vfsDir({ block: vfsDir(() => virtualDisks(block)) }),
     })),

@@ -9,8 +9,10 @@ export {
 } from './pmem-mapping.js';
 // Access without a bio.
 export { type DirectAccess, type DirectAccessMode, directAccess, directAccess41 } from './direct-access.js';
-export type { PmemDevice } from './pmem-io.js';
+export { type PmemDevice, pmemOperations } from './pmem-io.js';
 // How a device's frames get struct pages, or do without.
 export type { AttachedPages, DesignDevice, DesignOptions, DeviceBus, PageAreaPolicy, PageDesign, PageHost } from './page-design.js';
 export { PAGE_DESIGNS, type PageDesignName, type PmemPagesValues, choosePageDesign, designOptions, pmemPagesParams } from './pmem-pages.js';
 export { type DeviceParam, deviceParam, deviceValue } from './device-param.js';
+// For drivers of pmem that comes another way, such as on a PCI card.
+export { type MappedPmem, type PmemAttachment, type UndoList, attachPmem, probeWithUndo } from './pmem-attach.js';

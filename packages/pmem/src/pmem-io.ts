@@ -32,6 +32,8 @@ export interface PmemDevice {
   flush(): BlkStatus;
   /** Heal `[start, start + length)` of the physical range for a write; returns how many bytes, from the start on, are good now. */
   clearPoison(start: PhysAddr, length: number): number;
+  /** Was the device there all along? Asked after each transfer of one that can be pulled. */
+  readonly verify?: () => BlkStatus;
   /** 4.2 to 4.7 advertised no write cache, and completed each write only when it was durable (wmb_pmem). */
   readonly flushEachWrite: boolean;
 }
@@ -58,13 +60,15 @@ export function pmemOperations(pmem: PmemDevice): BlockDeviceOperations {
       let flushed: BlkStatus = BLK_STS.OK;
       if ((bio.opf & REQ.PREFLUSH) !== 0) flushed = pmem.flush();
       let status = transfer(bio);
+      if (pmem.verify !== undefined && status === BLK_STS.OK && bio.sizeBytes > 0) status = pmem.verify();
       // As in Linux: FUA flushes even if the data failed, and a flush's outcome, the last one's, is reported before the data's.
       if ((bio.opf & REQ.FUA) !== 0 || (pmem.flushEachWrite && opIsWrite(bio.opf))) flushed = pmem.flush();
       if (flushed !== BLK_STS.OK) status = flushed;
       bioEndWith(bio, status);
     },
     rwPage(_bdev, sector, pfn, op) {
-      return movePiece(pmem, opIsWrite(op), sector, pfn, 0, PAGE_SIZE);
+      const status = movePiece(pmem, opIsWrite(op), sector, pfn, 0, PAGE_SIZE);
+      return pmem.verify !== undefined && status === BLK_STS.OK ? pmem.verify() : status;
     },
   };
 }

@@ -29,6 +29,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   blockdev: { summary: 'ask and set what a block device is', load: async () => (await import('./blockdev.js')).blockdev },
   daxctl: { summary: 'list and change device-dax devices', load: async () => (await import('./daxctl/daxctl.js')).daxctl },
   lsblk: { summary: 'list block devices', load: async () => (await import('./lsblk.js')).lsblk },
+  lspci: { summary: 'list PCI devices', load: async () => (await import('./lspci.js')).lspci },
   ndctl: { summary: 'manage persistent memory: regions, namespaces, labels', load: async () => (await import('./ndctl/ndctl.js')).ndctl },
   lsmem: { summary: 'list ranges of memory with their state', load: async () => (await import('./lsmem.js')).lsmem },
   free: { summary: 'show free and used memory', load: async () => (await import('./free.js')).free },
