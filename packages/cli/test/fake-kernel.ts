@@ -11,6 +11,10 @@ import { type System, createSystem } from '../src/system.js';
 
 export const DISK_SIZE = 64 * 1024;
 
+function noProcess(): never {
+  throw new KernelError('ENOSYS', 'the fake kernel has no processes');
+}
+
 /** One memory block directory. */
 export function memoryBlock(nr: number, state = 'online', zones = 'Normal', node = 0): VfsDir {
   return vfsDir({
@@ -39,7 +43,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
     },
   } as unknown as Machine;
   let readOnly = false;
-  const pmem0: VfsBlockDevice = { kind: 'block', major: 259, minor: 0, open: ({ direct = false } = {}): BlockFile => ({
+  const pmem0: VfsBlockDevice = { kind: 'block', major: 259, minor: 0, bdev: {} as VfsBlockDevice['bdev'], open: ({ direct = false } = {}): BlockFile => ({
     sizeBytes: DISK_SIZE,
     logicalBlockSize: 512,
     physicalBlockSize: 4096,
@@ -82,7 +86,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
       dev: vfsDir({ pmem0 }),
       ...files,
     });
-    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
+    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, createProcess: noProcess, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
   };
   return createSystem({ machine, firmware: { e820: 'BIOS-e820: [mem 0x0000000000000000-0x000000003fffffff] usable' }, cmdline: '', bootKernel });
 }

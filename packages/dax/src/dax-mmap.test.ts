@@ -2,32 +2,44 @@
 import { MIB, createIda, createIomem, nodeId, physAddr } from '@holdfast/lib';
 import type { KernelError } from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
+import { MAP, PROT, createMmStruct, faultIn, isSignal } from '@holdfast/mm';
+import { bootUserPages } from '../test/user-pages.js';
 import { createDaxBus, registerDaxDriver } from './dax-bus.js';
-import { mmapDevDax } from './dax-mmap.js';
 import { allocDaxRegion } from './dax-region.js';
+import { devDaxFile } from './dax-mmap.js';
 import { createDevDax } from './dev-dax.js';
 import { deviceDaxDriver } from './device-dax.js';
 
 const SIZE = 526385152;
 
-function setUp({ align = 2 * MIB, start = 0x101000000 } = {}) {
+function setUp({ align = 2 * MIB, start = 0x101000000, size = SIZE } = {}) {
   const log: string[] = [];
   const printk = (text: string): void => void log.push(text);
   const bus = createDaxBus({ chrdev: { major: 252, minors: createIda() }, printk });
   registerDaxDriver(bus, deviceDaxDriver({ iomem: createIomem(), deviceMemory: { memremapPages: () => () => {} }, printk }));
   const provider = { name: 'dax0.0', parent: undefined, attributes: () => [] };
-  const region = allocDaxRegion(bus, { provider, id: 0, start: physAddr(start), sizeBytes: SIZE, align, targetNode: nodeId(0), numaNode: nodeId(0), isStatic: true })!;
-  const device = createDevDax(region, { id: 0, sizeBytes: SIZE });
+  const region = allocDaxRegion(bus, { provider, id: 0, start: physAddr(start), sizeBytes: size, align, targetNode: nodeId(0), numaNode: nodeId(0), isStatic: true })!;
+  const device = createDevDax(region, { id: 0, sizeBytes: size });
+  const mm = createMmStruct(bootUserPages());
+  const map = (offset: number, length: number, shared = true): number => {
+    const file = devDaxFile(device, { comm: 'probe', printk });
+    return mm.mmap({ length, offset, prot: PROT.READ | PROT.WRITE, flags: shared ? MAP.SHARED : MAP.PRIVATE, file });
+  };
+  /** The physical address behind a byte, or the signal. */
+  const touch = (address: number, write = false): number | string => {
+    const leaf = faultIn(mm, address, write);
+    return isSignal(leaf) ? leaf.signal : leaf.pfn * 4096 + address - leaf.start;
+  };
   /** What a process that maps and touches the first byte sees. */
   const probe = (offset: number, length: number, shared = true): string => {
     try {
-      const { address, fault } = mmapDevDax(device, { offset, length, shared, comm: 'probe' }, printk);
-      return `${address % align} ${fault(0) === undefined ? 'SIGBUS' : 'ok'}`;
+      const address = map(offset, length, shared);
+      return `${address % align} ${touch(address) === 'SIGBUS' ? 'SIGBUS' : 'ok'}`;
     } catch (error) {
       return (error as KernelError).code;
     }
   };
-  return { bus, device, log, probe, printk };
+  return { bus, device, log, map, mm, probe, touch };
 }
 
 describe('a device of 2 MiB pages', () => {
@@ -53,16 +65,37 @@ describe('a device of 2 MiB pages', () => {
   });
 
   it('answers a touch with the byte behind it', () => {
-    const { device, printk } = setUp();
-    const { fault } = mmapDevDax(device, { offset: 2 * MIB, length: 4 * MIB, shared: true, comm: 'probe' }, printk);
-    expect([fault(0), fault(2 * MIB + 5)]).toEqual([0x101200000, 0x101400005]);
+    const { map, touch } = setUp();
+    const address = map(2 * MIB, 4 * MIB);
+    expect([touch(address), touch(address + 2 * MIB + 5)]).toEqual([0x101200000, 0x101400005]);
   });
 
-  it('takes nobody without its driver', () => {
-    const { bus, probe } = setUp();
+  it('takes nobody without its driver, and answers those who are there with SIGBUS', () => {
+    const { bus, map, probe, touch } = setUp();
+    const address = map(0, 4 * MIB);
+    expect(touch(address, true)).toBe(0x101000000);
     bus.unbind('dax0.0', 'device_dax');
-    expect(probe(0, 2 * MIB)).toBe('ENXIO');
+    expect([probe(0, 2 * MIB), touch(address), touch(address + 2 * MIB)]).toEqual(['ENXIO', 'SIGBUS', 'SIGBUS']);
   });
+
+  it('is unmapped in whole pages of its own alone', () => {
+    const { map, mm, touch } = setUp();
+    const address = map(0, 4 * MIB);
+    expect(() => mm.munmap(address, 4096)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+    mm.munmap(address, 2 * MIB);
+    expect([touch(address), touch(address + 2 * MIB)]).toEqual(['SIGSEGV', 0x101200000]);
+  });
+});
+
+it.each([
+  { align: 4096, want: 0 },
+  { align: 2 * MIB, want: 1 },
+  { align: 1024 * MIB, want: 2 },
+])('a page of a device of $align bytes is one entry of level $want', ({ align, want }) => {
+  const { map, mm, touch } = setUp({ align, start: 0x140000000, size: 1024 * MIB });
+  const address = map(0, 1024 * MIB);
+  expect(touch(address + 4096)).toBe(0x140001000);
+  expect(mm.pageTable.find(address + 4096)?.level).toBe(want);
 });
 
 it('a device of 4 KiB pages maps any pages', () => {

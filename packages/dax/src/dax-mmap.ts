@@ -1,68 +1,84 @@
 /**
- * Mapping a device-dax device into a process: what is refused, where the mapping comes to lie, and what a touch of it finds.
- * Mirrors drivers/dax/device.c: dax_mmap, check_vma, dax_get_unmapped_area, dev_dax_huge_fault.
+ * Mapping a device-dax device into a process: what is refused, and what a touch finds.
+ * Mirrors drivers/dax/device.c: dax_mmap, check_vma, dev_dax_huge_fault, dax_may_split; and dax_pgoff_to_phys of drivers/dax/bus.c (6.1).
  *
  * Invariant: a page of a mapping is as large as the device's alignment, and lies whole in one range of the device.
- * Differs from Linux: a mapping is an answer, not a change: no process keeps it, and nothing is stored through it.
  */
-import { KERN, KernelError, PAGE_SIZE, hex, physAdd, roundDown, roundUp } from '@holdfast/lib';
-import type { PhysAddr, Printk } from '@holdfast/lib';
+import { KERN, KernelError, PAGE_SIZE, hex, physToPfn, roundDown } from '@holdfast/lib';
+import type { Pfn, PhysAddr, Printk } from '@holdfast/lib';
+import { VM, insertPfn, leafSize, linearPageIndex } from '@holdfast/mm';
+import type { FaultOutcome, LeafLevel, MmapFile, VmArea, VmFault, VmOperations } from '@holdfast/mm';
 import type { DevDax } from './dev-dax.js';
 
-export interface MmapRequest {
-  /** Bytes into the device; a multiple of a page. */
-  readonly offset: number;
-  /** Bytes. */
-  readonly length: number;
-  /** MAP_SHARED or MAP_SHARED_VALIDATE, and not MAP_PRIVATE. */
-  readonly shared: boolean;
+export interface DevDaxFileSpec {
   /** The name of the process, for the log. */
   readonly comm: string;
+  readonly writable?: boolean;
+  readonly printk: Printk;
 }
 
-export interface DaxMapping {
-  /** Where it begins in the process. */
-  readonly address: number;
-  /** The physical address behind a byte of the mapping, counted from its start; undefined where a touch is answered with SIGBUS. */
-  fault(at: number): PhysAddr | undefined;
-}
-
-/** Where a process without address randomization has room: below its loader, at no address that is special. */
-const MMAP_BASE = 0x7ffff7fc9000;
-
-/** @throws KernelError ENXIO if no driver lets the device be mapped, EINVAL if the mapping is private or not aligned, which the log tells */
-export function mmapDevDax(device: DevDax, { offset, length, shared, comm }: MmapRequest, printk: Printk): DaxMapping {
-  const { name, align, region } = device;
-  if (region.bus.driverOf(device)?.name !== 'device_dax') throw new KernelError('ENXIO', `${name} is not bound to device_dax`);
-  const refuse = (text: string, why: string): never => {
-    printk(`device_dax ${name}: ${comm}: dax_mmap: fail, ${text}`, KERN.info);
-    throw new KernelError('EINVAL', `${name}: ${why}`);
+/** An open device, to be mapped. Its mmap throws KernelError ENXIO if no driver lets it, EINVAL if it is private or not aligned: see the log. */
+export function devDaxFile(device: DevDax, { comm, writable = true, printk }: DevDaxFileSpec): MmapFile {
+  return {
+    name: device.name,
+    readable: true,
+    writable,
+    mmaps: device.mmaps,
+    isFsDax: false,
+    mapAlign: device.align,
+    mapSync: true,
+    mmap(vma) {
+      if (!isAlive(device)) throw new KernelError('ENXIO', `${device.name} is not bound to device_dax`);
+      checkVma(device, vma, (text) => printk(`device_dax ${device.name}: ${comm}: dax_mmap: fail, ${text}`, KERN.info));
+      vma.ops = operationsOf(device);
+      vma.flags |= VM.HUGEPAGE;
+    },
   };
-  if (!shared) refuse('attempted private mapping', 'only MAP_SHARED maps device-dax');
-  const size = roundUp(length, PAGE_SIZE);
-  const address = unmappedArea(align, offset, size);
-  const end = address + size;
-  if (address % align !== 0 || end % align !== 0) {
-    refuse(`unaligned vma (${hex(address)} - ${hex(end)}, ${hex(align - 1)})`, `offset ${hex(offset)} and length ${hex(length)} must be multiples of ${hex(align)}`);
+}
+
+function isAlive(device: DevDax): boolean {
+  return device.region.bus.driverOf(device)?.name === 'device_dax';
+}
+
+/** @throws KernelError EINVAL */
+function checkVma({ name, align }: DevDax, { start, end, flags }: VmArea, log: (text: string) => void): void {
+  if ((flags & VM.MAYSHARE) === 0) {
+    log('attempted private mapping');
+    throw new KernelError('EINVAL', `${name}: only MAP_SHARED maps device-dax`);
   }
-  return { address, fault: (at) => fault(device, offset + at) };
+  if (start % align !== 0 || end % align !== 0) {
+    log(`unaligned vma (${hex(start)} - ${hex(end)}, ${hex(align - 1)})`);
+    throw new KernelError('EINVAL', `${name}: a mapping's offset and length must be multiples of ${hex(align)}`);
+  }
 }
 
-/** An address that lies in its page of `align` bytes as the offset does, unless the mapping holds no such page. */
-function unmappedArea(align: number, offset: number, length: number): number {
-  const end = offset + length;
-  const firstPage = roundUp(offset, align);
-  if (end <= firstPage || end - firstPage < align) return roundDown(MMAP_BASE - length, PAGE_SIZE);
-  const address = roundDown(MMAP_BASE - length - align, PAGE_SIZE);
-  return address + ((((offset - address) % align) + align) % align);
+function operationsOf(device: DevDax): VmOperations {
+  return {
+    fault: (fault) => devDaxFault(device, fault, 0),
+    hugeFault: (fault, level) => devDaxFault(device, fault, level),
+    maySplit(_vma, address) {
+      if (address % device.align !== 0) throw new KernelError('EINVAL', `${device.name} cannot be split at ${hex(address)}, within a page of ${hex(device.align)}`);
+    },
+  };
 }
 
-/** The page that holds a byte of the device must lie in one range, whole. */
-function fault({ align, ranges }: DevDax, byte: number): PhysAddr | undefined {
-  const page = roundDown(byte, align);
-  const range = ranges.find(({ pageOffset, sizeBytes }) => page >= pageOffset * PAGE_SIZE && page < pageOffset * PAGE_SIZE + sizeBytes);
+/** The page of the hardware must be the device's. */
+function devDaxFault(device: DevDax, fault: VmFault, level: LeafLevel): FaultOutcome {
+  const { vma, address, write } = fault;
+  const size = leafSize(level);
+  if (!isAlive(device) || size < device.align) return 'sigbus';
+  if (size > device.align) return 'fallback';
+  const start = roundDown(address, size);
+  if (start < vma.start || start + size > vma.end) return 'sigbus';
+  const pfn = pfnOf(device, linearPageIndex(vma, start), size);
+  return pfn === undefined ? 'sigbus' : insertPfn(fault, level, pfn, write);
+}
+
+/** The frame of a page of the device, if so many bytes from there on lie in one range, and at a multiple of them. */
+function pfnOf({ ranges }: DevDax, pgoff: number, size: number): Pfn | undefined {
+  const range = ranges.find(({ pageOffset, sizeBytes }) => pgoff >= pageOffset && pgoff < pageOffset + sizeBytes / PAGE_SIZE);
   if (!range) return undefined;
-  const into = page - range.pageOffset * PAGE_SIZE;
-  const isWhole = into + align <= range.sizeBytes && (range.start + into) % align === 0;
-  return isWhole ? physAdd(range.start, into + byte - page) : undefined;
+  const into = (pgoff - range.pageOffset) * PAGE_SIZE;
+  const isWhole = into + size <= range.sizeBytes && (range.start + into) % size === 0;
+  return isWhole ? physToPfn((range.start + into) as PhysAddr) : undefined;
 }

@@ -11,6 +11,8 @@ import {
 import type { Attribute, PhysAddr, Resource } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
 import type { DevPagemap } from '@holdfast/memory-hotplug';
+import { createFileMmaps } from '@holdfast/mm';
+import type { FileMmaps } from '@holdfast/mm';
 import type { DaxRegion, DaxRegionState } from './dax-region.js';
 
 /** A piece of a device's memory. */
@@ -35,6 +37,8 @@ export interface DevDax extends Device {
   readonly minor: number;
   /** What has struct pages, where a static region's maker says so: the whole of a namespace, with those on the device. */
   readonly pgmap: DevPagemap | undefined;
+  /** Who has it mapped. */
+  readonly mmaps: FileMmaps;
   /** Unbind it, give back its memory and numbers, and forget it. */
   unregister(): void;
 }
@@ -86,6 +90,7 @@ export function createDevDax(region: DaxRegion, { id: givenId, sizeBytes, pgmap 
     align: region.align,
     minor: bus.chrdev.minors.alloc(),
     pgmap,
+    mmaps: createFileMmaps(),
     get sizeBytes() {
       return device.ranges.reduce((sum, range) => sum + range.sizeBytes, 0);
     },

@@ -38,6 +38,8 @@ function probe(device: DevDax, { iomem, deviceMemory, printk }: DeviceDaxDeps): 
     undoAll();
     throw error;
   }
+  // Mappings outlive the driver, but nothing is behind them any more: a touch faults, and finds no device (kill_dev_dax).
+  undo.push(() => device.mmaps.unmapRange(0, Infinity));
   return undoAll;
 }
 

@@ -5,7 +5,16 @@ export { type DevDax, type DevDaxRange, type DevDaxSpec, createDevDax } from './
 // The driver that lets a device be mapped.
 export { type DeviceDaxDeps, deviceDaxDriver } from './device-dax.js';
 // What a process may map of it.
-export { type DaxMapping, type MmapRequest, mmapDevDax } from './dax-mmap.js';
+export { type DevDaxFileSpec, devDaxFile } from './dax-mmap.js';
+// Memory behind disks: dax_device.
+export {
+  type DaxAccessMode, type DaxDevice, type DaxHosts, type DaxOperations,
+  createDaxDevice, createDaxHosts, daxDirectAccess, daxPartOffset, fsDaxGetByBdev,
+} from './dax-device.js';
+// Files whose pages are that memory: of a file system, or a block device.
+export { type DaxExtent, type DaxExtents, type DaxMapping, createDaxMapping } from './dax-mapping.js';
+export { type DaxFileSpec, daxFile } from './dax-fault.js';
+export { DAX_ENTRY, daxEntryHas, daxEntryPfn, daxEntryWord, daxMakeEntry } from './dax-entry.js';
 // Namespaces of the nvdimm bus that were made devdax.
 export { type DaxPmemDeps, daxPmemDriver } from './dax-pmem.js';
 // Soft-reserved memory, which the firmware set aside.

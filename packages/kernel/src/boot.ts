@@ -4,6 +4,7 @@
  */
 import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, findParam, parseCmdline } from '@holdfast/lib';
 import { createBlock } from '@holdfast/block';
+import { createDaxHosts } from '@holdfast/dax';
 import { createPlatformBus } from '@holdfast/driver-core';
 import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
@@ -18,12 +19,15 @@ import type { BootOutcome, Kernel } from './kernel.js';
 import { DEBIAN_6_1_IMAGE } from './kernel-image.js';
 import { type KernelLog, createKernelLog } from './kernel-log.js';
 import { mmInit } from './mm-init.js';
+import { createFileOpener } from './open-file.js';
+import { type ProcessNeeds, createProcess } from './process.js';
 import { createProc, versionBanner } from './procfs.js';
 import { setupArch } from './setup-arch.js';
 import { devBlock } from './sysfs-block.js';
 import { devDax } from './sysfs-dax.js';
 import { devNmem } from './sysfs-nvdimm.js';
 import { createSys } from './sysfs.js';
+import { createUserAccess } from './user-access.js';
 import { vfsDir } from './vfs.js';
 
 /** Boot. A panic is an outcome, with the log up to it. @throws KernelError EINVAL if the firmware's texts or tables cannot be read. */
@@ -53,7 +57,8 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const arch = setupArch({ machine, firmware, params, release, printk, iomem, image: DEBIAN_6_1_IMAGE, config });
 
   // From zones to pages that can be handed out.
-  const mm = mmInit({ arch, machine, release, printk, cmdline, image: DEBIAN_6_1_IMAGE });
+  const devicePages = createDevicePagesMap();
+  const mm = mmInit({ arch, machine, release, printk, cmdline, image: DEBIAN_6_1_IMAGE, devicePages });
   if (!arch.hasTrampoline) throw new KernelPanic('Real mode trampoline was not allocated');
 
   // Memory as sysfs and drivers see it.
@@ -85,7 +90,6 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   });
   const deviceMemory = createDeviceMemory({ sections, source: mm.memmapSource, zoneDevice: mm.zoneDevice, iomem, maxPhysAddr, printk });
 
-  const devicePages = createDevicePagesMap();
   const pageHost: PageHost = {
     cpu: machine.cpu,
     memory: machine.memory,
@@ -105,9 +109,10 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const forceGpt = findParam(params, 'gpt') !== undefined;
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, pageCache: mm.pageCache, clock: machine.clock, release, forceGpt });
+  const daxHosts = createDaxHosts();
   const pci = pciHost && createPci({ bridge: pciHost, printk });
   const { initcalls, buses, dax, modules, pmem } = driverSet({
-    acpiMemory, arch, block, config, deviceMemory, devicePages, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
+    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
     ...(pci ? { pci } : {}),
   });
   const undoInitcalls = runInitcalls(initcalls);
@@ -127,6 +132,14 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     modules: { memory_hotplug: policy.parameters, ...modules },
     nrCpus: machine.cpus.length,
   });
+  const root = vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) });
+  let lastPid = 1; // init
+  const processes: ProcessNeeds = {
+    pages: mm.userPages,
+    access: createUserAccess({ cpu: machine.cpu, memory: machine.memory, isPoisoned: (start, length) => daxHosts.isPoisoned(start, length) }),
+    files: createFileOpener({ root, daxHosts, release }),
+    nextPid: () => ++lastPid,
+  };
   return {
     release,
     cmdline,
@@ -137,7 +150,8 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     ...(pci ? { pci } : {}),
     log,
     block,
-    root: vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) }),
+    root,
+    createProcess: (comm) => createProcess(processes, comm),
     sleep(ns) {
       machine.clock.advance(ns);
       runFlusher(mm.pageCache);

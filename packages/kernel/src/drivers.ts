@@ -9,7 +9,7 @@ import {
 } from '@holdfast/lib';
 import { parseNfit } from '@holdfast/acpi';
 import type { Block } from '@holdfast/block';
-import { type DaxBus, createDaxBus, daxPmemDriver, deviceDaxDriver, hmemParams, registerDaxDriver, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
+import { type DaxBus, type DaxHosts, createDaxBus, daxPmemDriver, deviceDaxDriver, hmemParams, registerDaxDriver, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
 import type { Bus, Device, PlatformBus } from '@holdfast/driver-core';
 import { reserveE820ResourcesLate } from '@holdfast/e820';
 import { kmemDriver } from '@holdfast/kmem';
@@ -31,6 +31,7 @@ export interface DriverNeeds {
   readonly arch: Arch;
   readonly block: Block;
   readonly config: KernelConfig;
+  readonly daxHosts: DaxHosts;
   readonly deviceMemory: DeviceMemory;
   readonly devicePages: DevicePagesMap;
   readonly firmware: Firmware;
@@ -117,6 +118,7 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
   const { values, attributes } = moduleParams('pmem', { mapping: pmemMappingParam, ...pmemPagesParams }, params, printk);
   const pmem: PmemNeeds = {
     block: needs.block,
+    daxHosts: needs.daxHosts,
     cpu: needs.machine.cpu,
     memory: needs.machine.memory,
     iomem,

@@ -6,6 +6,11 @@ export type { BootOutcome, Kernel } from './kernel.js';
 export { type KernelLog, type LogLine, createKernelLog, formatLogLine } from './kernel-log.js';
 // The tree of files.
 export {
-  type BlockFile, type Resolved, type VfsBlockDevice, type VfsCharDevice, type VfsDir, type VfsFile, type VfsLink, type VfsMapping, type VfsMmapRequest, type VfsNode,
+  type BlockFile, type Resolved, type VfsBlockDevice, type VfsCharDevice, type VfsDir, type VfsFile, type VfsLink, type VfsNode,
   readFile, resolvePath, vfsAttributes, vfsDir, vfsLink, vfsText, writeFile,
 } from './vfs.js';
+// Processes.
+export type { Process, ProcessMmap } from './process.js';
+export type { OpenOptions } from './open-file.js';
+export { Signal } from './signal.js';
+export { MAP, PROT } from '@holdfast/mm';

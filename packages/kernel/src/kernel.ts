@@ -9,6 +9,7 @@ import type { DevicePagesMap } from '@holdfast/mm';
 import type { Pci } from '@holdfast/pci';
 import type { AttachedDesign } from '@holdfast/pmem';
 import type { KernelLog } from './kernel-log.js';
+import type { Process } from './process.js';
 import type { VfsDir } from './vfs.js';
 
 /** A running kernel, for callers. Nothing below `kernel` ever receives it. */
@@ -29,6 +30,8 @@ export interface Kernel {
   readonly block: Block;
   /** `/`, with `proc`, `sys` and `dev`. */
   readonly root: VfsDir;
+  /** A new process of that name, with nothing mapped and nothing open. @throws KernelError ENOMEM */
+  createProcess(comm: string): Process;
   /** Let virtual nanoseconds pass, with what the kernel does by itself meanwhile: write what has been dirty for too long. */
   sleep(ns: number): void;
   /** Orderly stop: what is dirty is written, drivers are unbound, then the machine is powered off. */

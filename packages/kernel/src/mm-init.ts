@@ -1,13 +1,13 @@
 /**
  * From what setup_arch laid out to pages that can be handed out. Mirrors init/main.c: mm_init, and mm/page_alloc.c: memblock_free_all.
  */
-import { KernelError, type KernelRelease, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, type Range, intersectRanges } from '@holdfast/lib';
+import { KernelError, type KernelRelease, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, type Range, intersectRanges, physAddr, physToPfn } from '@holdfast/lib';
 import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
 import {
-  GFP_KERNEL, GFP_NOIO, type Mm, type PageCache, type PageRefs, type Pgdat, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
-  countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, earlyFreeK, formatBuddyinfo,
+  type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type PageCache, type PageRefs, type Pgdat, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createUserPages, earlyFreeK, formatBuddyinfo,
   formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
   formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, totalReservePages, zonelistPages,
 } from '@holdfast/mm';
@@ -22,6 +22,7 @@ export interface MmInitNeeds {
   readonly printk: Printk;
   readonly cmdline: string;
   readonly image: KernelImage;
+  readonly devicePages: DevicePagesMap;
 }
 
 /** The texts of /proc that are mm's. */
@@ -38,6 +39,8 @@ export interface MmTexts {
 export interface MemoryManagement {
   /** For the block layer's own I/O. */
   readonly pages: PageSource;
+  /** For processes. */
+  readonly userPages: UserPages;
   /** For struct pages of devices. */
   readonly memmapSource: MemmapSource;
   readonly zoneDevice: ZoneDevice;
@@ -54,7 +57,7 @@ export interface MemoryManagement {
 
 const PAGE_K = PAGE_SIZE / 1024;
 
-export function mmInit({ arch, machine, release, printk, cmdline, image }: MmInitNeeds): MemoryManagement {
+export function mmInit({ arch, machine, release, printk, cmdline, image, devicePages }: MmInitNeeds): MemoryManagement {
   const { layout, numa, sections, memblock } = arch;
   let cpusUp = false; // no CPU is attached to its node yet when boot builds the lists
   const fallbackOrders = (possible = numa.possible): Map<NodeId, NodeId[]> => {
@@ -92,7 +95,10 @@ export function mmInit({ arch, machine, release, printk, cmdline, image }: MmIni
       if (index !== ZONE_MOVABLE && numa.withCpu.includes(nid)) mm.allocPages(GFP_KERNEL, 0, nid);
     },
   });
-  return viewsOf(mm, onliner, arch, machine);
+  // The image's first uninitialised page stands for empty_zero_page.
+  const zeroFrame = physToPfn(physAddr(image.sections.find(({ name }) => name === 'Kernel bss')!.start));
+  const userPages = createUserPages({ memory: machine.memory, mm, devicePages, nid: numa.withMemory[0]!, zeroFrame });
+  return { ...viewsOf(mm, onliner, arch, machine), userPages };
 }
 
 /** KiB that are taken of the memory whose struct pages are made before the allocator starts. */
@@ -111,7 +117,7 @@ function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[])
   return reserved * PAGE_K;
 }
 
-function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine): MemoryManagement {
+function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine): Omit<MemoryManagement, 'userPages'> {
   const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
   const home = numa.withMemory[0]!;
   const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);

@@ -39,7 +39,7 @@ export function sysDevBlock(block: Block): Record<string, VfsNode> {
 /** The block special files of /dev. */
 export function devBlock(block: Block): Record<string, VfsNode> {
   return Object.fromEntries(
-    blockDevices(block).map((bdev) => [bdev.name, { kind: 'block', major: bdev.major, minor: bdev.minor, open: (options) => openBlockDevice(bdev, options) }]),
+    blockDevices(block).map((bdev) => [bdev.name, { kind: 'block', major: bdev.major, minor: bdev.minor, bdev, open: (options) => openBlockDevice(bdev, options) }]),
   );
 }
 

@@ -2,7 +2,7 @@
  * Device-dax in the trees: the folder `dax_region` of a device that provides a region, /sys/dev/char, and /dev/daxR.N.
  * Mirrors drivers/dax/bus.c: dax_region_attribute_groups, and drivers/base/devtmpfs.c.
  */
-import { type DaxBus, mmapDevDax } from '@holdfast/dax';
+import { type DaxBus, devDaxFile } from '@holdfast/dax';
 import { type Device, devicePath } from '@holdfast/driver-core';
 import type { Printk } from '@holdfast/lib';
 import { attributeTree, relativeLink } from './sysfs-devices.js';
@@ -22,6 +22,6 @@ export function sysDevChar(dax: DaxBus): Record<string, VfsNode> {
 export function devDax(dax: DaxBus, printk: Printk): Record<string, VfsNode> {
   const { major } = dax.chrdev;
   return Object.fromEntries(
-    dax.devices.map((device) => [device.name, { kind: 'char', major, minor: device.minor, mode: 0o600, mmap: (request) => mmapDevDax(device, request, printk) }]),
+    dax.devices.map((device) => [device.name, { kind: 'char', major, minor: device.minor, mode: 0o600, openMmap: (opener) => devDaxFile(device, { ...opener, printk }) }]),
   );
 }

@@ -4,7 +4,8 @@
  * so nothing here is a copy that could go stale.
  */
 import { type Attribute, KernelError } from '@holdfast/lib';
-import type { BlockDeviceFile, BlockOpenOptions } from '@holdfast/block';
+import type { BlockDevice, BlockDeviceFile, BlockOpenOptions } from '@holdfast/block';
+import type { MmapFile } from '@holdfast/mm';
 import type { ConfigArea } from '@holdfast/nvdimm';
 
 export interface VfsDir {
@@ -35,6 +36,7 @@ export interface VfsBlockDevice {
   readonly kind: 'block';
   readonly major: number;
   readonly minor: number;
+  readonly bdev: BlockDevice;
   /** Whoever opens it has to close it: the last close writes what is dirty. @throws KernelError ENXIO, EBUSY if it is to be exclusive */
   open(options?: BlockOpenOptions): BlockFile;
 }
@@ -48,26 +50,8 @@ export interface VfsCharDevice {
   readonly mode: number;
   /** Of a DIMM: the label area, as its ioctls read and write it. @throws KernelError ENOTTY if it has none */
   openConfigArea?(): ConfigArea;
-  /** Of device-dax: what mmap(2) would give a process. @throws KernelError ENXIO if no driver lets it be mapped, EINVAL … */
-  mmap?(request: VfsMmapRequest): VfsMapping;
-}
-
-export interface VfsMmapRequest {
-  /** Bytes into the file; a multiple of a page. */
-  readonly offset: number;
-  /** Bytes. */
-  readonly length: number;
-  /** MAP_SHARED, and not MAP_PRIVATE. */
-  readonly shared: boolean;
-  /** The name of the process, for the log. */
-  readonly comm: string;
-}
-
-export interface VfsMapping {
-  /** Where it begins in the process. */
-  readonly address: number;
-  /** The physical address behind a byte of the mapping; undefined where a touch ends in SIGBUS. */
-  fault(at: number): number | undefined;
+  /** Of device-dax: open for a process of that name, to be mapped. */
+  openMmap?(opener: { readonly comm: string; readonly writable: boolean }): MmapFile;
 }
 
 /** A block device, open: what every user of one calls. */

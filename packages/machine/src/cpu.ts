@@ -4,7 +4,7 @@
  */
 import { type PhysAddr, BugError, KernelError } from '@holdfast/lib';
 import { SFENCE_COST, accessCost } from './costs.js';
-import type { Cpu, Mapping } from './hardware.js';
+import type { Cpu, Mapping, MemoryType } from './hardware.js';
 import { CpuMapping, type MappingHost } from './mapping.js';
 import { type MemtypeEntry, reserveMemtype } from './memtype.js';
 import { hexRange } from './physical-memory.js';
@@ -13,11 +13,17 @@ export interface CpuHost extends MappingHost {
   readonly physBits: number;
   readonly hypervisor: boolean;
   /** Live mappings of all CPUs, with their places in the memtype list. */
-  readonly mappings: Map<Mapping, { readonly mapping: CpuMapping; readonly memtype: MemtypeEntry }>;
+  readonly mappings: Map<Mapping, { readonly mapping: CpuMapping; readonly memtype: MemtypeEntry | undefined }>;
   readonly memtypes: Set<MemtypeEntry>;
 }
 
 export function createCpu(host: CpuHost, nr: number): Cpu {
+  const makeMapping = (start: PhysAddr, sizeBytes: number, type: MemoryType, memtype: MemtypeEntry | undefined): Mapping => {
+    const kind = host.memory.windowAt(start)?.medium.kind ?? 'dram';
+    const mapping = new CpuMapping(host, nr, start, sizeBytes, type, accessCost(kind, type));
+    host.mappings.set(mapping, { mapping, memtype });
+    return mapping;
+  };
   return {
     physBits: host.physBits,
     hypervisor: host.hypervisor,
@@ -25,17 +31,19 @@ export function createCpu(host: CpuHost, nr: number): Cpu {
     map(start, sizeBytes, type) {
       checkMappable(host, start, sizeBytes);
       const memtype = reserveMemtype(host.memtypes, start, start + sizeBytes, type);
-      const kind = host.memory.windowAt(start)?.medium.kind ?? 'dram';
-      const mapping = new CpuMapping(host, nr, start, sizeBytes, memtype.type, accessCost(kind, memtype.type));
-      host.mappings.set(mapping, { mapping, memtype });
-      return mapping;
+      return makeMapping(start, sizeBytes, memtype.type, memtype);
+    },
+
+    mapUser(start, sizeBytes) {
+      checkMappable(host, start, sizeBytes);
+      return makeMapping(start, sizeBytes, 'WB', undefined);
     },
 
     unmap(mapping) {
       const live = host.mappings.get(mapping);
       if (live === undefined) throw new BugError('unmap: the mapping is not live');
       live.mapping.die();
-      host.memtypes.delete(live.memtype);
+      if (live.memtype) host.memtypes.delete(live.memtype);
       host.mappings.delete(mapping);
     },
 

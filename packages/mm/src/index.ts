@@ -46,6 +46,17 @@ export { balanceDirtyPages, dirtyLimits, filemapFdatawrite, filemapWriteAndWait,
 export { type FileRaState, createRaState, initRaSize, nextRaSize } from './readahead.js';
 export { destroyMapping, dropPagecache, invalidateInodePages2, invalidateMappingPages, truncateInodePages } from './truncate.js';
 export { type ErrSeq, createErrSeq, errseqCheckAndAdvance, errseqSample, errseqSet } from './errseq.js';
+// Processes' memory: address spaces, their page tables, faults, and who holds the pages behind them.
+export { PTE } from './pte.js';
+export { type Leaf, type LeafLevel, type PageTable, type PageTableNeeds, TASK_SIZE, createPageTable, leafSize } from './page-table.js';
+export { type FaultOutcome, type MmapFile, type VmArea, type VmFault, type VmOperations, VM, isCowMapping, linearPageIndex } from './vm-area.js';
+export { type FileMmaps, createFileMmaps } from './file-mmaps.js';
+export { type UserPages, type UserPagesNeeds, createUserPages } from './user-pages.js';
+export { type MmStruct, type MmapRequest, MAP, PROT, createMmStruct } from './mm-struct.js';
+export { MMAP_BASE } from './unmapped-area.js';
+export { type FaultSignal, faultIn, handleMmFault, isNormalPage, isSignal } from './handle-fault.js';
+export { insertPfn } from './insert-pfn.js';
+export { type GupFlags, type UserFrames, getUserPages, getUserPfns, pinUserPages } from './gup.js';
 // What /proc and the log show.
 export { formatBuddyinfo, formatPagetypeinfo } from './proc-buddyinfo.js';
 export { type PageFlagsRun, type PageFlagsWord, formatKpageflags, kpageflagsRuns } from './proc-kpageflags.js';

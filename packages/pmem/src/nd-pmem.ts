@@ -13,12 +13,13 @@ import {
   type AttributeGroup, type Badblocks, type BlkStatus, type RequestQueue,
 } from '@holdfast/block';
 import {
-  INFO_BLOCK_RESERVE, attachBtt, enableNamespace, nvdimmFlush, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages,
+  INFO_BLOCK_RESERVE, attachBtt, enableNamespace, isNvdimmSync, nvdimmFlush, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages,
   type EnabledNamespace, type NdBtt, type NdClaim, type NdDriver, type NdNamespace, type NdPfn, type Nvdimms,
 } from '@holdfast/nvdimm';
 import { addBttDisk } from './btt-disk.js';
 import { attachPmem, chosenDesign, claimRegion, probeWithUndo, type PmemAttachment, type UndoList } from './pmem-attach.js';
-import { pmemOperations } from './pmem-io.js';
+import { createPmemDax } from './pmem-dax.js';
+import { type PmemDevice, pmemOperations } from './pmem-io.js';
 import { choosePmemMapping, type PmemMapping } from './pmem-mapping.js';
 import type { PmemNeeds } from './pmem-needs.js';
 
@@ -156,7 +157,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   const badblocks = createBadblocks();
   if (poison) populateBadblocks(badblocks, poison.ranges(ns), start + dataOffset - ns.start, dataSize);
   const flush = (): BlkStatus => (nvdimmFlush(ns.region, cpu) ? BLK_STS.OK : BLK_STS.IOERR);
-  const ops = pmemOperations({
+  const pmem: PmemDevice = {
     memory,
     mapping,
     dataOffset,
@@ -166,17 +167,19 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
     // Without a provider that can do it, Linux takes the write itself for the cure.
     clearPoison: (at, length) => poison?.clear(at, length) ?? length,
     flushEachWrite: !advertisesCache,
-  });
+  };
+  const dax = daxGroup(ns);
   const disk = addDisk(block, {
     name: diskName,
-    ops,
+    ops: pmemOperations(pmem),
     queue: pmemQueue(needs, ns, pages.pages.pte === 'devmap', advertisesCache),
     nrSectors: Math.floor(dataSize / SECTOR_SIZE),
-    groups: [{ name: '', attributes: [badblocksAttribute(badblocks)] }, daxGroup(ns)],
+    groups: [{ name: '', attributes: [badblocksAttribute(badblocks)] }, dax.group],
     parent: device,
   });
   undo.push(() => delDisk(disk));
   undo.push(() => void flush());
+  if (needs.daxHosts) undo.push(needs.daxHosts.addHost(disk, createPmemDax({ name: disk.name, pmem, writeCache: dax.writeCache, synchronous: isNvdimmSync(ns.region) })));
   markReadOnly(needs, ns, disk, who);
 }
 
@@ -218,10 +221,11 @@ function populateBadblocks(badblocks: Badblocks, ranges: ReturnType<PoisonSource
 }
 
 /** /sys/block/pmemN/dax: must DAX write its stores back, or do they survive in the CPU's caches (nvdimm_has_cache)? */
-function daxGroup(ns: NdNamespace): AttributeGroup {
+function daxGroup(ns: NdNamespace): { readonly group: AttributeGroup; readonly writeCache: () => boolean } {
   let writeCache = ns.region.persistenceDomain !== 'cpu_cache';
   const store = (text: string): void => {
     writeCache = parseBool(text);
   };
-  return { name: 'dax', attributes: [readWrite('write_cache', () => (writeCache ? 1 : 0), store)] };
+  const group = { name: 'dax', attributes: [readWrite('write_cache', () => (writeCache ? 1 : 0), store)] };
+  return { group, writeCache: () => writeCache };
 }

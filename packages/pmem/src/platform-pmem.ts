@@ -8,6 +8,7 @@ import { KernelError, NUMA_NO_NODE, SECTOR_SIZE, hex, hex16, physAddr, type Reso
 import { BLK_STS, addDisk, createBadblocks, createQueue, delDisk, registerBlkdev, setMaxHwSectors, unregisterBlkdev } from '@holdfast/block';
 import type { Driver, PlatformDevice } from '@holdfast/driver-core';
 import { attachPmem, claimRegion, probeWithUndo, type PmemRange, type UndoList } from './pmem-attach.js';
+import { createPmemDax } from './pmem-dax.js';
 import { pmem41Operations, type PmemDevice } from './pmem-io.js';
 import { choosePmemMapping } from './pmem-mapping.js';
 import type { PmemNeeds } from './pmem-needs.js';
@@ -81,4 +82,5 @@ function attachDisk(needs: PmemNeeds, undo: UndoList, device: PlatformDevice, ra
     parent: device,
   });
   undo.push(() => delDisk(disk));
+  if (needs.daxHosts) undo.push(needs.daxHosts.addHost(disk, createPmemDax({ name, pmem, writeCache: () => true, synchronous: true })));
 }

@@ -3,6 +3,7 @@
  */
 import type { KernelRelease, Printk, Resource } from '@holdfast/lib';
 import type { Block } from '@holdfast/block';
+import type { DaxHosts } from '@holdfast/dax';
 import type { Cpu, PhysicalMemory } from '@holdfast/machine';
 import type { DevicePagesMap } from '@holdfast/mm';
 import type { AttachedPages, PageHost } from './page-design.js';
@@ -32,4 +33,6 @@ export interface PmemNeeds {
   readonly devicePages?: DevicePagesMap;
   /** The designs at work, by disk name: filled and emptied by the drivers. */
   readonly attached?: Map<string, AttachedDesign>;
+  /** Where each disk's memory is made known to DAX; nowhere, without it. */
+  readonly daxHosts?: DaxHosts;
 }

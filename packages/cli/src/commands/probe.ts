@@ -2,13 +2,14 @@
  * probe: one system call on a file, and what it answers. Not a tool that machines have, but the one of the golden captures' guests:
  * `mmap` maps a file and reads the first byte, `pread`, `pwrite`, `fsync` and `seekend` ask what their names say.
  */
-import { resolvePath } from '@holdfast/kernel';
+import { MAP, PROT, type Process, Signal, resolvePath } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import type { Command, CommandIo } from '../console/command.js';
 import { UsageError } from '../console/getopt.js';
 import { openFile } from '../console/open-file.js';
 
 const TWO_MIB = 2 ** 21;
+const MAP_FLAGS: Readonly<Record<string, number>> = { shared: MAP.SHARED, private: MAP.PRIVATE, sync: MAP.SHARED_VALIDATE | MAP.SYNC };
 
 type Call = (io: CommandIo, path: string, args: readonly string[]) => string;
 
@@ -50,11 +51,28 @@ export const probe: Command = {
   },
 };
 
-function mmap({ root }: CommandIo, path: string, [offset, length, kind]: readonly string[]): string {
-  const { node } = resolvePath(root, path);
-  if (node.kind !== 'char' || !node.mmap) throw new KernelError('ENODEV', `${path}: only device-dax can be mapped here`);
-  const mapping = node.mmap({ offset: number(offset), length: number(length), shared: kind !== 'private', comm: 'probe' });
-  return `mapped va-mod-2M=0x${(mapping.address % TWO_MIB).toString(16)} touch=${mapping.fault(0) === undefined ? 'SIGBUS' : 'ok'}`;
+function mmap({ kernel }: CommandIo, path: string, [offset, length, kind, access]: readonly string[]): string {
+  const process = kernel.createProcess('probe');
+  try {
+    const isWritten = access === 'w';
+    const fd = process.open(path, { write: true });
+    const address = process.mmap(fd, {
+      offset: number(offset), length: number(length), prot: isWritten ? PROT.READ | PROT.WRITE : PROT.READ, flags: MAP_FLAGS[kind ?? ''] ?? MAP.SHARED,
+    });
+    return `mapped va-mod-2M=0x${(address % TWO_MIB).toString(16)} touch=${touch(process, address)}`;
+  } finally {
+    process.exit();
+  }
+}
+
+function touch(process: Process, address: number): string {
+  try {
+    process.load(address, 1);
+    return 'ok';
+  } catch (error) {
+    if (error instanceof Signal) return error.signal;
+    throw error;
+  }
 }
 
 /** A character device has no end. */

@@ -1,0 +1,163 @@
+/** Processes on a running kernel: a mapping of /dev/pmem0, what its stores survive, and who may hold its pages. */
+import { parseRelease } from '@holdfast/lib';
+import { describe, expect, it } from 'vitest';
+import { type Kernel, MAP, PROT, type Process, Signal, readFile, writeFile } from '../src/index.js';
+import { GIB, bootedPc, pcMachine } from './fixture.js';
+
+const MIB = 2 ** 20;
+const RW = PROT.READ | PROT.WRITE;
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+function mapPmem(kernel: Kernel, { length = 4 * MIB, offset = 0, flags = MAP.SHARED as number } = {}): { process: Process; fd: number; address: number } {
+  const process = kernel.createProcess('app');
+  const fd = process.open('/dev/pmem0', { write: true, dax: true });
+  return { process, fd, address: process.mmap(fd, { length, offset, prot: RW, flags }) };
+}
+
+function signalOf(run: () => unknown): string {
+  try {
+    run();
+    return 'none';
+  } catch (error) {
+    if (error instanceof Signal) return `${error.signal} ${error.code}`;
+    throw error;
+  }
+}
+
+function errnoOf(run: () => unknown): string {
+  try {
+    run();
+    return 'none';
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  }
+}
+
+const free = (kernel: Kernel): string => /MemFree: +(\d+)/.exec(String(readFile(kernel.root, '/proc/meminfo')))![1]!;
+
+describe('a process', () => {
+  it('sees zeros in anonymous memory, and its own stores', () => {
+    const process = bootedPc().createProcess('app');
+    const address = process.mmap(null, { length: 3 * 4096 });
+    expect(process.load(address + 4090, 12)).toEqual(new Uint8Array(12));
+    process.store(address + 4090, text('across pages'));
+    expect(process.load(address + 4090, 12)).toEqual(text('across pages'));
+    process.munmap(address, 4096);
+    expect(signalOf(() => process.load(address, 1))).toBe('SIGSEGV SEGV_MAPERR');
+    process.mprotect(address + 4096, 4096, PROT.READ);
+    expect(signalOf(() => process.store(address + 4096, Uint8Array.of(1)))).toBe('SIGSEGV SEGV_ACCERR');
+  });
+
+  it('gives back every frame when it ends', () => {
+    const kernel = bootedPc();
+    const before = free(kernel);
+    const { process, address } = mapPmem(kernel);
+    process.store(address, text('x'));
+    const heap = process.mmap(null, { length: MIB });
+    process.store(heap, new Uint8Array(MIB));
+    const child = process.fork();
+    child.store(heap, text('child'));
+    expect(process.load(heap, 5)).toEqual(new Uint8Array(5));
+    expect(free(kernel)).not.toBe(before);
+    child.exit();
+    process.exit();
+    expect(free(kernel)).toBe(before);
+  });
+
+  it('reads through the disk what it stored through a mapping', () => {
+    const { process, fd, address } = mapPmem(bootedPc());
+    process.store(address + 5000, text('hello'));
+    const buffer = process.mmap(null, { length: 4096 });
+    const disk = process.open('/dev/pmem0', { direct: true });
+    expect(process.pread(disk, buffer, 512, 4608)).toBe(512);
+    expect(process.load(buffer + 392, 5)).toEqual(text('hello'));
+    expect(process.pread(fd, buffer, 5, 5000)).toBe(5);
+    expect(process.load(buffer, 5)).toEqual(text('hello'));
+  });
+
+  it('spends virtual time on loads and stores', () => {
+    const kernel = bootedPc();
+    const { process, address } = mapPmem(kernel);
+    process.load(address, 1);
+    const start = kernel.machine.clock.now;
+    process.load(address, 64);
+    expect(kernel.machine.clock.now - start).toBeCloseTo(305 + 64 / 6.6);
+  });
+});
+
+describe('a mapping of /dev/pmem0', () => {
+  it('has large pages where it can', () => {
+    const { process, address } = mapPmem(bootedPc());
+    process.store(address, text('x'));
+    expect(address % (2 * MIB)).toBe(0);
+    expect(process.mm.pageTable.find(address)?.level).toBe(1);
+    expect(process.mm.pageTable.find(address)!.flags & 0x1000).toBe(0x1000);
+  });
+
+  it('has 4 KiB pages without struct pages under 4.1, which nobody can hold', () => {
+    const { process, address } = mapPmem(bootedPc({ release: parseRelease('4.1') }));
+    process.store(address, text('x'));
+    const leaf = process.mm.pageTable.find(address)!;
+    expect([leaf.level, leaf.flags & 0x1200]).toEqual([0, 0x200]);
+    expect(errnoOf(() => process.pin(address, 4096))).toBe('EFAULT');
+  });
+
+  it('lets its pages be held, but not for good', () => {
+    const { process, address } = mapPmem(bootedPc());
+    process.pin(address, 8192, { write: true }).put();
+    expect(errnoOf(() => process.pin(address, 4096, { longterm: true }))).toBe('EOPNOTSUPP');
+  });
+
+  it('answers with SIGBUS when the device is gone, and behind its end', () => {
+    const kernel = bootedPc();
+    const { process, fd, address } = mapPmem(kernel);
+    process.store(address, text('x'));
+    const behind = process.mmap(fd, { offset: GIB - 4096, length: 8192 });
+    expect(signalOf(() => process.load(behind, 4096))).toBe('none');
+    expect(signalOf(() => process.load(behind + 4096, 1))).toBe('SIGBUS BUS_ADRERR');
+    writeFile(kernel.root, '/sys/bus/nd/drivers/nd_pmem/unbind', 'namespace0.0');
+    expect(signalOf(() => process.load(address, 1))).toBe('SIGBUS BUS_ADRERR');
+  });
+
+  it('loses only stores that were not written back', () => {
+    let lost = 0;
+    for (let seed = 0; seed < 12; seed++) {
+      const machine = pcMachine();
+      const { process, address } = mapPmem(bootedPc({ machine }));
+      process.store(address, text('safe'));
+      process.clwb(address, 4);
+      process.sfence();
+      process.store(address + 4096, text('risk'));
+      process.storeNt(address + 8192, text('safe as well'));
+      process.sfence();
+      machine.powercut(seed);
+      const { process: again, address: at } = mapPmem(bootedPc({ machine }));
+      expect(again.load(at, 4)).toEqual(text('safe'));
+      expect(again.load(at + 8192, 12)).toEqual(text('safe as well'));
+      const risk = new TextDecoder().decode(again.load(at + 4096, 4));
+      expect(['risk', '\0\0\0\0']).toContain(risk);
+      if (risk !== 'risk') lost++;
+    }
+    expect(lost).toBeGreaterThan(0);
+    expect(lost).toBeLessThan(12);
+  });
+
+  it('is durable after msync today, and was not under 4.1', () => {
+    const losses = (release: string): number => {
+      let lost = 0;
+      for (let seed = 0; seed < 6; seed++) {
+        const machine = pcMachine();
+        const options = { machine, release: parseRelease(release) };
+        const { process, address } = mapPmem(bootedPc(options));
+        process.store(address, text('data'));
+        process.msync(address, 4096);
+        machine.powercut(seed);
+        const { process: again, address: at } = mapPmem(bootedPc(options));
+        if (again.load(at, 4)[0] === 0) lost++;
+      }
+      return lost;
+    };
+    expect(losses('6.1')).toBe(0);
+    expect(losses('4.1')).toBeGreaterThan(0);
+  });
+});
