@@ -159,8 +159,19 @@ export interface AttributeGroup {
   readonly attributes: readonly Attribute[];
 }
 
+/** Bytes since the disk was added: what users wrote to it as files, and what of that came to the driver. */
+export interface DiskTraffic {
+  /** Through files of the disk and its partitions, buffered or direct. */
+  userRead: number;
+  userWritten: number;
+  /** In bios. Less than the user wrote if the page cache took overwrites in; more if small writes became whole pages. */
+  deviceRead: number;
+  deviceWritten: number;
+}
+
 export interface Gendisk {
   readonly name: string;
+  readonly traffic: DiskTraffic;
   readonly block: Block;
   readonly ops: BlockDeviceOperations;
   readonly queue: RequestQueue;

@@ -57,7 +57,7 @@ const MAX_BOUNCE_ORDER = 5;
 
 /** Open a device. @throws KernelError ENXIO if it is gone, EBUSY if it is to be exclusive, and somebody holds it */
 export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }: BlockOpenOptions = {}): BlockDeviceFile {
-  const { limits } = bdev.disk.queue;
+  const { queue: { limits }, traffic } = bdev.disk;
   blkdevGet(bdev, exclusive);
   const buffered = bdev.mapping && openMapping(bdev.mapping);
   let open = true;
@@ -67,6 +67,20 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }
     if (direct && !(isAligned(offset, limits.logicalBlockSize) && isAligned(length, limits.logicalBlockSize))) {
       throw new KernelError('EINVAL', `${bdev.name}: direct I/O of ${length} bytes at ${offset}: expected multiples of ${limits.logicalBlockSize}`);
     }
+  };
+  const readAt = (target: Uint8Array, offset: number, length: number): number => {
+    const file = cached();
+    if (file && !direct) return filemapRead(file, target.subarray(0, length), offset);
+    if (file) throwIf(filemapWriteAndWait(file.mapping, offset, offset + length), bdev, 'writeback');
+    checkDirect(offset, length);
+    return readDirect(bdev, target, offset, length);
+  };
+  const writeAt = (source: Uint8Array, offset: number, length: number): number => {
+    const file = cached();
+    if (file && !direct) return filemapWrite(file, source.subarray(0, length), offset);
+    if (file) throwIf(dropFromCache(file, offset, length), bdev, 'writeback');
+    checkDirect(offset, length);
+    return writeDirect(bdev, source, offset, length);
   };
   return {
     get sizeBytes() {
@@ -88,11 +102,9 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }
       checkOffset(bdev, offset);
       const length = Math.min(target.length, bdevSizeBytes(bdev) - offset);
       if (length <= 0) return 0;
-      const file = cached();
-      if (file && !direct) return filemapRead(file, target.subarray(0, length), offset);
-      if (file) throwIf(filemapWriteAndWait(file.mapping, offset, offset + length), bdev, 'writeback');
-      checkDirect(offset, length);
-      return readDirect(bdev, target, offset, length);
+      const count = readAt(target, offset, length);
+      traffic.userRead += count;
+      return count;
     },
     pwrite(source, offset) {
       checkOffset(bdev, offset);
@@ -100,11 +112,9 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }
       if (source.length === 0) return 0;
       const length = Math.min(source.length, bdevSizeBytes(bdev) - offset);
       if (length <= 0) throw new KernelError('ENOSPC', `${bdev.name}: a write at ${offset}, and the device ends at ${bdevSizeBytes(bdev)}`);
-      const file = cached();
-      if (file && !direct) return filemapWrite(file, source.subarray(0, length), offset);
-      if (file) throwIf(dropFromCache(file, offset, length), bdev, 'writeback');
-      checkDirect(offset, length);
-      return writeDirect(bdev, source, offset, length);
+      const count = writeAt(source, offset, length);
+      traffic.userWritten += count;
+      return count;
     },
     fsync() {
       const file = cached();

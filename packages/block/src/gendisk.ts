@@ -59,7 +59,8 @@ export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
   const minor = numbers?.firstMinor ?? allocExtMinor(block);
   // The two point at each other: this one is tied below.
   const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false, ...IDLE_BDEV };
-  const disk: Gendisk = { name, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent, readOnly, dead: false };
+  const traffic = { userRead: 0, userWritten: 0, deviceRead: 0, deviceWritten: 0 };
+  const disk: Gendisk = { name, traffic, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent, readOnly, dead: false };
   part0.disk = disk;
   block.disks.push(disk);
   scanPartitions(disk);

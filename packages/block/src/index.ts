@@ -1,6 +1,6 @@
 // The records: a bio, the device it is for, the disk behind it, the queue of that.
 export {
-  type AttributeGroup, type Bio, type BioEndIo, type Block, type BlockDevice, type BlockDeviceOperations, type BlockNeeds, type Gendisk,
+  type AttributeGroup, type Bio, type BioEndIo, type Block, type BlockDevice, type BlockDeviceOperations, type BlockNeeds, type DiskTraffic, type Gendisk,
   type PageSource, type RequestQueue,
   BIO, REQ, REQ_OP, VEC, opIsFlush, opIsWrite, opOf,
 } from './blk-types.js';
