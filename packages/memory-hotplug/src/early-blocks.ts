@@ -22,6 +22,8 @@ export interface MemoryBlock {
   readonly group: MemoryGroup | undefined;
   /** Frames at its start that hold its own struct pages. */
   readonly nrVmemmap: number;
+  /** Frames at its end that were set aside when it was added, for struct pages of its neighbours too, and are never free. */
+  readonly nrKept: number;
 }
 
 export interface EarlyBlocks {
@@ -51,7 +53,7 @@ export function earlyBlocks(pageRuns: readonly PageRun[], zones: readonly ZoneVi
       const [start, end] = [nr * pagesPerBlock, (nr + 1) * pagesPerBlock];
       const touching = own.length === 1 ? populated.filter((zone) => zone.nid === nid && zone.start < end && zone.end > start) : [];
       const zone = touching.length === 1 ? touching[0] : undefined;
-      return { origin: EARLY, state: 'online', nid, zone, group: undefined, nrVmemmap: 0 };
+      return { origin: EARLY, state: 'online', nid, zone, group: undefined, nrVmemmap: 0, nrKept: 0 };
     },
   };
 }

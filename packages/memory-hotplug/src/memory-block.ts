@@ -60,6 +60,8 @@ export interface BlockSpec {
   readonly group: MemoryGroup | undefined;
   /** Frames at its start that hold its own struct pages. */
   readonly nrVmemmap: number;
+  /** Frames at its end that are never free; a multiple of 1024. */
+  readonly nrKept?: number;
 }
 
 /** The same for those who add and remove memory. Block numbers `[start, end)`. */
@@ -90,7 +92,7 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
   const block = (nr: number): MemoryBlock => changed.get(nr) ?? early.block(nr);
   const set = (nr: number, value: MemoryBlock): void => changed.set(nr, nr + 1, value);
   const rangeOf = (nr: number): Range<Pfn> => ({ start: (nr * pagesPerBlock) as Pfn, end: ((nr + 1) * pagesPerBlock) as Pfn });
-  const framesOf = (nr: number, { origin, nrVmemmap }: MemoryBlock): BlockFrames => ({ ...rangeOf(nr), nrVmemmap, early: origin === EARLY });
+  const framesOf = (nr: number, { origin, nrVmemmap, nrKept }: MemoryBlock): BlockFrames => ({ ...rangeOf(nr), nrVmemmap, nrKept, early: origin === EARLY });
 
   const choiceNeeds = (): ZoneChoiceNeeds => ({
     zones: onliner.zones(),
@@ -132,8 +134,8 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
       }),
       { name: 'probe', mode: 0o200, store: (text) => deps.probe(probeAddress(text, blockSize)) },
     ],
-    add({ start, end }, { nid, group, nrVmemmap }) {
-      changed.set(start, end, { origin: 'added', state: 'offline', nid, zone: undefined, group, nrVmemmap });
+    add({ start, end }, { nid, group, nrVmemmap, nrKept = 0 }) {
+      changed.set(start, end, { origin: 'added', state: 'offline', nid, zone: undefined, group, nrVmemmap, nrKept });
       present.add(start, end);
     },
     remove({ start, end }) {
@@ -175,7 +177,7 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
 
 function sameBlock(a: MemoryBlock, b: MemoryBlock): boolean {
   return (
-    a.origin === b.origin && a.state === b.state && a.nid === b.nid && a.group === b.group && a.nrVmemmap === b.nrVmemmap &&
+    a.origin === b.origin && a.state === b.state && a.nid === b.nid && a.group === b.group && a.nrVmemmap === b.nrVmemmap && a.nrKept === b.nrKept &&
     a.zone?.nid === b.zone?.nid && a.zone?.index === b.zone?.index
   );
 }

@@ -10,10 +10,11 @@ import {
   KERN, KernelError, PAGEBLOCK_NR_PAGES, PAGE_SIZE, SECTION_MEMMAP_SIZE, STRUCT_PAGE_SIZE, hex, hex16, isAligned, physToPfn, releaseAtLeast, releaseResource,
 } from '@holdfast/lib';
 import type { KernelRelease, NodeId, Pfn, PhysAddr, Printk, Range, Resource } from '@holdfast/lib';
-import { type MemoryBlockControl, type MemoryBlocks, type PageRun, createMemoryBlocks } from './memory-block.js';
+import { type BlockSpec, type MemoryBlockControl, type MemoryBlocks, type PageRun, createMemoryBlocks } from './memory-block.js';
 import { type MemoryGroup, createStaticGroup } from './memory-group.js';
 import type { MemoryOnliner } from './memory-onliner.js';
 import type { HotplugPolicy, OnlineType } from './policy.js';
+import { type Preallocated, preallocatedAltmap } from './preallocated.js';
 import type { PageSource, Sections } from './sparse.js';
 import { mergeSystemRam, registerMemoryResource, releaseMemoryResource } from './system-ram.js';
 import { createVmemAltmap } from './vmem-altmap.js';
@@ -50,6 +51,11 @@ export interface AddMemoryOptions {
   readonly group?: MemoryGroup;
   /** The struct pages shall lie in the block itself: see {@link MemoryHotplug.supportsMemmapOnMemory}. */
   readonly memmapOnMemory?: boolean;
+  /**
+   * The struct pages lie in this area instead, set aside by the caller: 2 MiB for each section, and nothing else when it is used up. If it
+   * lies in the memory that is added, that memory is never free from there to its end; a multiple of 4 MiB.
+   */
+  readonly preallocated?: Preallocated | undefined;
   /** Make one row of /proc/iomem of this and what it touches. */
   readonly mergeResource?: boolean;
 }
@@ -120,7 +126,7 @@ export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
   }
 
   /** add_memory_resource */
-  function addResource(nid: NodeId, start: number, sizeBytes: number, { group, memmapOnMemory }: AddMemoryOptions): void {
+  function addResource(nid: NodeId, start: number, sizeBytes: number, { group, memmapOnMemory, preallocated }: AddMemoryOptions): void {
     checkHotplugRange(start, sizeBytes, deps);
     if (!deps.possibleNodes.includes(nid)) {
       printk(`WARNING: node ${nid} was absent from the node_possible_map`, KERN.warning);
@@ -129,10 +135,22 @@ export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
     onliner.onlineNode(nid);
     if (memmapOnMemory && !supportsMemmapOnMemory(sizeBytes)) throw new KernelError('EINVAL', `${hex(start)}: its struct pages cannot lie in it`);
     const range = framesOf(start, sizeBytes);
-    const altmap = memmapOnMemory ? createVmemAltmap(range.start, { reserve: 0, free: range.end - range.start }) : undefined;
-    sections.addRange(range, nid, source, { kind: 'ram', altmap });
-    blocks.add(numbersOf(start, sizeBytes), { nid, group, nrVmemmap: altmap?.alloc ?? 0 });
+    const own = memmapOnMemory ? createVmemAltmap(range.start, { reserve: 0, free: range.end - range.start }) : undefined;
+    sections.addRange(range, nid, source, { kind: 'ram', altmap: preallocated ? preallocatedAltmap(preallocated) : own });
+    const numbers = numbersOf(start, sizeBytes);
+    blocks.add(numbers, { nid, group, nrVmemmap: own?.alloc ?? 0 });
+    if (preallocated) keepFrames(range, preallocated, { nid, group, nrVmemmap: 0 });
     if (group) groups.add(group);
+  }
+
+  /** Whoever goes online later leaves the area alone. */
+  function keepFrames(range: Range<Pfn>, { start, sizeBytes }: Preallocated, spec: BlockSpec): void {
+    const firstKept = physToPfn(start);
+    if (firstKept >= range.end || firstKept + sizeBytes / PAGE_SIZE <= range.start) return;
+    const perBlock = blockSize / PAGE_SIZE;
+    for (let nr = Math.floor(firstKept / perBlock); nr < range.end / perBlock; nr++) {
+      blocks.add({ start: nr, end: nr + 1 }, { ...spec, nrKept: Math.min(perBlock, (nr + 1) * perBlock - firstKept) });
+    }
   }
 
   function onlineByPolicy(start: number, sizeBytes: number): void {

@@ -39,6 +39,8 @@ export interface ZoneViews {
 export interface BlockFrames extends Range<Pfn> {
   /** So many frames at the start hold the struct pages of all: they are present, and never free. */
   readonly nrVmemmap: number;
+  /** So many at the end are present, and never free, either. */
+  readonly nrKept: number;
   /** Frames in sections that boot made? They count as the kernel's early memory then. */
   readonly early: boolean;
 }

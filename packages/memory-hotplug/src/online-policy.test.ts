@@ -12,7 +12,7 @@ const NAMES = ['DMA', 'DMA32', 'Normal', 'Movable'];
 const zonesWith = ({ movable, normal }: { movable?: [number, number]; normal?: [number, number] } = {}) => {
   const onliner = modelOnliner([[0, 0, 1, 0x1000], [0, 1, 0x1000, 0x7ffe0]]);
   const online = (range: [number, number] | undefined, index: number): void => {
-    if (range) onliner.onlinePages({ start: pfn(range[0] * BLOCK), end: pfn(range[1] * BLOCK), nrVmemmap: 0, early: false }, { nid: nodeId(0), index });
+    if (range) onliner.onlinePages({ start: pfn(range[0] * BLOCK), end: pfn(range[1] * BLOCK), nrVmemmap: 0, nrKept: 0, early: false }, { nid: nodeId(0), index });
   };
   online(movable, 3);
   online(normal, 2);

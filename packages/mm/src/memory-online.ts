@@ -22,9 +22,10 @@ export interface MemoryOnlineNeeds {
   readonly onZonePopulated: (zone: Zone) => void;
 }
 
-/** Frames that go online or offline together: the first `nrVmemmap` hold the struct pages of all. */
+/** Frames that go online or offline together: the first `nrVmemmap` hold the struct pages of all, the last `nrKept` are never free. */
 export interface OnlineFrames extends Range<Pfn> {
   readonly nrVmemmap: number;
+  readonly nrKept: number;
   /** In sections that boot made. */
   readonly early: boolean;
 }
@@ -46,20 +47,20 @@ export function createMemoryOnline({ mm, numa, printk, onNodeZonelists, onZonePo
       onNodeZonelists(nid);
       numa.setOnline(nid);
     },
-    onlinePages({ start, end, nrVmemmap, early }, { nid, index }) {
+    onlinePages({ start, end, nrVmemmap, nrKept, early }, { nid, index }) {
       const zone = mm.zone(nid, index as ZoneIndex);
       const wasEmpty = !isPopulated(zone);
       numa.setMemory(nid, true);
       if (early) zone.presentEarly += end - start;
-      mm.onlinePages(start, end, nid, zone.index, nrVmemmap);
+      mm.onlinePages(start, end, nid, zone.index, { first: nrVmemmap, last: nrKept });
       if (wasEmpty) onZonePopulated(zone);
     },
-    offlinePages({ start, end, nrVmemmap, early }, { nid, index }) {
+    offlinePages({ start, end, nrVmemmap, nrKept, early }, { nid, index }) {
       const zone = mm.zone(nid, index as ZoneIndex);
       try {
-        mm.offlinePages(start, end, nrVmemmap);
+        mm.offlinePages(start, end, { first: nrVmemmap, last: nrKept });
       } catch (error) {
-        const busy = error instanceof KernelError && error.code === 'EBUSY' ? firstBusyPfn(zone.buddy, start + nrVmemmap, end) : undefined;
+        const busy = error instanceof KernelError && error.code === 'EBUSY' ? firstBusyPfn(zone.buddy, start + nrVmemmap, end - nrKept) : undefined;
         if (busy !== undefined) dumpPage(mm.vmemmap, busy, 'unmovable page', printk);
         throw error;
       }

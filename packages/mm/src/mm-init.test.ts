@@ -72,10 +72,10 @@ describe('onlinePages', () => {
 
   it('keeps the pages that hold a block\'s own struct pages', () => {
     const { mm } = bootMm(ONE_GIB);
-    mm.onlinePages(...frames(FOUR_GIB, 1), NODE0, ZONE_NORMAL, 512);
+    mm.onlinePages(...frames(FOUR_GIB, 1), NODE0, ZONE_NORMAL, { first: 512, last: 0 });
     expect(spanOf(mm.zone(NODE0, ZONE_NORMAL))).toEqual([FOUR_GIB, 32_768, 32_768, 32_256]);
     expect(mm.vmemmap.readPage(FOUR_GIB + 511)).toMatchObject({ reserved: true, refcount: 1 });
-    mm.offlinePages(...frames(FOUR_GIB, 1), 512);
+    mm.offlinePages(...frames(FOUR_GIB, 1), { first: 512, last: 0 });
     expect(spanOf(mm.zone(NODE0, ZONE_NORMAL))).toEqual([0, 0, 0, 0]);
   });
 

@@ -25,6 +25,15 @@ export interface MmNeeds extends VmemmapNeeds {
   readonly printk: Printk;
 }
 
+/** Frames at both ends of a range that are never free. */
+export interface ReservedFrames {
+  readonly first: number;
+  /** A multiple of 1024. */
+  readonly last: number;
+}
+
+const NONE_RESERVED: ReservedFrames = { first: 0, last: 0 };
+
 export interface Mm extends PageAllocator {
   readonly vmemmap: Vmemmap;
   readonly nodes: ReadonlyMap<NodeId, Pgdat>;
@@ -38,15 +47,15 @@ export interface Mm extends PageAllocator {
   totalRamPages(): number;
   zone(nid: NodeId, index: ZoneIndex): Zone;
   /**
-   * Make frames `[start, end)` memory of a zone, and free all but the first `nrReserved`, which hold their own struct pages (online_pages).
+   * Make frames `[start, end)` memory of a zone, and free all but those that are reserved, which hold struct pages (online_pages).
    * Whole blocks of 1024 frames.
    */
-  onlinePages(start: Pfn, end: Pfn, nid: NodeId, index: ZoneIndex, nrReserved?: number): void;
+  onlinePages(start: Pfn, end: Pfn, nid: NodeId, index: ZoneIndex, reserved?: ReservedFrames): void;
   /**
-   * Take frames out of their zone; `nrReserved` is what it was when they went online (offline_pages).
+   * Take frames out of their zone; `reserved` is what it was when they went online (offline_pages).
    * @throws KernelError EINVAL if they are not all of one zone, EBUSY if one is in use; nothing has changed then.
    */
-  offlinePages(start: Pfn, end: Pfn, nrReserved?: number): void;
+  offlinePages(start: Pfn, end: Pfn, reserved?: ReservedFrames): void;
   /** Forget the struct pages of frames that are offline, whole sections (remove_memory). */
   removePages(start: Pfn, end: Pfn): void;
   /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page, or those of `pages` alone. */
@@ -108,25 +117,26 @@ export function createMm(needs: MmNeeds): Mm {
       freeInto(target!, start, end);
     },
     totalRamPages: () => allZones().reduce((sum, { managed }) => sum + managed, 0),
-    onlinePages(start, end, nid, index, nrReserved = 0) {
+    onlinePages(start, end, nid, index, reserved = NONE_RESERVED) {
       const target = zone(nid, index);
       const online = allZones().flatMap(({ ranges }) => rangesWithin(ranges, start, end))[0];
       bugOn(online !== undefined, `pfns ${start}-${end - 1} cannot go online: ${online?.start} is`);
       const wasEmpty = !isPopulated(target);
       addZoneRange(target, start, end);
       vmemmap.initRange(start, end, nid, index, 'reserved');
-      freeInto(target, (start + nrReserved) as Pfn, end);
+      const [from, to] = [start + reserved.first, end - reserved.last];
+      if (from < to) freeInto(target, from as Pfn, to as Pfn);
       if (wasEmpty) rebuildZonelists();
       setWatermarks();
     },
-    offlinePages(start, end, nrReserved = 0) {
+    offlinePages(start, end, reserved = NONE_RESERVED) {
       const target = allocator.pageZone(start);
       const inside = rangesWithin(target?.ranges ?? [], start, end)[0];
       if (target === undefined || inside?.start !== start || inside.end !== end || (end - start) % MAX_ORDER_NR_PAGES !== 0) {
         throw new KernelError('EINVAL', `pfns ${start}-${end - 1} cannot go offline: expected memory of one zone, without holes`);
       }
-      const first = start + nrReserved;
-      target.managed -= takeFromRun(target.buddy, first, end) ? end - first : isolateAndTake(target.buddy, first, end);
+      const [from, to] = [start + reserved.first, end - reserved.last];
+      if (from < to) target.managed -= takeFromRun(target.buddy, from, to) ? to - from : isolateAndTake(target.buddy, from, to);
       forget(start, end);
       removeZoneRange(target, start, end);
       setWatermarks();

@@ -14,6 +14,8 @@ export interface PageDesign {
   readonly name: string;
   /** One line, for people. */
   readonly summary: string;
+  /** Does it keep an area of its own at the end of the device? See designs/page-area.ts. */
+  readonly keepsArea?: boolean;
   /** @throws KernelError if it cannot be had on this device now; nothing has changed then */
   attach(device: DesignDevice, host: PageHost): AttachedPages;
 }

@@ -7,6 +7,7 @@ import type { ErrnoName, NodeId, PhysAddr, Resource } from '@holdfast/lib';
 import type { Mapping } from '@holdfast/machine';
 import { attachMemremap } from './designs/memremap.js';
 import { noPages } from './designs/none.js';
+import { wipePageArea } from './designs/page-area.js';
 import type { AttachedPages, DesignDevice, DeviceBus, PageDesign } from './page-design.js';
 import { memoryTypeOf } from './pmem-mapping.js';
 import type { PmemMapping } from './pmem-mapping.js';
@@ -93,10 +94,14 @@ export function attachPmem(needs: PmemNeeds, undo: UndoList, attachment: PmemAtt
   const { start, sizeBytes, mapping: mappingName, diskName } = attachment;
   const design = attachment.infoBlock ? undefined : chosenDesign(needs, diskName);
   const pages = attachDesign(needs, attachment, design);
-  undo.guard(() => {
-    if (pages.held() > 0) throw new KernelError('EBUSY', `${diskName}: ${pages.held()} references to its pages are held`);
-  });
-  undo.push(() => pages.detach());
+  // Pages that are in use keep the device bound, so they go first, while all the rest is still there.
+  let isAttached = true;
+  const detach = (): void => {
+    if (isAttached) pages.detach();
+    isAttached = false;
+  };
+  undo.guard(detach);
+  undo.push(detach);
   if (needs.devicePages) undo.push(needs.devicePages.register(pages.pages));
   const { attached } = needs;
   if (attached) {
@@ -134,6 +139,8 @@ function attachDesign({ pageHost, params }: PmemNeeds, attachment: PmemAttachmen
     if (design ? design !== noPages : mapping === 'pages') throw new KernelError('EOPNOTSUPP', `${diskName}: this kernel has no struct pages for device memory`);
     return noPages.attach(device);
   }
+  // Whoever shows the end of the device as data first wipes what another design has kept there.
+  if (!infoBlock && !design?.keepsArea) wipePageArea(pageHost, device);
   if (design) return design.attach(device, pageHost);
   return mapping === 'pages' ? attachMemremap(device, pageHost, { owner, ...infoBlock }) : noPages.attach(device);
 }

@@ -3,13 +3,23 @@
  * Linux. Orthogonal to `pmem.mapping`, the memory type, whose word `pages` is write-back with the design that is chosen here.
  */
 import { KernelError, PAGE_SIZE, isAligned, parseSize } from '@holdfast/lib';
+import { addSectionPages } from './designs/add-section.js';
+import { pagesOnDevice } from './designs/device.js';
+import { dynamicPages } from './designs/dynamic.js';
+import { hotplugPages } from './designs/hotplug.js';
 import { noPages } from './designs/none.js';
+import { pagesInRam } from './designs/ram.js';
 import { type DeviceParam, deviceParam, deviceValue } from './device-param.js';
 import type { DesignOptions, PageAreaPolicy, PageDesign } from './page-design.js';
 
 /** Each design by the word that chooses it. */
 export const PAGE_DESIGNS = {
   none: noPages,
+  ram: pagesInRam,
+  dynamic: dynamicPages,
+  device: pagesOnDevice,
+  hotplug: hotplugPages,
+  'add-section': addSectionPages,
 } as const satisfies Readonly<Record<string, PageDesign>>;
 
 export type PageDesignName = keyof typeof PAGE_DESIGNS;
@@ -54,7 +64,7 @@ export interface PmemPagesValues {
 /** The design that somebody chose for a disk; undefined leaves it to Linux. */
 export function choosePageDesign(diskName: string, { params, defaultPages }: { params?: Partial<PmemPagesValues> | undefined; defaultPages?: PageDesignName | undefined }): PageDesign | undefined {
   const name = deviceValue(params?.pages, diskName) ?? defaultPages;
-  return name && PAGE_DESIGNS[name];
+  return name && (PAGE_DESIGNS as Readonly<Record<PageDesignName, PageDesign>>)[name];
 }
 
 export function designOptions(diskName: string, params: Partial<PmemPagesValues> | undefined): DesignOptions {
