@@ -2,7 +2,7 @@
  * What a boot is given: the hardware, what its firmware says of it, and what the user asks for.
  */
 import type { KernelRelease } from '@holdfast/lib';
-import type { Machine } from '@holdfast/machine';
+import type { Machine, NvdimmRootMethods } from '@holdfast/machine';
 import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
 import type { ConfigArea } from '@holdfast/nvdimm';
 import type { PciHost } from '@holdfast/pci';
@@ -28,6 +28,8 @@ export interface Firmware {
   readonly slit?: Uint8Array;
   readonly nfit?: Uint8Array;
   readonly dimms?: readonly FirmwareDimm[];
+  /** What it does for its NVDIMMs as a whole: scrub, clear and inject errors. Many firmwares, QEMU's among them, do nothing. */
+  readonly nvdimmMethods?: NvdimmRootMethods;
   /** DIMMs that were plugged into the running machine, and are there still: no memory map knows them. */
   readonly memoryDevices?: readonly AcpiMemoryDevice[];
 }

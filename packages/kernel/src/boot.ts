@@ -25,7 +25,7 @@ import { createProc, versionBanner } from './procfs.js';
 import { setupArch } from './setup-arch.js';
 import { devBlock } from './sysfs-block.js';
 import { devDax } from './sysfs-dax.js';
-import { devNmem } from './sysfs-nvdimm.js';
+import { devNvdimm } from './sysfs-nvdimm.js';
 import { createSys } from './sysfs.js';
 import { createUserAccess } from './user-access.js';
 import { vfsDir } from './vfs.js';
@@ -132,7 +132,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     modules: { memory_hotplug: policy.parameters, ...modules },
     nrCpus: machine.cpus.length,
   });
-  const root = vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNmem(nvdimms) })) });
+  const root = vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) })) });
   let lastPid = 1; // init
   const processes: ProcessNeeds = {
     pages: mm.userPages,

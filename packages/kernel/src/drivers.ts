@@ -166,9 +166,10 @@ function virtioDrivers({ nvdimms, printk, release, virtio: hardware }: DriverNee
   };
 }
 
-function nfitInit({ firmware, nvdimms, iomem, printk }: DriverNeeds, nodes: NfitNodeLookup): (() => void) | void {
+function nfitInit({ firmware, machine, nvdimms, iomem, printk }: DriverNeeds, nodes: NfitNodeLookup): (() => void) | void {
   if (!firmware.nfit) return;
-  return registerNfit({ nvdimms, nfit: parseNfit(firmware.nfit), labelArea: (handle) => labelAreaOf(firmware, handle), nodes, iomem, printk });
+  const { nvdimmMethods: methods } = firmware;
+  return registerNfit({ machine, ...(methods ? { methods } : {}), nvdimms, nfit: parseNfit(firmware.nfit), labelArea: (handle) => labelAreaOf(firmware, handle), nodes, iomem, printk });
 }
 
 function labelAreaOf({ dimms = [] }: Firmware, handle: number): ConfigArea | undefined {

@@ -1,10 +1,10 @@
 /**
  * The nvdimm buses beside /sys/bus/nd: /sys/class/nd with an `ndctlN` for each bus, where libndctl begins, the numbers of buses and DIMMs
- * in /sys/dev/char, and DIMMs under /dev: `nmemN`, the way to their label areas.
+ * in /sys/dev/char, and under /dev `ndctlN`, the way to a bus's commands, and `nmemN`, the way to a DIMM's label area.
  * Mirrors drivers/nvdimm/bus.c: nvdimm_bus_create_ndctl, nvdimm_create_dimm's class device, nd_ioctl.
  */
 import { type Device, devicePath } from '@holdfast/driver-core';
-import { NMEM_MAJOR, type NdBus, type Nvdimm, type Nvdimms, openConfigArea } from '@holdfast/nvdimm';
+import { NMEM_MAJOR, type NdBus, type Nvdimms, openBusControl, openConfigArea } from '@holdfast/nvdimm';
 import { relativeLink } from './sysfs-devices.js';
 import { type VfsNode, vfsDir, vfsText } from './vfs.js';
 
@@ -44,9 +44,11 @@ function ndctlPath(bus: NdBus): string {
 }
 
 /** The character special files of /dev. */
-export function devNmem({ bus }: Nvdimms): Record<string, VfsNode> {
-  const dimms = bus.devices.filter((device): device is Nvdimm => device.type === 'dimm');
-  return Object.fromEntries(
-    dimms.map((dimm) => [dimm.name, { kind: 'char', major: NMEM_MAJOR, minor: dimm.id, mode: 0o600, openConfigArea: () => openConfigArea(dimm) }]),
-  );
+export function devNvdimm({ bus }: Nvdimms): Record<string, VfsNode> {
+  const entries = bus.devices.flatMap((device): [string, VfsNode][] => {
+    if (device.type === 'bus') return [[`ndctl${device.id}`, { kind: 'char', major: NDCTL_MAJOR, minor: device.id, mode: 0o600, openBusControl: () => openBusControl(device) }]];
+    if (device.type !== 'dimm') return [];
+    return [[device.name, { kind: 'char', major: NMEM_MAJOR, minor: device.id, mode: 0o600, openConfigArea: () => openConfigArea(device) }]];
+  });
+  return Object.fromEntries(entries);
 }

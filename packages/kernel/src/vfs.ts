@@ -6,7 +6,7 @@
 import { type Attribute, KernelError } from '@holdfast/lib';
 import type { BlockDevice, BlockDeviceFile, BlockOpenOptions } from '@holdfast/block';
 import type { MmapFile } from '@holdfast/mm';
-import type { ConfigArea } from '@holdfast/nvdimm';
+import type { ConfigArea, NdBusControl } from '@holdfast/nvdimm';
 
 export interface VfsDir {
   readonly kind: 'dir';
@@ -50,6 +50,8 @@ export interface VfsCharDevice {
   readonly mode: number;
   /** Of a DIMM: the label area, as its ioctls read and write it. @throws KernelError ENOTTY if it has none */
   openConfigArea?(): ConfigArea;
+  /** Of an nvdimm bus: the commands of its ioctls. @throws KernelError ENOTTY if it takes none */
+  openBusControl?(): NdBusControl;
   /** Of device-dax: open for a process of that name, to be mapped. */
   openMmap?(opener: { readonly comm: string; readonly writable: boolean }): MmapFile;
 }

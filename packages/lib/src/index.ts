@@ -9,6 +9,7 @@ export {
 } from './units.js';
 export { isAligned, isPowerOf2, roundDown, roundDownPow2, roundUp, roundUpPow2 } from './align.js';
 export { type Range, intersectRanges, rangesOverlap } from './range.js';
+export { type RangeSet, createRangeSet } from './range-set.js';
 // Failure.
 export { type ErrnoName, BugError, KernelError, KernelPanic, bugOn, errnoNumber, strerror } from './kernel-error.js';
 // What the kernel is told, and what it says.

@@ -4,7 +4,7 @@
  * Invariant: bytes live in one place only, the media behind the physical address space. Caches are modelled by what a power cut
  * would take back, so that a reader always sees the newest store.
  */
-import type { PhysAddr } from '@holdfast/lib';
+import { KernelPanic, type PhysAddr, type Range } from '@holdfast/lib';
 
 /** Bytes of one chunk of physical memory: made when first written, and zeros until then. */
 export const CHUNK_SIZE = 2 * 1024 * 1024;
@@ -22,7 +22,10 @@ export type PersistenceDomain = 'none' | 'memory_controller' | 'cpu_cache';
 export interface Clock {
   /** Nanoseconds since power-on; may have a fraction. */
   readonly now: number;
+  /** Wait: time goes on, and timers that are due by then run at their times. With 0, those that are overdue. */
   advance(ns: number): void;
+  /** Have `run` called `ns` from now, if power lasts that long. The returned function takes it back. */
+  after(ns: number, run: () => void): () => void;
 }
 
 /** `hosted` is a file of the host in whose page cache the guest's stores land: only the host makes them durable. */
@@ -36,6 +39,21 @@ export interface Medium {
   readonly volatile: boolean;
   /** Bytes that the CPU has stored to it so far. */
   readonly bytesWritten: number;
+}
+
+/**
+ * Bytes that a medium has lost: it knows, by its error correction, and gives poison instead of them. Physical addresses; whole cache lines.
+ *
+ * Poison stays where it is, in the medium, over power cycles and from slot to slot, until {@link clear}: stores do not cure it. (In real
+ * machines a store of a whole line may or may not; an operating system has to ask the firmware.)
+ */
+export interface MediaPoison {
+  /** Lose each line that `[start, start + sizeBytes)` touches, where a non-volatile medium is. */
+  inject(start: number, sizeBytes: number): void;
+  /** Make the lines that lie in `[start, start + sizeBytes)` whole good again. They hold what was stored last. */
+  clear(start: number, sizeBytes: number): void;
+  /** The lost parts of `[start, start + sizeBytes)`, lowest first: what a load there would stumble on. */
+  within(start: number, sizeBytes: number): readonly Range[];
 }
 
 /** The physical address space: media at addresses. All numbers are bytes. */
@@ -73,8 +91,13 @@ export interface Mapping {
   readonly start: PhysAddr;
   readonly sizeBytes: number;
   readonly type: MemoryType;
-  /** Loads. */
+  /** Loads. @throws MachineCheckPanic where the medium is poisoned: nobody expected that, and a kernel does not survive it */
   read(offset: number, target: Uint8Array, targetOffset: number, length: number): void;
+  /**
+   * Loads by code that survives a machine check (copy_mc_to_kernel): stops at the first poisoned line, tells who listens for machine
+   * checks, and returns how many bytes were not copied: 0 if all is well.
+   */
+  readRecoverable(offset: number, target: Uint8Array, targetOffset: number, length: number): number;
   /** Plain stores (memcpy): their durability follows the mapping's type. */
   write(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
   /** Stores that bypass the caches, edges flushed line by line (memcpy_flushcache): durable after the next {@link Cpu.sfence}. */
@@ -154,6 +177,10 @@ export interface Machine {
    * @throws KernelError ENODEV if it is not plugged in
    */
   syncMedium(medium: Medium): void;
+  /** What the media have lost. */
+  readonly poison: MediaPoison;
+  /** Be told of each machine check that code survived, with the address of the poisoned line, until the returned function is called or the power goes. */
+  onMachineCheck(handler: (addr: PhysAddr) => void): () => void;
   /** The medium at an address, or undefined. */
   mediumAt(addr: PhysAddr): Medium | undefined;
 
@@ -187,5 +214,13 @@ export class PowerFailure extends Error {
   constructor() {
     super('power failure');
     this.name = 'PowerFailure';
+  }
+}
+
+/** A load met poison and nobody was ready for it: the end of the kernel that did it. */
+export class MachineCheckPanic extends KernelPanic {
+  constructor(addr: number) {
+    super(`Fatal local machine check: memory error at 0x${addr.toString(16)}`);
+    this.name = 'MachineCheckPanic';
   }
 }

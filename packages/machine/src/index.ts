@@ -1,12 +1,17 @@
 // The contract: what the kernel may ask of the hardware.
 export {
-  type Clock, type Cpu, type Machine, type Mapping, type Medium, type MediumKind, type MediumSlot, type MemoryType,
+  type Clock, type Cpu, type Machine, type Mapping, type Medium, type MediaPoison, type MediumKind, type MediumSlot, type MemoryType,
   type PersistenceDomain, type PhysicalMemory, type PowercutReport, type PowercutTrigger, type UndecidedUnit,
-  CACHE_LINE_SIZE, CHUNK_SIZE, PowerFailure, WORD_SIZE,
+  CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, PowerFailure, WORD_SIZE,
 } from './hardware.js';
 // A machine, and what is plugged into it.
 export { type MachineSpec, createMachine } from './machine.js';
 export { type NonVolatileSpec, createDram, createHostedFile, createNvdimm, createPciMemory } from './medium.js';
+// What its firmware does for NVDIMMs.
+export {
+  type ArsRange, type ArsStatus, type NvdimmRootMethods, type NvdimmRootSpec,
+  ARS_OVERFLOW, ARS_RETURN_KNOWN, ARS_STATUS, ARS_TYPE, DSM_STATUS, INJECT_NOTIFY, createNvdimmRootMethods,
+} from './nvdimm-root-methods.js';
 export type { ImageBacking } from './image-backing.js';
 // Devices that a hypervisor gives its guest: persistent memory in a file of the host, and RAM of a size that the host chooses.
 export { type VirtioPmem, createVirtioPmem } from './virtio-pmem.js';

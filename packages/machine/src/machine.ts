@@ -3,7 +3,7 @@
  *
  * Invariant: a power cycle leaves nothing behind but the media: no mapping lives on, no store is open, the clock is at zero.
  */
-import { type Random, KernelError, physAddr, seededRandom } from '@holdfast/lib';
+import { type PhysAddr, type Random, KernelError, physAddr, seededRandom } from '@holdfast/lib';
 import { Caches } from './caches.js';
 import { createClock } from './clock.js';
 import { collectUndecided } from './crash-states.js';
@@ -44,7 +44,11 @@ export function createMachine(spec: MachineSpec = {}): Machine {
   const clock = createClock();
   const memory = new AddressSpace(physBits, (addr, source) => caches.store(CACHED, 0, addr, source, 0, source.length));
   const caches: Caches = new Caches(memory, persistence, nrCpus, undecidedBytes);
-  const host: CpuHost = { memory, caches, clock, physBits, hypervisor, mappings: new Map(), memtypes: new Set() };
+  const machineCheckHandlers = new Set<(addr: PhysAddr) => void>();
+  const machineCheck = (addr: PhysAddr): void => {
+    for (const handler of machineCheckHandlers) handler(addr);
+  };
+  const host: CpuHost = { machineCheck, memory, caches, clock, physBits, hypervisor, mappings: new Map(), memtypes: new Set() };
   const cpus = Array.from({ length: nrCpus }, (_, nr) => createCpu(host, nr));
   for (const slot of media) memory.attach(slot);
   let powerCycles = 0;
@@ -62,7 +66,8 @@ export function createMachine(spec: MachineSpec = {}): Machine {
     host.memtypes.clear();
     caches.reset();
     memory.powerLoss(noiseSeed);
-    clock.now = 0;
+    machineCheckHandlers.clear();
+    clock.reset();
   };
 
   /** Leave each unit with the image that `choose` says, then drop the power. */
@@ -91,6 +96,15 @@ export function createMachine(spec: MachineSpec = {}): Machine {
       const window = windowOf(medium);
       caches.settleRange(window.start, window.end);
       memory.sync();
+    },
+    poison: {
+      inject: (start, sizeBytes) => memory.injectPoison(start, sizeBytes),
+      clear: (start, sizeBytes) => memory.clearPoison(start, sizeBytes),
+      within: (start, sizeBytes) => memory.poisonWithin(start, sizeBytes),
+    },
+    onMachineCheck(handler) {
+      machineCheckHandlers.add(handler);
+      return () => void machineCheckHandlers.delete(handler);
     },
     mediumAt: (addr): Medium | undefined => memory.windowAt(addr)?.medium,
     poweroff: () => powerLoss(++powerCycles),

@@ -5,11 +5,11 @@
  * Invariant: every access is inside the mapping, which is live. `#limit` is its size while it lives and -1 after, so that one check
  * does for both.
  */
-import { type PhysAddr, BugError } from '@holdfast/lib';
+import { type PhysAddr, BugError, roundDown } from '@holdfast/lib';
 import { type AccessKind, type Caches, THROUGH } from './caches.js';
 import type { MachineClock } from './clock.js';
 import { type AccessCost, SFENCE_COST } from './costs.js';
-import { CACHE_LINE_SIZE, CHUNK_SIZE, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
+import { CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
 import type { AddressSpace } from './physical-memory.js';
 import { CACHED, COMBINING } from './undo-log.js';
 
@@ -18,6 +18,8 @@ export interface MappingHost {
   readonly memory: AddressSpace;
   readonly caches: Caches;
   readonly clock: MachineClock;
+  /** Tell who listens that a load met poison, and went on. */
+  machineCheck(addr: PhysAddr): void;
 }
 
 const STORE_KIND: Record<MemoryType, AccessKind> = { UC: THROUGH, 'UC-': THROUGH, WT: THROUGH, WC: COMBINING, WB: CACHED };
@@ -33,6 +35,7 @@ export class CpuMapping implements Mapping {
   readonly #cost: AccessCost;
   readonly #storeKind: AccessKind;
   readonly #uncached: boolean;
+  readonly #machineCheck: (addr: PhysAddr) => void;
   #limit: number;
 
   constructor(host: MappingHost, cpu: number, start: PhysAddr, sizeBytes: number, type: MemoryType, cost: AccessCost) {
@@ -46,6 +49,7 @@ export class CpuMapping implements Mapping {
     this.#cost = cost;
     this.#storeKind = STORE_KIND[type];
     this.#uncached = type === 'UC' || type === 'UC-';
+    this.#machineCheck = host.machineCheck;
     this.#limit = sizeBytes;
   }
 
@@ -56,6 +60,25 @@ export class CpuMapping implements Mapping {
 
   read(offset: number, target: Uint8Array, targetOffset: number, length: number): void {
     this.#check(offset, length, target, targetOffset);
+    if (this.#memory.hasPoison) this.#refusePoison(offset, length);
+    this.#load(offset, target, targetOffset, length);
+  }
+
+  readRecoverable(offset: number, target: Uint8Array, targetOffset: number, length: number): number {
+    this.#check(offset, length, target, targetOffset);
+    const poison = this.#memory.hasPoison ? this.#memory.poisonWithin(this.start + offset, length)[0] : undefined;
+    const good = poison === undefined ? length : poison.start - this.start - offset;
+    this.#load(offset, target, targetOffset, good);
+    if (poison !== undefined) this.#machineCheck(roundDown(poison.start, CACHE_LINE_SIZE) as PhysAddr);
+    return length - good;
+  }
+
+  #refusePoison(offset: number, length: number): void {
+    const [first] = this.#memory.poisonWithin(this.start + offset, length);
+    if (first !== undefined) throw new MachineCheckPanic(first.start);
+  }
+
+  #load(offset: number, target: Uint8Array, targetOffset: number, length: number): void {
     this.#clock.now += this.#cost.readFixed + this.#cost.readPerByte * length;
     if (this.#uncached || this.type === 'WC') this.#caches.beforeUncachedLoad(this.#uncached, this.#cpu, this.start + offset, length);
     this.#memory.load(this.start + offset, target, targetOffset, length);

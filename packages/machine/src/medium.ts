@@ -5,7 +5,7 @@
  * nothing. Chunks lie on the grid of *physical* chunks, so that a chunk of the address space is a chunk of its medium: `phase` is the
  * distance of the medium's first byte from the grid, and "grid offset" below means `phase + offset in the medium`.
  */
-import { BugError, KernelError, PAGE_SIZE, seededRandom } from '@holdfast/lib';
+import { BugError, KernelError, PAGE_SIZE, createRangeSet, seededRandom } from '@holdfast/lib';
 import { Chunk } from './chunk.js';
 import { DirtyRanges } from './dirty-ranges.js';
 import { CHUNK_SIZE, type Medium, type MediumKind } from './hardware.js';
@@ -56,6 +56,8 @@ export class MediumStore implements Medium {
   readonly volatile: boolean;
   readonly backing: ImageBacking | undefined;
   bytesWritten = 0;
+  /** Offsets in the medium of lines that are lost; see {@link MediaPoison}. */
+  readonly poison = createRangeSet();
   /** Plugged into a machine. */
   attached = false;
 

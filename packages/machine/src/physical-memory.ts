@@ -6,10 +6,10 @@
  * Differs from hardware: decoding is per byte, so that any firmware map can be attached as it is; gaps inside a chunk that some
  * medium backs are stray bytes of that chunk.
  */
-import { KernelError } from '@holdfast/lib';
+import { type Range, KernelError, roundDown, roundUp } from '@holdfast/lib';
 import { type Chunk, FRAMES_PER_CHUNK } from './chunk.js';
 import { copyBytes } from './copy-bytes.js';
-import { CHUNK_SIZE, type MediumSlot, type PhysicalMemory } from './hardware.js';
+import { CACHE_LINE_SIZE, CHUNK_SIZE, type MediumSlot, type PhysicalMemory } from './hardware.js';
 import { MediumStore } from './medium.js';
 import { SlotTable } from './slot-table.js';
 
@@ -39,6 +39,9 @@ export class AddressSpace implements PhysicalMemory {
   readonly #physBits: number;
   readonly #cachedStore: (addr: number, source: Uint8Array) => void;
 
+  /** Does any medium hold poison? A plain field: each load asks. */
+  hasPoison = false;
+
   /** `cachedStore` is the CPU's way to memory: what {@link write} goes through. */
   constructor(physBits: number, cachedStore: (addr: number, source: Uint8Array) => void) {
     this.#physBits = physBits;
@@ -63,6 +66,7 @@ export class AddressSpace implements PhysicalMemory {
     }
     store.place(start % CHUNK_SIZE);
     store.attached = true;
+    this.hasPoison ||= store.poison.count > 0;
     this.#windows.splice(next, 0, { start, end: start + size, medium: store, gridStart: start - (start % CHUNK_SIZE) });
     // A neighbour may have an edge chunk in use already: share its buffer.
     for (const nr of new Set([chunkNr(start), chunkNr(start + size - 1)])) {
@@ -81,6 +85,7 @@ export class AddressSpace implements PhysicalMemory {
     this.#windows.splice(this.#windows.indexOf(window), 1);
     this.#slots.delete(first, last);
     window.medium.unplug();
+    this.#countPoison();
   }
 
   /** The power is gone: volatile media forget, and every buffer given out is stale. */
@@ -95,6 +100,42 @@ export class AddressSpace implements PhysicalMemory {
 
   windowAt(addr: number): Window | undefined {
     return this.#windows.find(({ start, end }) => start <= addr && addr < end);
+  }
+
+  // Poison.
+
+  injectPoison(start: number, sizeBytes: number): void {
+    const end = roundUp(start + sizeBytes, CACHE_LINE_SIZE);
+    this.#eachPart(roundDown(start, CACHE_LINE_SIZE), end, ({ medium }, from, to) => {
+      if (!medium.volatile) medium.poison.add(from, to);
+    });
+    this.#countPoison();
+  }
+
+  clearPoison(start: number, sizeBytes: number): void {
+    const end = roundDown(start + sizeBytes, CACHE_LINE_SIZE);
+    this.#eachPart(roundUp(start, CACHE_LINE_SIZE), end, ({ medium }, from, to) => medium.poison.remove(from, to));
+    this.#countPoison();
+  }
+
+  poisonWithin(start: number, sizeBytes: number): Range[] {
+    const found: Range[] = [];
+    this.#eachPart(start, start + sizeBytes, ({ medium, start: base }, from, to) => {
+      for (const range of medium.poison.within(from, to)) found.push({ start: base + range.start, end: base + range.end });
+    });
+    return found;
+  }
+
+  /** The parts of `[start, end)` that media lie behind, as offsets in the medium. */
+  #eachPart(start: number, end: number, visit: (window: Window, from: number, to: number) => void): void {
+    for (const window of this.#windows) {
+      const [from, to] = [Math.max(start, window.start), Math.min(end, window.end)];
+      if (from < to) visit(window, from - window.start, to - window.start);
+    }
+  }
+
+  #countPoison(): void {
+    this.hasPoison = this.#windows.some(({ medium }) => medium.poison.count > 0);
   }
 
   // Slots.

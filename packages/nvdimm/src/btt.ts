@@ -13,7 +13,7 @@ import { BugError, KERN, KernelError, silentPrintk } from '@holdfast/lib';
 import type { Printk } from '@holdfast/lib';
 import { type Arena, blockOffset, clearFreeBlockError, createArena, discoverArenas, mapBlock, mapState, readMap, writeFlog, writeMap } from './btt-arena.js';
 import { ARENA_FLAG_ERROR, ARENA_MIN_SIZE, BTT_INFO_SIZE, BTT_NFREE, bttInfoIsValid, bttSectorSize, bttVersion, decodeBttInfo, planArenas } from './btt-info.js';
-import { type NamespaceIo, readBytes, writeBytes } from './namespace-io.js';
+import { type NamespaceIo, readBytes, writeBytesAtomic } from './namespace-io.js';
 import type { ClaimClass } from './namespace-label.js';
 
 /** A BTT device, configured. */
@@ -156,8 +156,8 @@ export function writeSector(btt: Btt, sector: number, source: Uint8Array, lane =
 
   const offset = blockOffset(arena, block);
   if (arena.freeHasError[lane] === 1 || isBad(arena, offset)) clearFreeBlockError(arena, lane);
-  writeBytes(arena.io, offset, source);
-  if (metadata) writeBytes(arena.io, offset + btt.sectorSize, metadata);
+  writeBytesAtomic(arena.io, offset, source);
+  if (metadata) writeBytesAtomic(arena.io, offset + btt.sectorSize, metadata);
   writeFlog(arena, lane, lba, oldBlock, wasLost);
   finishMove(arena, lba, block);
   // What was lost is free now: repair it before it is used.
@@ -208,7 +208,7 @@ function from(io: NamespaceIo, offset: number): NamespaceIo {
   return {
     sizeBytes: io.sizeBytes - offset,
     read: (at, target) => io.read(offset + at, target),
-    write: (at, source) => io.write(offset + at, source),
+    write: (at, source, atomic) => io.write(offset + at, source, atomic),
     flush: () => io.flush(),
     ...(io.zero && { zero: (at: number, length: number) => io.zero!(offset + at, length) }),
     ...(io.badRanges && {

@@ -8,6 +8,8 @@ import { KernelError, createIda } from '@holdfast/lib';
 import type { Attribute, Ida, KernelRelease, Printk, Resource } from '@holdfast/lib';
 import { createBus } from '@holdfast/driver-core';
 import type { Bus, Device } from '@holdfast/driver-core';
+import type { NvdimmRootMethods } from '@holdfast/machine';
+import { createBadrange } from './badrange.js';
 import { probeClaims } from './claim-probe.js';
 import { type PfnSetup, setupNdPfn } from './claim-setup.js';
 import { createNvdimm, dimmDriver } from './dimm.js';
@@ -34,6 +36,9 @@ export interface NdBusDesc {
   /** Names of the commands its firmware takes. */
   commands?: readonly string[];
   attributes?: readonly Attribute[];
+  /** What its firmware can do about errors. */
+  methods?: NvdimmRootMethods;
+  isScrubbing?: () => boolean;
 }
 
 export interface Nvdimms {
@@ -92,6 +97,7 @@ export function createNvdimms({ iomem, printk, memregions, release }: NvdimmDeps
       const below = bus.devices.filter((device) => device.parent === ndBus);
       for (const device of [...below.reverse(), ndBus]) {
         bus.removeDevice(device);
+        if (device.type === 'region') ndBus.regions.splice(ndBus.regions.indexOf(device), 1);
         if (device.type === 'bus' || device.type === 'dimm' || device.type === 'region') idsOf[device.type].free(device.id);
       }
     },
@@ -150,12 +156,12 @@ function deferringBus(bus: Bus<NdDevice>): { bus: Bus<NdDevice>; later: NdCore['
   };
 }
 
-function createNdBus(id: number, { provider, parent, commands = [], attributes = [] }: NdBusDesc): NdBus {
+function createNdBus(id: number, { provider, parent, commands = [], attributes = [], methods, isScrubbing = () => false }: NdBusDesc): NdBus {
   const own: Attribute[] = [
     { name: 'provider', mode: 0o444, show: () => `${provider}\n` },
     { name: 'commands', mode: 0o444, show: () => `${commands.map((command) => `${command} `).join('')}\n` },
     // Linux blocks here until all is probed; here it always is.
     { name: 'wait_probe', mode: 0o444, show: () => '1\n' },
   ];
-  return { type: 'bus', name: `ndbus${id}`, id, parent, provider, attributes: () => [...own, ...attributes] };
+  return { type: 'bus', name: `ndbus${id}`, id, parent, provider, badrange: createBadrange(), methods, regions: [], isScrubbing, attributes: () => [...own, ...attributes] };
 }

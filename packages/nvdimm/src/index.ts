@@ -9,6 +9,10 @@ export { nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages
 export { isNvdimmSync, nvdimmFlush, nvdimmHasFlush } from './flush.js';
 export { type EnabledNamespace, type NamespaceEnableDeps, type NdCpu, type NdMemory, enableNamespace } from './namespace-enable.js';
 export type { PfnSetup } from './claim-setup.js';
+// Lost bytes: who knows of them, who clears them, and the commands that user space has for it.
+export { type Badrange, createBadrange } from './badrange.js';
+export { clearPoison, isKnownPoison, notifyPoison, trackBadblocks } from './poison.js';
+export { type NdBusControl, openBusControl } from './bus-control.js';
 // Providers: e820 type 12.
 export { type NodeLookup, registerE820Driver, registerE820Pmem, resourcesOf } from './e820.js';
 // Providers: the firmware's NFIT.

@@ -2,15 +2,18 @@
  * A namespace's bytes, mapped for those who read what lies on it: info blocks, BTTs.
  * Mirrors drivers/nvdimm/claim.c: devm_nsio_enable, devm_nsio_disable.
  */
-import { KERN, KernelError, memRange, releaseResource, requestRegion } from '@holdfast/lib';
+import { KERN, KernelError, SECTOR_SIZE, intersectRanges, memRange, releaseResource, requestRegion } from '@holdfast/lib';
 import type { PhysAddr, Printk, Resource } from '@holdfast/lib';
+import { type Badblocks, createBadblocks } from '@holdfast/block';
 import { nvdimmFlush } from './flush.js';
 import type { NamespaceIo } from './namespace-io.js';
 import type { NdNamespace } from './nd-device.js';
+import { clearPoison, trackBadblocks } from './poison.js';
 
 /** A write-back mapping, as machine's. */
 export interface NdMemory {
-  read(offset: number, target: Uint8Array, targetOffset: number, length: number): void;
+  /** Returns how many bytes could not be read. */
+  readRecoverable(offset: number, target: Uint8Array, targetOffset: number, length: number): number;
   writeFlushCache(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
   writeZeroes(offset: number, length: number): void;
 }
@@ -48,22 +51,56 @@ export function enableNamespace<M extends NdMemory>({ cpu, iomem, printk }: Name
     releaseResource(claimed);
     throw error;
   }
+  const badblocks = createBadblocks();
+  const untrack = trackBadblocks(ns.region, badblocks, ns.start, ns.start + ns.sizeBytes);
+  const flush = (): void => {
+    if (!nvdimmFlush(ns.region, cpu)) throw new KernelError('EIO', `${ns.name}: the provider could not flush`);
+  };
   return {
     io: {
       // Formats ask how large the namespace is, and stay inside what they had mapped.
       sizeBytes: ns.sizeBytes,
-      read: (offset, target) => mapping.read(offset, target, 0, target.length),
-      write: (offset, source) => mapping.writeFlushCache(offset, source, 0, source.length),
-      zero: (offset, length) => mapping.writeZeroes(offset, length),
-      flush() {
-        if (!nvdimmFlush(ns.region, cpu)) throw new KernelError('EIO', `${ns.name}: the provider could not flush`);
+      read(offset, target) {
+        const lost = isBad(badblocks, offset, target.length) || mapping.readRecoverable(offset, target, 0, target.length) > 0;
+        if (lost) throw new KernelError('EIO', `${ns.name}: a media error in ${target.length} bytes at ${offset}`);
       },
+      write(offset, source, atomic = false) {
+        const isGood = makeGood(ns, badblocks, offset, source.length, atomic);
+        mapping.writeFlushCache(offset, source, 0, source.length);
+        if (isGood) return;
+        flush();
+        throw new KernelError('EIO', `${ns.name}: a media error stays under a write of ${source.length} bytes at ${offset}`);
+      },
+      zero(offset, length) {
+        const isGood = makeGood(ns, badblocks, offset, length, false);
+        mapping.writeZeroes(offset, length);
+        if (!isGood) throw new KernelError('EIO', `${ns.name}: a media error stays under ${length} zeros at ${offset}`);
+      },
+      flush,
+      badRanges: (offset, length) => badblocks.entries().flatMap(([first, count]) =>
+        intersectRanges({ start: first * SECTOR_SIZE, end: (first + count) * SECTOR_SIZE }, { start: offset, end: offset + length }) ?? []),
     },
     disable() {
+      untrack();
       cpu.unmap(mapping);
       releaseResource(claimed);
     },
   };
+}
+
+/** Is there a bad sector among those that `length` bytes at `offset` touch? */
+function isBad(badblocks: Badblocks, offset: number, length: number): boolean {
+  const first = Math.floor(offset / SECTOR_SIZE);
+  return badblocks.count > 0 && badblocks.check(first, Math.ceil((offset + length) / SECTOR_SIZE) - first) !== undefined;
+}
+
+/** Before a write: clear the poison under it, if that may be done here. False if some stays. */
+function makeGood({ region, start }: NdNamespace, badblocks: Badblocks, offset: number, length: number, atomic: boolean): boolean {
+  if (!isBad(badblocks, offset, length)) return true;
+  if (atomic || offset % SECTOR_SIZE !== 0 || length % SECTOR_SIZE !== 0) return false;
+  const cleared = clearPoison(region, start + offset, length);
+  if (cleared >= SECTOR_SIZE) badblocks.clear(offset / SECTOR_SIZE, Math.floor(cleared / SECTOR_SIZE));
+  return cleared >= length;
 }
 
 function claim(iomem: Resource, { name, start, sizeBytes: whole }: NdNamespace, sizeBytes: number, who: string, printk: Printk): Resource {

@@ -12,8 +12,12 @@ export interface NamespaceIo {
   readonly sizeBytes: number;
   /** Fill `target` from `offset` on. @throws KernelError EIO where the media has lost what was there */
   read(offset: number, target: Uint8Array): void;
-  /** Store `source` at `offset`; durable after the next flush. @throws KernelError */
-  write(offset: number, source: Uint8Array): void;
+  /**
+   * Store `source` at `offset`; durable after the next flush. Lost bytes under it are made good, if it is in whole sectors and not
+   * `atomic`: clearing may sleep, and a BTT's I/O must not.
+   * @throws KernelError EIO if lost bytes stay; the store is done nevertheless
+   */
+  write(offset: number, source: Uint8Array, atomic?: boolean): void;
   /** Make all that was written durable. */
   flush(): void;
   /** Make `[offset, offset + length)` zeros, for media that can do it faster than by writing each. */
@@ -34,6 +38,13 @@ export function readBytes(io: NamespaceIo, offset: number, target: Uint8Array): 
 export function writeBytes(io: NamespaceIo, offset: number, source: Uint8Array): void {
   checkRange(io, offset, source.length);
   io.write(offset, source);
+  io.flush();
+}
+
+/** {@link writeBytes} in the middle of a BTT's I/O (NVDIMM_IO_ATOMIC): lost bytes are not made good. @throws KernelError EIO over lost bytes */
+export function writeBytesAtomic(io: NamespaceIo, offset: number, source: Uint8Array): void {
+  checkRange(io, offset, source.length);
+  io.write(offset, source, true);
   io.flush();
 }
 

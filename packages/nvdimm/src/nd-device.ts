@@ -6,7 +6,10 @@
  *                                   └▶ bttR.n pfnR.n daxR.n   what may claim a namespace; one idle one of each is the seed
  */
 import type { Ida, NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
+import type { Badblocks } from '@holdfast/block';
 import type { Bus, Device, Driver } from '@holdfast/driver-core';
+import type { NvdimmRootMethods } from '@holdfast/machine';
+import type { Badrange } from './badrange.js';
 import type { DimmLabels } from './dimm-labels.js';
 import type { ValidInfoBlock } from './info-block-check.js';
 import type { ConfigArea } from './label-area.js';
@@ -33,6 +36,13 @@ export interface NdBus extends Device {
   readonly id: number;
   /** Such as `e820` or `ACPI.NFIT`. */
   readonly provider: string;
+  /** What is known to be lost of its memory. */
+  readonly badrange: Badrange;
+  /** What the platform's firmware can do about errors; undefined if nothing. */
+  readonly methods: NvdimmRootMethods | undefined;
+  readonly regions: NdRegion[];
+  /** Is the kernel itself about to scrub, or doing so? */
+  isScrubbing(): boolean;
 }
 
 /** A DIMM: `nmemN`. */
@@ -76,6 +86,7 @@ export interface InterleaveSet {
 /** A physical range of persistent memory, in one piece: `regionN`. */
 export interface NdRegion extends Device {
   readonly type: 'region';
+  readonly bus: NdBus;
   /** From the memory region ids that all providers and dax hmem share. */
   readonly id: number;
   readonly kind: 'pmem' | 'volatile';
@@ -95,6 +106,10 @@ export interface NdRegion extends Device {
   readonly flush: (() => boolean) | undefined;
   /** ND_REGION_PAGEMAP: may a raw namespace have struct pages? */
   readonly pageMapAllowed: boolean;
+  /** While the region is enabled: its lost sectors, counted from its start. */
+  badblocks: Badblocks | undefined;
+  /** Who has a list of lost sectors to fill when errors are found; see trackBadblocks. */
+  readonly poisonWatchers: Set<() => void>;
   /** Bytes; capacity is given out in multiples of it. */
   align: number;
   readOnly: boolean;

@@ -3,14 +3,15 @@
  * acpi_nfit_register_regions, acpi_nfit_insert_resource.
  *
  * Invariant: nmem ids follow the NFIT handles, region ids the order of the table's ranges.
- * Differs from Linux: no address range scrub.
+ * Volatile ranges and persistent ones are scrubbed for errors where the firmware can; see nfit-scrub.ts.
  */
-import { KERN, KernelError, createResource, hex16, NUMA_NO_NODE, insertResource, physAddr, readOnly, removeResource } from '@holdfast/lib';
+import { KERN, KernelError, createResource, hex, hex16, NUMA_NO_NODE, insertResource, physAddr, readOnly, removeResource } from '@holdfast/lib';
 import type { NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
 import { createRootDevice } from '@holdfast/driver-core';
 import type { Device } from '@holdfast/driver-core';
 import { spaType } from '@holdfast/acpi';
 import type { NfitCapabilities, NfitContents, NfitControlRegion, NfitMemoryMap, NfitSpaRange } from '@holdfast/acpi';
+import type { Machine, NvdimmRootMethods } from '@holdfast/machine';
 import type { NdBusDesc, Nvdimms } from './bus.js';
 import type { NvdimmDesc } from './dimm.js';
 import { resourcesOf } from './e820.js';
@@ -20,6 +21,7 @@ import type { InterleaveSetCookies } from './interleave-set.js';
 import type { ConfigArea } from './label-area.js';
 import type { NdBus, NdMapping, Nvdimm } from './nd-device.js';
 import { NOT_ARMED, failureWords, nfitDimmAttributes } from './nfit-dimm.js';
+import { type NfitScrub, type ScrubRange, createNfitScrub } from './nfit-scrub.js';
 import type { NdRegionDesc } from './region.js';
 
 /** What the architecture knows of proximity domains, beside {@link NodeLookup}. */
@@ -38,6 +40,9 @@ export interface NfitDeps {
   nodes: NfitNodeLookup;
   iomem: Resource;
   printk: Printk;
+  /** The methods of the NVDIMM root device; left out if the firmware has none. */
+  methods?: NvdimmRootMethods;
+  machine: Pick<Machine, 'clock' | 'onMachineCheck'>;
   /** The ACPI device; default ACPI0012:00 below LNXSYSTM:00. */
   parent?: Device;
 }
@@ -50,30 +55,43 @@ const MEMORY_FLUSH = 2;
 
 /** Register the bus, its DIMMs and its regions. The returned function takes all of it away. */
 export function registerNfit(deps: NfitDeps): () => void {
-  const { nvdimms, nfit, iomem } = deps;
-  const bus = nvdimms.registerBus(busDesc(deps));
+  const { nvdimms, nfit, iomem, machine, methods, printk } = deps;
+  const scrub: NfitScrub = createNfitScrub({ bus: () => bus, methods, clock: machine.clock, printk });
+  const bus = nvdimms.registerBus(busDesc(deps, scrub));
   const dimms = registerDimms(deps, bus);
   const inserted: Resource[] = [];
   for (const spa of nfit.spaRanges) {
     const desc = regionDesc(spa, dimms, deps);
     if (!desc) continue;
     if (spaType(spa.typeGuid) === 'pm') inserted.push(...insertPersistentMemory(iomem, spa, deps.printk));
-    nvdimms.registerRegion(bus, desc);
+    const range: ScrubRange = { start: spa.address, sizeBytes: spa.length, isVolatile: spaType(spa.typeGuid) === 'volatile', region: undefined };
+    if (spaType(spa.typeGuid) === 'pm' || range.isVolatile) scrub.register(range);
+    range.region = nvdimms.registerRegion(bus, desc);
   }
+  scrub.begin();
+  const deafen = machine.onMachineCheck((addr) => scrub.machineCheck(addr));
+  if (methods) methods.onUncorrectableError = () => scrub.uncorrectableError();
   return () => {
+    deafen();
+    scrub.stop();
+    if (methods) methods.onUncorrectableError = undefined;
     nvdimms.unregisterBus(bus);
     for (const resource of inserted.reverse()) removeResource(resource);
   };
 }
 
-function busDesc({ nfit, parent }: NfitDeps): NdBusDesc {
+/** Methods 1 to 4, and the injection of errors, 7 to 9. */
+const ROOT_METHODS = 0x39e;
+
+function busDesc({ nfit, parent, methods }: NfitDeps, scrub: NfitScrub): NdBusDesc {
   const attributes = [
     readOnly('nfit/revision', () => nfit.header.revision),
-    readOnly('nfit/hw_error_scrub', () => 0, 0o644),
-    readOnly('nfit/dsm_mask', () => '0x0'),
+    ...scrub.attributes,
+    readOnly('nfit/dsm_mask', () => hex(methods ? ROOT_METHODS : 0)),
   ];
   const acpiDevice = parent ?? createRootDevice('ACPI0012:00', createRootDevice('LNXSYBUS:00', createRootDevice('LNXSYSTM:00')));
-  return { provider: 'ACPI.NFIT', parent: acpiDevice, commands: ['cmd_call'], attributes };
+  const commands = methods ? ['ars_cap', 'ars_start', 'ars_status', 'clear_error', 'cmd_call'] : ['cmd_call'];
+  return { provider: 'ACPI.NFIT', parent: acpiDevice, commands, attributes, isScrubbing: () => scrub.isBusy(), ...(methods ? { methods } : {}) };
 }
 
 /** The DIMMs by handle. One that no control region describes is left out. */

@@ -6,6 +6,7 @@
  */
 import { KernelError, MIB, PAGE_SIZE, createIda, hex, isPowerOf2, parseBool, parseInteger, readOnly, readWrite } from '@holdfast/lib';
 import type { Attribute, NodeId, PhysAddr } from '@holdfast/lib';
+import { createBadblocks } from '@holdfast/block';
 import type { Driver } from '@holdfast/driver-core';
 import type { InterleaveSet, NdBus, NdClaim, NdCore, NdDevice, NdMapping, NdNamespace, NdRegion } from './nd-device.js';
 import { createClaim, removeClaim } from './claim.js';
@@ -36,6 +37,7 @@ export function createRegion(bus: NdBus, id: number, desc: NdRegionDesc): NdRegi
   const mappings = desc.mappings ?? [];
   const region: NdRegion = {
     type: 'region',
+    bus,
     name: `region${id}`,
     parent: bus,
     id,
@@ -50,6 +52,8 @@ export function createRegion(bus: NdBus, id: number, desc: NdRegionDesc): NdRegi
     persistenceDomain: desc.persistenceDomain,
     flush: desc.flush,
     pageMapAllowed: desc.pageMapAllowed ?? false,
+    badblocks: undefined,
+    poisonWatchers: new Set(),
     align: defaultAlign(desc.sizeBytes, mappings.length),
     readOnly: mappings.some(({ dimm }) => dimm.notArmed),
     ids: { namespace: createIda(), btt: createIda(), pfn: createIda(), dax: createIda() },
@@ -58,6 +62,7 @@ export function createRegion(bus: NdBus, id: number, desc: NdRegionDesc): NdRegi
     seeds: {},
     attributes: () => [...regionAttributes(region), ...(desc.attributes ?? [])],
   };
+  bus.regions.push(region);
   return region;
 }
 
@@ -85,6 +90,8 @@ function enableRegion(core: NdCore, region: NdRegion): () => void {
     deactivate();
     throw error;
   }
+  region.badblocks = createBadblocks();
+  region.bus.badrange.populate(region.badblocks, region.start, region.start + region.sizeBytes);
   region.scanned = { active: region.namespaces.length, total: region.namespaces.length };
   const namespaces = [...region.namespaces];
   const [first] = namespaces;
@@ -94,6 +101,7 @@ function enableRegion(core: NdCore, region: NdRegion): () => void {
   for (const device of [...namespaces, ...claims]) core.later(() => core.bus.addDevice(device));
   return () => {
     emptyRegion(core, region);
+    region.badblocks = undefined;
     deactivate();
   };
 }
@@ -157,12 +165,17 @@ function regionAttributes(region: NdRegion): Attribute[] {
     }),
     ...(flush === undefined ? [] : [deepFlush(flush)]),
     ...(persistenceDomain ? [readOnly('persistence_domain', () => persistenceDomain)] : []),
-    { name: 'badblocks', mode: 0o444, show: () => '' },
+    { name: 'badblocks', mode: 0o444, show: () => showBadblocks(region) },
     readOnly('resource', () => hex(region.start), 0o400),
     ...nodeAttributes(region),
     readOnly('modalias', () => 'nd:t2'),
     readOnly('devtype', () => (region.kind === 'pmem' ? 'nd_pmem' : 'nd_volatile')),
   ];
+}
+
+function showBadblocks({ name, badblocks }: NdRegion): string {
+  if (!badblocks) throw new KernelError('ENXIO', `${name} is disabled`);
+  return badblocks.entries().map(([start, nrSectors]) => `${start} ${nrSectors}\n`).join('');
 }
 
 /** Writable only with flush hints; there a write of 1 flushes, which changes nothing that can be read back. */

@@ -2,6 +2,7 @@
  * The nd bus against a real Linux 6.1: every attribute of every device that it showed after boot, on e820 ranges and NFITs.
  * Left out of the data: `dev` of nmemN (a dynamic major). The seeds' ids, a race in Linux, are written as 0.
  */
+import { createMachine } from '@holdfast/machine';
 import { readFileSync } from 'node:fs';
 import { parseNfit } from '@holdfast/acpi';
 import { createPlatformBus } from '@holdfast/driver-core';
@@ -55,7 +56,7 @@ function boot(golden: Golden): { nvdimms: Nvdimms; log: string[] } {
   registerE820Pmem(platform, iomem);
   if (golden.nfit !== undefined) {
     const nfit = parseNfit(Buffer.from(golden.nfit, 'base64'));
-    registerNfit({ nvdimms, nfit, labelArea: (handle) => areaOf(golden.labelAreas?.[handle]), nodes, iomem, printk });
+    registerNfit({ machine: createMachine(), nvdimms, nfit, labelArea: (handle) => areaOf(golden.labelAreas?.[handle]), nodes, iomem, printk });
   }
   return { nvdimms, log };
 }

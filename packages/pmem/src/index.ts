@@ -1,6 +1,6 @@
 // The two drivers: v4.1's over platform devices, and today's over nvdimm namespaces.
 export { type PlatformPmem, createPlatformPmem } from './platform-pmem.js';
-export { type NdPmemNeeds, type PoisonSource, createNdPmemDriver } from './nd-pmem.js';
+export { type NdPmemNeeds, createNdPmemDriver } from './nd-pmem.js';
 export type { AttachedDesign, PmemNeeds } from './pmem-needs.js';
 // How a device is mapped, and who says so.
 export {

@@ -173,18 +173,3 @@ describe('the mapping of an nd_pmem disk', () => {
     expect(formatIomem(kernel.iomem)).not.toContain('namespace');
   });
 });
-
-describe('poison that the provider knows', () => {
-  it('shows as bad sectors, partial ones in full, and is healed by it', () => {
-    const cleared: [number, number][] = [];
-    const kernel = load({ needs: { poison: { ranges: () => [{ start: 1000, sizeBytes: 100 }, { start: 8192, sizeBytes: 4096 }], clear: (start, length) => (cleared.push([start, length]), length) } } });
-    kernel.addRegion(PMEM_START, 16 * MIB);
-    const disk = diskOf(kernel);
-    expect(attributesOf(disk)['badblocks']).toBe('1 2\n16 8');
-    const file = openBlockDevice(disk.part0);
-    expect(errnoOf(() => file.pread(new Uint8Array(4096), 8192))).toBe('EIO');
-    expect(file.pwrite(new Uint8Array(4096).fill(1), 8192)).toBe(4096);
-    expect(cleared).toEqual([[PMEM_START + 8192, 4096]]);
-    expect(file.pread(new Uint8Array(4096), 8192)).toBe(4096);
-  });
-});

@@ -10,10 +10,11 @@ import type { Ida, PhysAddr } from '@holdfast/lib';
 import {
   BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, delDisk,
   setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize,
-  type AttributeGroup, type Badblocks, type BlkStatus, type RequestQueue,
+  type AttributeGroup, type BlkStatus, type RequestQueue,
 } from '@holdfast/block';
 import {
-  INFO_BLOCK_RESERVE, attachBtt, enableNamespace, isNvdimmSync, nvdimmFlush, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages,
+  INFO_BLOCK_RESERVE, attachBtt, clearPoison, enableNamespace, isNvdimmSync, nvdimmFlush, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName,
+  pmemShouldMapPages, trackBadblocks,
   type EnabledNamespace, type NdBtt, type NdClaim, type NdDriver, type NdNamespace, type NdPfn, type Nvdimms,
 } from '@holdfast/nvdimm';
 import { addBttDisk } from './btt-disk.js';
@@ -27,19 +28,9 @@ const DRIVER_NAME = 'nd_pmem';
 const PHYSICAL_BLOCK_SIZE = 4096;
 const SECTOR_SIZES: readonly number[] = [512, 4096];
 
-/** What the namespace's provider knows of bytes that cannot be read, and how it heals them. */
-export interface PoisonSource {
-  /** Bad bytes of the namespace, from its start. */
-  ranges(ns: NdNamespace): readonly { readonly start: number; readonly sizeBytes: number }[];
-  /** Heal `[start, start + length)`; returns how many bytes, from the start on, are good now (nvdimm_clear_poison). */
-  clear(start: PhysAddr, length: number): number;
-}
-
 export interface NdPmemNeeds extends PmemNeeds {
   /** Where the driver registers: it asks there what lies on a namespace. */
   readonly nvdimms: Pick<Nvdimms, 'bus' | 'probeClaims' | 'setupPfn'>;
-  /** Without it there is no poison, as on legacy ranges. */
-  readonly poison?: PoisonSource;
   /** Minors of dax's character devices: each disk takes one, though it shows no such device (alloc_dax). */
   readonly daxMinors?: Ida;
 }
@@ -133,7 +124,7 @@ interface Attachment {
 }
 
 function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment): void {
-  const { block, cpu, memory, poison, printk, release } = needs;
+  const { block, cpu, memory, printk, release } = needs;
   const { device, ns, mapping: mappingName, start, end, infoBlock } = attachment;
   const who = `${DRIVER_NAME} ${device.name}`;
   const advertisesCache = releaseAtLeast(release, 4, 8);
@@ -155,7 +146,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   takeDaxMinor(needs, undo);
 
   const badblocks = createBadblocks();
-  if (poison) populateBadblocks(badblocks, poison.ranges(ns), start + dataOffset - ns.start, dataSize);
+  undo.push(trackBadblocks(ns.region, badblocks, start + dataOffset, start + dataOffset + dataSize));
   const flush = (): BlkStatus => (nvdimmFlush(ns.region, cpu) ? BLK_STS.OK : BLK_STS.IOERR);
   const pmem: PmemDevice = {
     memory,
@@ -164,8 +155,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
     dataSize,
     badblocks,
     flush,
-    // Without a provider that can do it, Linux takes the write itself for the cure.
-    clearPoison: (at, length) => poison?.clear(at, length) ?? length,
+    clearPoison: (at, length) => clearPoison(ns.region, at, length),
     flushEachWrite: !advertisesCache,
   };
   const dax = daxGroup(ns);
@@ -207,17 +197,6 @@ function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, hasPages: 
   queue.fua = advertisesCache && ns.hasFlush === true;
   queue.dax = hasPages;
   return queue;
-}
-
-/** Sectors that hold any bad byte are bad. Ranges are from the namespace's start, sectors from the data's, `dataStart` bytes into it. */
-function populateBadblocks(badblocks: Badblocks, ranges: ReturnType<PoisonSource['ranges']>, dataStart: number, dataSize: number): void {
-  for (const { start, sizeBytes } of ranges) {
-    const from = Math.max(0, start - dataStart);
-    const to = Math.min(dataSize, start + sizeBytes - dataStart);
-    if (from >= to) continue;
-    const first = Math.floor(from / SECTOR_SIZE);
-    badblocks.set(first, Math.ceil(to / SECTOR_SIZE) - first);
-  }
 }
 
 /** /sys/block/pmemN/dax: must DAX write its stores back, or do they survive in the CPU's caches (nvdimm_has_cache)? */

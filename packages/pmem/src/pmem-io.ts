@@ -85,13 +85,13 @@ export function pmem41Operations(pmem: PmemDevice): BlockDeviceOperations {
       while (nextBvec(iter, bio)) {
         const at = iter.sector * SECTOR_SIZE;
         if (write) copyIn(pmem, 'write', at, iter.pfn, iter.offset, iter.len);
-        else copyOut(pmem, at, iter.pfn, iter.offset, iter.len);
+        else copyOut41(pmem, at, iter.pfn, iter.offset, iter.len);
       }
       bioEndWith(bio, BLK_STS.OK);
     },
     rwPage(_bdev, sector, pfn, op) {
       if (opIsWrite(op)) copyIn(pmem, 'write', sector * SECTOR_SIZE, pfn, 0, PAGE_SIZE);
-      else copyOut(pmem, sector * SECTOR_SIZE, pfn, 0, PAGE_SIZE);
+      else copyOut41(pmem, sector * SECTOR_SIZE, pfn, 0, PAGE_SIZE);
       return BLK_STS.OK;
     },
   };
@@ -110,8 +110,7 @@ function movePiece(pmem: PmemDevice, write: boolean, sector: Sector, pfn: Pfn, o
 
 function readPiece(pmem: PmemDevice, sector: Sector, pfn: Pfn, offset: number, length: number): BlkStatus {
   if (pmem.badblocks.count > 0 && pmem.badblocks.check(sector, length / SECTOR_SIZE)) return BLK_STS.IOERR;
-  copyOut(pmem, pmem.dataOffset + sector * SECTOR_SIZE, pfn, offset, length);
-  return BLK_STS.OK;
+  return copyOut(pmem, pmem.dataOffset + sector * SECTOR_SIZE, pfn, offset, length) ? BLK_STS.OK : BLK_STS.IOERR;
 }
 
 function writePiece(pmem: PmemDevice, sector: Sector, pfn: Pfn, offset: number, length: number): BlkStatus {
@@ -147,12 +146,21 @@ function copyIn(pmem: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset
   }
 }
 
-/** From the mapping at `at` to byte `offset` of frame `pfn` and on. */
-function copyOut(pmem: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): void {
-  if (length === PAGE_SIZE && offset === 0) {
-    pmem.mapping.read(at, pmem.memory.frame(pfn), 0, PAGE_SIZE);
-    return;
+/** From the mapping at `at` to byte `offset` of frame `pfn` and on; false if poison was in the way (copy_mc_to_kernel). */
+function copyOut(pmem: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): boolean {
+  if (length === PAGE_SIZE && offset === 0) return pmem.mapping.readRecoverable(at, pmem.memory.frame(pfn), 0, PAGE_SIZE) === 0;
+  const addr = pfn * PAGE_SIZE + offset;
+  for (let done = 0; done < length;) {
+    const within = (addr + done) % CHUNK_SIZE;
+    const count = Math.min(CHUNK_SIZE - within, length - done);
+    if (pmem.mapping.readRecoverable(at + done, pmem.memory.chunk((addr + done - within) / CHUNK_SIZE), within, count) > 0) return false;
+    done += count;
   }
+  return true;
+}
+
+/** The same before anybody thought of poison: it ends the kernel. */
+function copyOut41(pmem: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): void {
   const addr = pfn * PAGE_SIZE + offset;
   for (let done = 0; done < length;) {
     const within = (addr + done) % CHUNK_SIZE;

@@ -5,8 +5,8 @@ import { DEFAULT_RELEASE, GIB, KERN, KernelError, MIB, createIda, createIomem, c
 import type { Resource } from '@holdfast/lib';
 import { type Bio, type Block, type BlockDevice, type BlkStatus, type Gendisk, allocBio, bioAddPage, createBlock, submitBioWait } from '@holdfast/block';
 import { createPlatformBus, createRootDevice, type PlatformBus } from '@holdfast/driver-core';
-import { createDram, createMachine, createNvdimm, type Machine, type MachineSpec, type Medium } from '@holdfast/machine';
-import { createNvdimms, type Nvdimms } from '@holdfast/nvdimm';
+import { createDram, createMachine, createNvdimm, type Machine, type MachineSpec, type Medium, type NvdimmRootMethods } from '@holdfast/machine';
+import { createNvdimms, type NdBus, type Nvdimms } from '@holdfast/nvdimm';
 import type { NdPmemNeeds, PmemMapping } from '../src/index.js';
 
 export const RAM_SIZE = 64 * MIB;
@@ -20,6 +20,8 @@ export interface TestKernel {
   readonly needs: NdPmemNeeds;
   readonly platform: PlatformBus;
   readonly nvdimms: Nvdimms;
+  /** Of the regions that {@link addRegion} adds. */
+  readonly bus: NdBus;
   /** Ranges that have struct pages now. */
   readonly devicePages: { start: number; sizeBytes: number }[];
   /** Add a region over a range, with its namespace. */
@@ -34,11 +36,13 @@ export function machineWith(pmem: Medium, spec: Partial<MachineSpec> = {}): Mach
   return createMachine({ media: [{ start: 0, medium: createDram(RAM_SIZE) }, { start: PMEM_START, medium: pmem }], ...spec });
 }
 
-export function createKernel({ machine = machineWith(createNvdimm({ sizeBytes: 16 * MIB })), release = DEFAULT_RELEASE.text, mapping }: {
+export function createKernel({ machine = machineWith(createNvdimm({ sizeBytes: 16 * MIB })), release = DEFAULT_RELEASE.text, mapping, methods }: {
   machine?: Machine;
   release?: string;
   /** The configured default. */
   mapping?: PmemMapping | undefined;
+  /** Of the bus's firmware. */
+  methods?: NvdimmRootMethods;
 } = {}): TestKernel {
   const log: string[] = [];
   const printk = (text: string, level: number = KERN.info): unknown => log.push(level === KERN.info ? text : `<${level}>${text}`);
@@ -50,9 +54,9 @@ export function createKernel({ machine = machineWith(createNvdimm({ sizeBytes: 1
   const block = createBlock({ printk, clock: machine.clock, memory: machine.memory, pages, release: parsed });
   const platform = createPlatformBus(iomem, printk, parsed);
   const nvdimms = createNvdimms({ iomem, printk, memregions: createIda(), release: parsed });
-  const bus = nvdimms.registerBus({ provider: 'test', parent: createRootDevice('test') });
+  const bus = nvdimms.registerBus({ provider: 'test', parent: createRootDevice('test'), ...(methods ? { methods } : {}) });
   return {
-    machine, block, iomem, log, platform, nvdimms, devicePages,
+    machine, block, bus, iomem, log, platform, nvdimms, devicePages,
     needs: {
       cpu: machine.cpu, memory: machine.memory, iomem, block, printk, release: parsed, nvdimms,
       ...(mapping ? { config: { defaultMapping: mapping } } : {}),
