@@ -14,6 +14,8 @@ export interface NdctlContext {
   readonly stdin: () => Uint8Array;
   /** A path as the user gave it, made absolute. */
   readonly resolve: (path: string) => string;
+  /** Wait so long, in virtual time. */
+  readonly sleep: (seconds: number) => void;
   /** A random UUID, in lower case. */
   readonly uuid: () => string;
   /** Why a request was refused, beside what ndctl prints of it. */

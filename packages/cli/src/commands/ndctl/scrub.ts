@@ -5,28 +5,19 @@ import { busPasses } from './filter.js';
 import { jsonList } from './json-text.js';
 import { type OptionSpec, parseOptions } from './parse-options.js';
 import { busJson } from './region-json.js';
-import { readAttr, writeAttr } from './sysfs-access.js';
+import { pollScrub, startBusScrub } from './scrub-state.js';
 import { type NdBus, buses } from './topology.js';
 
 const VERBOSE: OptionSpec = { short: 'v', long: 'verbose', help: 'turn on debug' };
 const POLL: OptionSpec = { short: 'p', long: 'poll', value: 'n', help: 'poll interval (seconds)' };
 
 export function startScrub(ctx: NdctlContext, args: readonly string[]): number {
-  return forEachBus(ctx, args, { usage: 'ndctl start-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE], doing: 'starting scrub' }, (bus) => {
-    if (!canScrub(ctx, bus)) return 'EOPNOTSUPP';
-    return writeAttr(ctx, `${bus.path}/nfit/scrub`, '1\n');
-  });
+  return forEachBus(ctx, args, { usage: 'ndctl start-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE], doing: 'starting scrub' }, (bus) => startBusScrub(ctx, bus));
 }
 
-/** No scrub takes virtual time, so there is never one to wait for. */
+/** The poll interval says how often to look; the end is the same. */
 export function waitScrub(ctx: NdctlContext, args: readonly string[]): number {
-  return forEachBus(ctx, args, { usage: 'ndctl wait-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE, POLL], doing: 'waiting for scrub completion' }, (bus) =>
-    canScrub(ctx, bus) ? undefined : 'EOPNOTSUPP',
-  );
-}
-
-function canScrub(ctx: NdctlContext, bus: NdBus): boolean {
-  return readAttr(ctx, bus.path, 'nfit/scrub') !== undefined;
+  return forEachBus(ctx, args, { usage: 'ndctl wait-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE, POLL], doing: 'waiting for scrub completion' }, (bus) => pollScrub(ctx, bus));
 }
 
 interface ScrubCommand {
