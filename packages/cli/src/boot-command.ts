@@ -5,10 +5,12 @@ import { readFileSync } from 'node:fs';
 import { E820_TYPE_RESERVED, parseE820Text } from '@holdfast/e820';
 import { type BootOutcome, type Firmware, formatLogLine } from '@holdfast/kernel';
 import { DEFAULT_RELEASE, GIB, KIB, KernelError, type KernelRelease, parseRelease, parseSize } from '@holdfast/lib';
+import { createNvdimmRootMethods } from '@holdfast/machine';
 import type { ConfigArea } from '@holdfast/nvdimm';
 import { buildMachine } from './build-machine.js';
 import { CliError } from './cli-error.js';
 import { isGuestScript, scriptCommands } from './console/script-lines.js';
+import { placeDimmImages, withImageLabels } from './dimm-images.js';
 import { type LoadedFirmware, loadFirmware } from './firmware.js';
 import { labelledDimmFirmware } from './labelled-dimms.js';
 import { parseFields } from './fields.js';
@@ -40,6 +42,8 @@ export interface BootCommandOptions {
   cpus?: string;
   la57?: boolean;
   bareMetal?: boolean;
+  /** The firmware scrubs, clears and injects media errors of its NVDIMMs. */
+  ars?: boolean;
 }
 
 /** Where output goes, and whether a person sits there. */
@@ -72,15 +76,22 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
   const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
   const cpus = options.cpus === undefined ? undefined : wholeNumber(options.cpus, '--cpus', 1, 256);
   const added = addNvdimms(loaded.firmware, nvdimms);
-  const { images, labels } = added;
+  const dimmImages = placeDimmImages(loaded.firmware, loaded.dimmImages);
+  const images = new Map([...added.images, ...dimmImages.images]);
+  const labels = new Map([...added.labels, ...dimmImages.labels]);
   const la57 = options.la57 ?? (needFiveLevels(cards) || undefined);
-  const plan = planMachine({ firmware: added.firmware, cmdline, release, images, labels, ...(la57 === undefined ? {} : { la57 }) });
+  const plan = planMachine({ firmware: added.firmware, cmdline, release, images, labels, bounds: dimmImages.bounds, ...(la57 === undefined ? {} : { la57 }) });
   const { machine, images: opened, labelAreas } = await buildMachine(plan, {
     ...(cpus === undefined ? {} : { cpus }),
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
   });
+  const labelled = withLabelAreas(added.firmware, [...added.labels.keys()].map((start) => labelAreas.get(start)!));
+  const hasScrub = loaded.hasScrub || options.ars === true;
+  const firmware = {
+    ...withImageLabels(labelled, dimmImages, labelAreas),
+    ...(hasScrub ? { nvdimmMethods: createNvdimmRootMethods(machine) } : {}),
+  };
   const files = [...opened];
-  const firmware = withLabelAreas(added.firmware, [...labels.keys()].map((start) => labelAreas.get(start)!));
   try {
     const pci = await plugCards(machine, cards, files);
     const virtio = await plugVirtio(machine, firmware, virtioPlans);
@@ -95,7 +106,7 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
 
 function pcFirmware(memory: string): LoadedFirmware {
   const e820 = pcMap(parseSize(memory, '--memory'));
-  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {} };
+  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {}, dimmImages: new Map(), hasScrub: false };
 }
 
 function chooseRelease(text: string | undefined): KernelRelease {

@@ -3,7 +3,7 @@
  * or a single file, which is then the `e820.txt`. That file may be a whole dmesg, which then tells more than the map.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type E820Firmware, parseE820Text } from '@holdfast/e820';
 import type { Firmware, FirmwareDimm, KernelConfig } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
@@ -21,6 +21,10 @@ export interface LoadedFirmware {
   readonly hypervisor: boolean | undefined;
   /** How the kernel of a dmesg was built, as far as its log shows. */
   readonly config: KernelConfig;
+  /** Image files by the handle of their DIMM. */
+  readonly dimmImages: ReadonlyMap<number, string>;
+  /** Its firmware can scrub, clear and inject media errors. */
+  readonly hasScrub: boolean;
 }
 
 const GUEST = /^Hypervisor detected|^DMI: (?:QEMU|VMware|innotek|Xen|Google|Amazon EC2|Red Hat KVM|OpenStack|Microsoft Corporation Virtual|Bochs)|paravirtualized kernel on KVM/i;
@@ -44,12 +48,14 @@ export function loadFirmware(path: string): LoadedFirmware {
       ...(srat ? { srat } : {}),
       ...(slit ? { slit } : {}),
       ...(nfit ? { nfit } : {}),
-      ...(dimms ? { dimms } : {}),
+      ...(dimms ? { dimms: dimms.dimms } : {}),
     },
     cmdline,
     release: told.release === undefined ? undefined : readableRelease(told.release),
     hypervisor: tellsWhere ? lines.some((line) => GUEST.test(line)) : undefined,
     config: configOfLog(lines),
+    dimmImages: dimms?.images ?? new Map<number, string>(),
+    hasScrub: dimms?.hasScrub ?? false,
   };
 }
 
@@ -97,28 +103,54 @@ function fileError(path: string, error: unknown): KernelError {
   return new KernelError(known, `${path}: ${words}`, { cause: error });
 }
 
-function readDimms(path: string): FirmwareDimm[] {
-  const expected = 'expected a list of { "handle", "label_size", "media_size" }';
-  let parsed: unknown;
+/** What `dimms.json` may hold, for refusals. */
+const EXPECTED = 'expected { "handle", "label_size", "media_size" and, if a file keeps the bytes, "image" }, in a list or as "dimms" of { "dimms", "ars" }';
+
+/** DIMMs, and which files keep their bytes; paths are relative to the folder. */
+interface DimmsFile {
+  readonly dimms: readonly FirmwareDimm[];
+  readonly images: ReadonlyMap<number, string>;
+  readonly hasScrub: boolean;
+}
+
+function readDimms(path: string): DimmsFile {
+  const parsed = readJson(path);
+  const list: unknown = Array.isArray(parsed) ? parsed : (parsed as { dimms?: unknown } | null)?.dimms;
+  const ars: unknown = Array.isArray(parsed) ? false : ((parsed as { ars?: unknown } | null)?.ars ?? false);
+  if (!Array.isArray(list)) throw new KernelError('EINVAL', `${path}: ${EXPECTED}`);
+  if (typeof ars !== 'boolean') throw new KernelError('EINVAL', `${path}: ars is ${JSON.stringify(ars)}; expected true where the firmware can scrub, clear and inject errors`);
+  const images = new Map<number, string>();
+  const dimms = list.map((entry: unknown, index) => {
+    const { dimm, image } = readDimm(path, index, entry);
+    if (image !== undefined) images.set(dimm.handle, image);
+    return dimm;
+  });
+  const twice = dimms.find(({ handle }, index) => dimms.findIndex((dimm) => dimm.handle === handle) !== index);
+  if (twice) throw new KernelError('EINVAL', `${path}: handle ${twice.handle} is given twice`);
+  return { dimms, images, hasScrub: ars };
+}
+
+function readJson(path: string): unknown {
   try {
-    parsed = JSON.parse(readText(path));
+    return JSON.parse(readText(path));
   } catch (error) {
     if (error instanceof KernelError) throw error;
     throw new KernelError('EINVAL', `${path}: no JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
-  if (!Array.isArray(parsed)) throw new KernelError('EINVAL', `${path}: ${expected}`);
-  return parsed.map((entry: Record<string, unknown> | null, index) => {
-    const number = (field: string): number => {
-      const value = entry?.[field];
-      if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-        throw new KernelError('EINVAL', `${path}: entry ${index}: ${field} is ${JSON.stringify(value)}; ${expected}`);
-      }
-      return value;
-    };
-    const handle = number('handle');
-    const labelSizeBytes = number('label_size');
-    // Made once for the machine, so that its bytes are there at the next boot.
-    const labelArea = labelSizeBytes > 0 ? { labelArea: createConfigArea(labelSizeBytes) } : {};
-    return { handle, labelSizeBytes, mediaSizeBytes: number('media_size'), ...labelArea };
-  });
+}
+
+function readDimm(path: string, index: number, value: unknown): { dimm: FirmwareDimm; image: string | undefined } {
+  const entry = value as Record<string, unknown> | null;
+  const refuse = (field: string): KernelError => new KernelError('EINVAL', `${path}: entry ${index}: ${field} is ${JSON.stringify(entry?.[field])}; ${EXPECTED}`);
+  const number = (field: string): number => {
+    const found = entry?.[field];
+    if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) throw refuse(field);
+    return found;
+  };
+  const [handle, labelSizeBytes, mediaSizeBytes] = [number('handle'), number('label_size'), number('media_size')];
+  const image = entry?.['image'];
+  if (image !== undefined && (typeof image !== 'string' || image === '')) throw refuse('image');
+  // Made once for the machine, so that its bytes are there at the next boot. One in an image takes its place.
+  const labelArea = labelSizeBytes > 0 ? { labelArea: createConfigArea(labelSizeBytes) } : {};
+  return { dimm: { handle, labelSizeBytes, mediaSizeBytes, ...labelArea }, image: image === undefined ? undefined : resolve(dirname(path), image) };
 }

@@ -39,6 +39,8 @@ export interface PlanInput {
   readonly release: KernelRelease;
   /** Image files by the first byte of their range. */
   readonly images?: ReadonlyMap<number, string>;
+  /** Where one NVDIMM ends and another begins, though the map shows them as one range. */
+  readonly bounds?: readonly number[];
   /** Bytes of label area of the NVDIMM at an address. */
   readonly labels?: ReadonlyMap<number, number>;
   readonly la57?: boolean;
@@ -54,11 +56,12 @@ interface Span {
 }
 
 /** @throws KernelError EINVAL for a map or table that cannot be read. */
-export function planMachine({ firmware, cmdline, release, images = new Map<number, string>(), labels = new Map<number, number>(), la57 }: PlanInput): MachinePlan {
+export function planMachine({ firmware, cmdline, release, images = new Map<number, string>(), labels = new Map<number, number>(), bounds = [], la57 }: PlanInput): MachinePlan {
   const told = parseE820Text(firmware.e820);
   const rows = [...told.entries, ...told.extended];
   const pmemRows = [...rows, ...userRows(told, cmdline, release)].filter(({ type }) => PMEM_TYPES.includes(type));
-  const nvdimms = mergeSpans([...pmemRows.map((row) => spanOf(row, 1)), ...nfitSpans(firmware.nfit)], [...images.keys(), ...labels.keys()]);
+  const merged = mergeSpans([...pmemRows.map((row) => spanOf(row, 1)), ...nfitSpans(firmware.nfit)], [...images.keys(), ...labels.keys()]);
+  const nvdimms = bounds.reduce(cutAt, merged);
   const dram = subtractSpans(mergeSpans(rows.filter(({ type }) => RAM_TYPES.includes(type)).map((row) => spanOf(row, PAGE_SIZE))), nvdimms);
   const media: MediumPlan[] = [
     ...dram.map((span) => ({ kind: 'dram' as const, ...span })),
@@ -107,6 +110,10 @@ function mergeSpans(spans: readonly Span[], seams: readonly number[] = []): Span
     else merged.push({ start, end });
   }
   return merged;
+}
+
+function cutAt(spans: Span[], at: number): Span[] {
+  return spans.flatMap((span) => (span.start < at && at < span.end ? [{ start: span.start, end: at }, { start: at, end: span.end }] : [span]));
 }
 
 /** The parts of `spans` that no `hole` covers; both sorted and disjoint. */

@@ -46,6 +46,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--virtio-pmem <spec>', 'add persistent memory in a file of the host: size=1G[,image=FILE][,id=vp0]; may be repeated', collect)
     .option('--virtio-mem <spec>', 'add RAM that the host gives and takes: size=4G[,requested=1G][,block=2M][,node=0][,id=vm0]; may be repeated', collect)
     .option('--pci-pmem <spec>', 'plug in a PCI card with persistent memory: size=1G[,image=FILE]; may be repeated', collect)
+    .option('--ars', 'firmware that scrubs, clears and injects media errors of NVDIMMs with labels, as servers have it')
     .option('--run <command>', 'run a console command; may be repeated; the last status is the exit status', collect)
     .option('--script <file>', 'run console commands from a file, or - for standard input')
     .option('--dmesg', 'print the kernel log even with --run')

@@ -76,7 +76,7 @@ export function createContext({ root, system, out, err, stdin, resolve, explain 
   return {
     root, out, stdin, resolve, explain,
     line: err,
-    sleep: (seconds) => system.kernel?.machine.clock.advance(seconds * 1e9),
+    sleep: (seconds) => system.kernel?.sleep(seconds * 1e9),
     uuid: () => system.randomUuid(),
     verbose: false,
     commandName: 'namespace',
