@@ -19,7 +19,7 @@ export interface MappingHost {
   readonly caches: Caches;
   readonly clock: MachineClock;
   /** Tell who listens that a load met poison, and went on. */
-  machineCheck(addr: PhysAddr): void;
+  readonly machineCheck: (addr: PhysAddr) => void;
 }
 
 const STORE_KIND: Record<MemoryType, AccessKind> = { UC: THROUGH, 'UC-': THROUGH, WT: THROUGH, WC: COMBINING, WB: CACHED };

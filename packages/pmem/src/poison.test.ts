@@ -28,7 +28,7 @@ function shown(kernel: TestKernel): string {
   return attributes.find(({ name }) => name === 'badblocks')!.show!();
 }
 
-const regionBadblocks = ({ bus }: TestKernel): string => bus.regions[0]!.attributes!().find(({ name }) => name === 'badblocks')!.show!();
+const regionBadblocks = ({ bus }: TestKernel): string => bus.regions[0]!.attributes().find(({ name }) => name === 'badblocks')!.show!();
 
 describe('poison under a disk', () => {
   it('shows as bad sectors, partial ones in full, and goes with a write from all lists and from the medium', () => {
