@@ -8,7 +8,7 @@
 import { type BlockDevice, bdevReadOnly, bdevSizeBytes, issueFlush } from '@holdfast/block';
 import { type DaxHosts, type DaxMapping, createDaxMapping, daxFile, daxPartOffset } from '@holdfast/dax';
 import { KernelError, type KernelRelease, PAGE_SIZE, isAligned, releaseAtLeast } from '@holdfast/lib';
-import { type MmStruct, type MmapFile, filemapWriteAndWait, invalidateInodePages2 } from '@holdfast/mm';
+import { type MmStruct, type MmapFile, filemapFile, filemapWriteAndWait, invalidateInodePages2 } from '@holdfast/mm';
 import { type DirectIo, blkdevDirectIo } from './direct-io.js';
 import { type BlockFile, type VfsBlockDevice, type VfsDir, resolvePath } from './vfs.js';
 
@@ -86,7 +86,7 @@ export function createFileOpener({ root, daxHosts, release }: OpenFileNeeds): Fi
         case 'block': {
           if (write && bdevReadOnly(node.bdev)) throw new KernelError('EACCES', `${path} is read-only`);
           if (dax) return openDax(path, node, daxOf(node.bdev), { read, write, rules });
-          return openBlock(path, node, direct);
+          return openBlock(path, node, { read, write, direct });
         }
         case 'char':
           return { ...plainFile(path), mmapFile: node.openMmap?.({ comm, writable: write }) };
@@ -118,7 +118,7 @@ function openDax(path: string, { bdev }: VfsBlockDevice, mapping: DaxMapping, { 
   };
 }
 
-function openBlock(path: string, node: VfsBlockDevice, direct: boolean): OpenFile {
+function openBlock(path: string, node: VfsBlockDevice, { read, write, direct }: { read: boolean; write: boolean; direct: boolean }): OpenFile {
   const { bdev } = node;
   const file: BlockFile = node.open({ direct });
   /** Direct I/O goes below the page cache: first it is brought up to date, and what a write is about to change leaves it. */
@@ -135,7 +135,7 @@ function openBlock(path: string, node: VfsBlockDevice, direct: boolean): OpenFil
   return {
     path,
     sizeBytes: file.sizeBytes,
-    mmapFile: undefined,
+    mmapFile: bdev.mapping && { ...filemapFile(bdev.mapping, { name: path, readable: read, writable: write }), fsync: () => file.fsync() },
     read(buffer, offset) {
       if (!direct) return readThrough(buffer, (target) => file.pread(target, offset));
       return offset >= file.sizeBytes ? 0 : directIo({ write: false, address: buffer.address, length: buffer.length, offset }, buffer.mm);
@@ -158,13 +158,14 @@ function roomFor(bdev: BlockDevice, length: number, offset: number): number {
   return Math.min(length, room);
 }
 
+/** A file of /proc or /sys, whose text is ASCII. */
 function openText(path: string, node: { read?(): string | Uint8Array; write?(text: string): void }): OpenFile {
   return {
     ...plainFile(path),
     read(buffer, offset) {
       const content = node.read?.();
       if (content === undefined) throw new KernelError('EBADF', `${path} cannot be read`);
-      const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+      const bytes = typeof content === 'string' ? Uint8Array.from(content, (char) => char.charCodeAt(0)) : content;
       const part = bytes.subarray(offset, offset + buffer.length);
       buffer.copyTo(part);
       return part.length;
@@ -173,7 +174,7 @@ function openText(path: string, node: { read?(): string | Uint8Array; write?(tex
       if (!node.write) throw new KernelError('EBADF', `${path} cannot be written`);
       const text = new Uint8Array(buffer.length);
       buffer.copyFrom(text);
-      node.write(new TextDecoder().decode(text));
+      node.write(String.fromCharCode(...text));
       return text.length;
     },
     fsync: () => {},

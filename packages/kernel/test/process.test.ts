@@ -8,7 +8,7 @@ const MIB = 2 ** 20;
 const RW = PROT.READ | PROT.WRITE;
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-function mapPmem(kernel: Kernel, { length = 4 * MIB, offset = 0, flags = MAP.SHARED as number } = {}): { process: Process; fd: number; address: number } {
+function mapPmem(kernel: Kernel, { length = 4 * MIB, offset = 0, flags = MAP.SHARED } = {}): { process: Process; fd: number; address: number } {
   const process = kernel.createProcess('app');
   const fd = process.open('/dev/pmem0', { write: true, dax: true });
   return { process, fd, address: process.mmap(fd, { length, offset, prot: RW, flags }) };
@@ -82,6 +82,42 @@ describe('a process', () => {
     const start = kernel.machine.clock.now;
     process.load(address, 64);
     expect(kernel.machine.clock.now - start).toBeCloseTo(305 + 64 / 6.6);
+  });
+});
+
+describe('a mapping through the page cache', () => {
+  it('shows what read and write see, and reaches the disk with fsync', () => {
+    const kernel = bootedPc();
+    const process = kernel.createProcess('app');
+    const fd = process.open('/dev/pmem0', { write: true });
+    const address = process.mmap(fd, { length: MIB, prot: RW });
+    const buffer = process.mmap(null, { length: 4096 });
+    process.store(buffer, text('by write'));
+    process.pwrite(fd, buffer, 8, 4096);
+    expect(process.load(address + 4096, 8)).toEqual(text('by write'));
+    for (const word of ['by store', 'once more']) {
+      process.store(address + 8192, text(word));
+      process.msync(address, MIB);
+      const direct = process.open('/dev/pmem0', { direct: true });
+      process.pread(direct, buffer, 4096, 8192);
+      expect(process.load(buffer, word.length)).toEqual(text(word));
+    }
+    expect(process.pin(address, 4096, { longterm: true }).pfns).toHaveLength(1);
+    writeFile(kernel.root, '/sys/bus/nd/drivers/nd_pmem/unbind', 'namespace0.0');
+    expect(signalOf(() => process.load(address, 1))).toBe('SIGBUS BUS_ADRERR');
+  });
+});
+
+describe('O_DIRECT from a mapping', () => {
+  it('writes DAX memory with struct pages to a disk, and is refused without them', () => {
+    for (const [release, want] of [['6.1', 'none'], ['4.1', 'EFAULT']] as const) {
+      const { process, address } = mapPmem(bootedPc({ release: parseRelease(release) }));
+      process.store(address, text('from here'));
+      const disk = process.open('/dev/pmem0', { write: true, direct: true });
+      expect(errnoOf(() => process.pwrite(disk, address, 8192, 64 * MIB))).toBe(want);
+      if (want === 'none') expect(process.load(process.mmap(process.open('/dev/pmem0', { dax: true }), { offset: 64 * MIB, length: 4096 }), 9)).toEqual(text('from here'));
+      expect(errnoOf(() => process.pwrite(disk, address + 100, 512, 0))).toBe('EINVAL');
+    }
   });
 });
 

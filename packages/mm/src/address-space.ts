@@ -9,6 +9,7 @@
  */
 import { type ErrnoName, PAGES_PER_SECTION, PAGE_SIZE, type Pfn } from '@holdfast/lib';
 import { type ErrSeq, createErrSeq, errseqSet } from './errseq.js';
+import { type FileMmaps, createFileMmaps } from './file-mmaps.js';
 import { PG } from './page-flags.js';
 import { PAGE_FLAGS, PAGE_INDEX, PAGE_REFCOUNT, WORDS_PER_PAGE, writeWord64 } from './page.js';
 import type { PageCache } from './page-cache.js';
@@ -49,6 +50,8 @@ export interface AddressSpace {
   /** The most that readahead reads at once, in pages; 0 turns it off. */
   readonly raPages: () => number;
   readonly folios: Map<number, Folio>;
+  /** Who has it mapped. */
+  readonly mmaps: FileMmaps;
   /** Tags: numbers of pages. */
   readonly dirty: Set<number>;
   readonly writeback: Set<number>;
@@ -64,7 +67,7 @@ export type MappingSpec = Pick<AddressSpace, 'name' | 'ops' | 'isBlockDevice' | 
 
 export function createMapping(cache: PageCache, spec: MappingSpec): AddressSpace {
   const mapping: AddressSpace = {
-    cache, ...spec, folios: new Map(), dirty: new Set(), writeback: new Set(), wbErr: createErrSeq(), lastError: undefined, dirtiedWhen: undefined,
+    cache, ...spec, folios: new Map(), mmaps: createFileMmaps(), dirty: new Set(), writeback: new Set(), wbErr: createErrSeq(), lastError: undefined, dirtiedWhen: undefined,
   };
   cache.mappings.add(mapping);
   return mapping;

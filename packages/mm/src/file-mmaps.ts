@@ -23,6 +23,7 @@ export function createFileMmaps(): FileMmaps {
   const areas = new Set<VmArea>();
   /** The addresses of each area that show pages of the range. */
   const eachPart = (first: number, count: number, use: (vma: VmArea, start: number, end: number) => void): void => {
+    if (areas.size === 0) return;
     for (const vma of [...areas]) {
       const start = vma.start + Math.max(0, first - vma.pgoff) * PAGE_SIZE;
       const end = Math.min(vma.end, vma.start + (first + count - vma.pgoff) * PAGE_SIZE);

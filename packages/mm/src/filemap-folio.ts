@@ -27,6 +27,7 @@ export function filemapAddFolio(mapping: AddressSpace, index: number): Folio | u
 export function filemapRemoveFolio(folio: Folio): void {
   const { mapping, index, pfn } = folio;
   bugOn(folioTest(folio, PG.writeback), `${mapping.name}: page ${index} leaves the cache under writeback`);
+  mapping.mmaps.unmapRange(index, 1);
   folioCancelDirty(folio);
   folioDelLru(folio);
   mapping.folios.delete(index);

@@ -90,7 +90,7 @@ export function fileWriteAndWait(file: FileMapping, start = 0, end = Infinity): 
 }
 
 /** The page at `index`, read if it has to be, and what comes behind it started on the way. */
-function getUptodateFolio({ mapping, ra }: FileMapping, index: number, lastIndex: number): Folio | ErrnoName {
+export function getUptodateFolio({ mapping, ra }: FileMapping, index: number, lastIndex: number): Folio | ErrnoName {
   let folio = mapping.folios.get(index);
   if (folio === undefined) {
     pageCacheSyncRa(mapping, ra, index, lastIndex - index);

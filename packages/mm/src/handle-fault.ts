@@ -147,8 +147,7 @@ function wpPage(vma: VmArea, address: number, leaf: Leaf): FaultOutcome {
   };
   if ((vma.flags & VM.SHARED) !== 0) {
     const fault = faultAt(vma, address, true, undefined, isNormal ? leaf.pfn : undefined);
-    const mkwrite = isNormal ? vma.ops?.pageMkwrite : vma.ops?.pfnMkwrite;
-    const allowed = mkwrite?.(fault) ?? 'page';
+    const allowed = (isNormal ? vma.ops?.pageMkwrite?.(fault) : vma.ops?.pfnMkwrite?.(fault)) ?? 'page';
     return allowed === 'page' ? reuse() : allowed;
   }
   if (isNormal && pages.isAnon(leaf.pfn) && pages.pageCount(leaf.pfn) === 1) return reuse();

@@ -42,6 +42,7 @@ export {
   createMapping, folioBytes, folioEndRead, folioEndWriteback, folioLength, folioTest,
 } from './address-space.js';
 export { type FileMapping, fileWriteAndWait, filemapRead, filemapWrite, openMapping } from './filemap.js';
+export { type FilemapFileSpec, filemapFile } from './filemap-fault.js';
 export { balanceDirtyPages, dirtyLimits, filemapFdatawrite, filemapWriteAndWait, runFlusher, syncPageCache } from './page-writeback.js';
 export { type FileRaState, createRaState, initRaSize, nextRaSize } from './readahead.js';
 export { destroyMapping, dropPagecache, invalidateInodePages2, invalidateMappingPages, truncateInodePages } from './truncate.js';

@@ -110,8 +110,8 @@ export function createMmStruct(pages: UserPages): MmStruct {
     if ((flags & (MAP.FIXED | MAP.FIXED_NOREPLACE)) !== 0) return fixedAddress(address ?? 0, length);
     if (address !== undefined) {
       const hint = roundUp(Math.max(address, MMAP_MIN_ADDR), PAGE_SIZE);
-      if (hint + length <= TASK_SIZE && areas[indexFrom(hint)]?.start! >= hint + length) return hint;
-      if (hint + length <= TASK_SIZE && indexFrom(hint) === areas.length) return hint;
+      const next = areas[indexFrom(hint)]?.start ?? TASK_SIZE;
+      if (hint + length <= next) return hint;
     }
     return file?.mapAlign === undefined ? topmostFree(areas, length) : alignedFree(areas, length, offset, file.mapAlign);
   };

@@ -69,12 +69,12 @@ interface Table {
   used: number;
 }
 
-export function createPageTable({ memory, allocTable, freeTable }: PageTableNeeds): PageTable {
+export function createPageTable(needs: PageTableNeeds): PageTable {
   const tables = new Map<number, Table>();
 
   const makeTable = (): Table => {
-    const frame = allocTable();
-    const bytes = memory.frame(frame);
+    const frame = needs.allocTable();
+    const bytes = needs.memory.frame(frame);
     const table = { frame, words: new Uint32Array(bytes.buffer, bytes.byteOffset, 2 * ENTRIES), used: 0 };
     tables.set(frame, table);
     return table;
@@ -82,7 +82,7 @@ export function createPageTable({ memory, allocTable, freeTable }: PageTableNeed
 
   const dropTable = (table: Table): void => {
     tables.delete(table.frame);
-    freeTable(table.frame);
+    needs.freeTable(table.frame);
   };
 
   const root = makeTable();

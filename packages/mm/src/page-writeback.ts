@@ -123,6 +123,7 @@ function clearDirty(folio: Folio): void {
 
 function startWriteback(folio: Folio): void {
   clearDirty(folio);
+  folio.mapping.mmaps.mkclean(folio.index, 1); // the next store through a mapping makes it dirty again
   folioSet(folio, PG.writeback);
   folio.mapping.writeback.add(folio.index);
 }

@@ -5,7 +5,7 @@
  * Invariant: each entry of a page table that is neither special nor devmap holds one reference on its frame.
  */
 import {
-  type NodeId, type Pfn, type PhysAddr, BugError, KernelError, PAGE_SIZE, bugOn, pfnToPhys,
+  type NodeId, type Pfn, BugError, KernelError, PAGE_SIZE, bugOn, pfnToPhys,
 } from '@holdfast/lib';
 import type { PhysicalMemory } from '@holdfast/machine';
 import type { DevicePages, DevicePagesMap } from './device-pages.js';
@@ -112,7 +112,7 @@ export function createUserPages({ memory, mm, devicePages, nid, zeroFrame }: Use
       if (!huge) {
         const pfn = mm.allocPages(GFP_KERNEL, HUGE_ORDER, nid);
         if (pfn === undefined) return undefined;
-        memory.clear(pfnToPhys(pfn) as PhysAddr, PAGE_SIZE * 2 ** HUGE_ORDER);
+        memory.clear(pfnToPhys(pfn), PAGE_SIZE * 2 ** HUGE_ORDER);
         huge = { pfn, users: 0 };
       }
       huge.users++;

@@ -17,7 +17,7 @@ import {
   ALL_ONES, pciDisableDevice, pciEnableDevice, pciIomap, pciRequestRegion, pciResourceLen, pciResourceStart,
   type Pci, type PciDevice, type PciDriver, type PciIomem,
 } from '@holdfast/pci';
-import { attachPmem, deviceValue, pmemOperations, probeWithUndo, type PmemMapping, type PmemNeeds, type UndoList } from '@holdfast/pmem';
+import { attachPmem, createPmemDax, deviceValue, pmemOperations, probeWithUndo, type PmemDevice, type PmemMapping, type PmemNeeds, type UndoList } from '@holdfast/pmem';
 import { MEMORY_BAR, PMEM_CARD_ID, PMEM_CARD_MAGIC, PMEM_CARD_VERSION, REGISTER, REGISTERS_BAR, STATUS_READY } from './pmem-card.js';
 
 const DRIVER_NAME = 'pmem_pci';
@@ -70,11 +70,12 @@ function probe(needs: PmemPciNeeds, undo: UndoList, device: PciDevice): void {
     return verify();
   };
   const badblocks = createBadblocks();
+  const pmem: PmemDevice = {
+    memory: needs.memory, mapping, dataOffset, dataSize, badblocks, flush, verify, clearPoison: (_start, length) => length, flushEachWrite: false,
+  };
   disk = addDisk(needs.block, {
     name,
-    ops: pmemOperations({
-      memory: needs.memory, mapping, dataOffset, dataSize, badblocks, flush, verify, clearPoison: (_start, length) => length, flushEachWrite: false,
-    }),
+    ops: pmemOperations(pmem),
     queue: cardQueue(mappingName),
     nrSectors: Math.floor(dataSize / SECTOR_SIZE),
     groups: [{ name: '', attributes: [badblocksAttribute(badblocks)] }],
@@ -82,6 +83,7 @@ function probe(needs: PmemPciNeeds, undo: UndoList, device: PciDevice): void {
   });
   const added = disk;
   undo.push(() => removeDisk(device, added, needs));
+  if (needs.daxHosts) undo.push(needs.daxHosts.addHost(disk, createPmemDax({ name, pmem, writeCache: () => true, synchronous: true })));
   say(`${name}: ${hex(sizeBytes)} bytes, mapped ${mappingName}`);
 }
 
