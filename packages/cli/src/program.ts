@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { KernelError } from '@holdfast/lib';
 import type { BootCommandOptions, Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
+import type { NbdCommandOptions } from './nbd-command.js';
 import type { SizeCommandOptions } from './size-command.js';
 
 const EXAMPLES = `
@@ -16,6 +17,7 @@ Examples:
   holdfast boot --pci-pmem size=1G,image=card.img --run lspci --run lsblk
   holdfast boot --firmware DIR --json             the facts, as one JSON object
   holdfast size --size 1T                         what is left of a namespace in each mode, and what it costs
+  holdfast nbd --size 10G --socket /tmp/pmem.sock  a disk for qemu, fio, nbdcopy: it prints the URI
   holdfast boot --firmware DIR --sysroot out      /proc and /sys as files; then: lsmem --sysroot out
 `;
 
@@ -28,7 +30,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
     .enablePositionalOptions()
     .addHelpText('after', `\nWithout a command: boots a default machine and shows what it does; in a terminal, its console follows.\n${EXAMPLES}`)
-    .usage('[boot [options] | size [options]]')
+    .usage('[boot [options] | size [options] | nbd [options]]')
     .argument('[command]')
     .allowExcessArguments(true)
     .action(async (command?: string) => {
@@ -78,6 +80,28 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .action(async (options: SizeCommandOptions) => {
       const { sizeCommand } = await import('./size-command.js');
       status = sizeCommand(options, terminal);
+    });
+  program
+    .command('nbd')
+    .description('serve the disks of a simulated machine to real NBD clients, until a signal comes')
+    .option('--size <size>', 'persistent memory of the disk (default: 1G, in memory)')
+    .option('--image <file>', 'keep the bytes in this file')
+    .option('--nvdimm <spec>', 'as of boot; may be repeated', collect)
+    .option('--firmware <path>', 'as of boot')
+    .option('--memory <size>', 'as of boot')
+    .option('--cmdline <string>', 'as of boot')
+    .option('--kernel <release>', 'as of boot')
+    .option('--run <command>', "console command to run first, such as ndctl's; may be repeated", collect)
+    .option('--export <name>', 'block device to export; may be repeated (default: all disks)', collect)
+    .option('--read-only', 'refuse writes')
+    .option('--socket <path>', 'listen on a Unix socket')
+    .option('--port <n>', 'listen on this port of the loopback interface (default: 10809; 0: any free one)')
+    .option('--seed <n>', 'choose the outcome of power cuts (default: 0)')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
+    .action(async (options: NbdCommandOptions) => {
+      const { nbdCommand } = await import('./nbd-command.js');
+      status = await nbdCommand(options, terminal);
     });
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -29,6 +29,7 @@ export function takeOver(accepted: Socket, reader: Reader): Socket | undefined {
   };
   const socket = new Socket(options as unknown as SocketConstructorOpts);
   (accepted as unknown as WithHandle)._handle = null;
+  socket.once('close', () => accepted.destroy()); // its server counts it until then
   socket.resume();
   return socket;
 }

@@ -1,0 +1,48 @@
+/**
+ * The exports of a machine: its block devices, as the kernel that runs now has them.
+ *
+ * Invariant: an export's disk is one object as long as its block device is, so that whoever holds it can tell a new boot from the old one.
+ */
+import { type Block, type BlockDevice, partitionsOf } from '@holdfast/block';
+import { KernelError } from '@holdfast/lib';
+import type { PhysicalMemory } from '@holdfast/machine';
+import { type NbdDisk, createBdevDisk } from './disk.js';
+import type { NbdExport } from './export.js';
+
+/** What is asked of a running kernel. */
+export interface Powered {
+  readonly block: Block;
+  readonly memory: Pick<PhysicalMemory, 'chunk'>;
+}
+
+export interface MachineExportsNeeds {
+  /** The kernel that runs now; undefined while the machine is off. */
+  readonly kernel: () => Powered | undefined;
+  /** Device names, in the order of the listing; all whole disks if left out. */
+  readonly names?: readonly string[];
+  readonly readOnly?: boolean;
+}
+
+/** @throws KernelError ENODEV for a name that no device has when this is called */
+export function createMachineExports({ kernel, names, readOnly = false }: MachineExportsNeeds): () => readonly NbdExport[] {
+  const disks = new WeakMap<BlockDevice, NbdDisk>();
+  const diskOf = (name: string): NbdDisk | undefined => {
+    const powered = kernel();
+    const bdev = powered && blockDevices(powered.block).find((each) => each.name === name);
+    if (!bdev) return undefined;
+    let disk = disks.get(bdev);
+    if (!disk) disks.set(bdev, (disk = createBdevDisk({ bdev, memory: powered.memory, pages: powered.block.needs.pages })));
+    return disk;
+  };
+  const known = kernel()?.block;
+  const there = known ? blockDevices(known).map(({ name }) => name) : [];
+  const unknown = names?.find((name) => !there.includes(name));
+  if (unknown !== undefined) throw new KernelError('ENODEV', `no block device '${unknown}'; there are: ${there.join(', ') || 'none'}`);
+  const listed = names ?? known?.disks.map(({ name }) => name) ?? [];
+  const exports = listed.map((name): NbdExport => ({ name, description: `${name} of a simulated machine`, readOnly, disk: () => diskOf(name) }));
+  return () => exports;
+}
+
+function blockDevices(block: Block): BlockDevice[] {
+  return block.disks.flatMap((disk) => [disk.part0, ...partitionsOf(disk)]);
+}
