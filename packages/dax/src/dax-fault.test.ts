@@ -68,7 +68,7 @@ describe('a fault', () => {
     ['of a write', {}, { write: true }, 'pmd device+0 rw'],
     ['behind the file', { sizeBytes: 2 * MIB }, { at: 2 * MIB }, 'SIGBUS'],
     ['on the last page of a file that does not fill 2 MiB', { sizeBytes: 2 * MIB + 4096 }, { at: 2 * MIB }, 'pte device+512'],
-    ['where the address lies in its 2 MiB as the offset does not', {}, { address: HIGH + 4096 }, 'pte device+0'],
+    ['where the address lies in its 2 MiB as the offset does not', {}, { address: HIGH + 4096, at: 2 * MIB }, 'pte device+512'],
     ['where the mapping does not cover the 2 MiB', {}, { length: MIB }, 'pte device+0'],
     ['of a private write', {}, { flags: MAP.PRIVATE, write: true }, 'pte copy rw'],
     ['of a private read', {}, { flags: MAP.PRIVATE }, 'pmd device+0'],

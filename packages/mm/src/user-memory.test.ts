@@ -17,7 +17,16 @@ function deviceFile(first: number, { isFsDax = true } = {}): MmapFile {
     name: 'file', readable: true, writable: true, mmaps: createFileMmaps(), isFsDax,
     mmap(vma) {
       vma.flags |= VM.MIXEDMAP;
-      vma.ops = { fault: (fault) => (fault.pgoff < DEVICE_FRAMES ? insertPfn(fault, 0, (first + fault.pgoff) as Pfn, fault.write) : 'sigbus') };
+      const { memory } = vma.mm.pages;
+      vma.ops = {
+        fault(fault) {
+          const frame = (first + fault.pgoff) as Pfn;
+          if (fault.pgoff >= DEVICE_FRAMES) return 'sigbus';
+          if (fault.cowPage === undefined) return insertPfn(fault, 0, frame, fault.write);
+          memory.frame(fault.cowPage).set(memory.frame(frame));
+          return 'cow';
+        },
+      };
     },
   };
 }
@@ -45,7 +54,7 @@ describe('page tables', () => {
   const anyLeaf = fc.record({ page: fc.nat({ max: 2000 }), slot: fc.constantFrom(0, 1, 511, 2 ** 18, 2 ** 27 - 1), pfn: fc.nat({ max: 2 ** 31 }), large: fc.boolean() });
 
   it('say what a map would say, and leave no table behind', () => {
-    fc.assert(fc.property(fc.array(anyLeaf, { maxLength: 60 }), (leaves) => {
+    fc.assert(fc.property(fc.array(anyLeaf, { maxLength: 60, size: 'max' }), (leaves) => {
       const frames = new Map<number, Uint8Array>();
       let next = 1;
       const table = createPageTable({
@@ -107,7 +116,7 @@ describe('address spaces', () => {
 
   it('behave as maps of pages that fork copies, and give back every frame', () => {
     const { pages, freePages } = bootUser();
-    fc.assert(fc.property(fc.array(anyStep, { maxLength: 60 }), (steps) => {
+    fc.assert(fc.property(fc.array(anyStep, { maxLength: 60, size: 'max' }), (steps) => {
       const before = freePages();
       interface Page { file: boolean; shared: boolean; index: number; own: number | undefined; write: boolean }
       const file = deviceFile(WITH_PAGES);
