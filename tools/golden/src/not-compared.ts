@@ -35,7 +35,7 @@ export const NOT_COMPARED: readonly NotCompared[] = [
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
-export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe)\b/;
+export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe \w+ \/dev\/dax\d+)\b/;
 
 /** Why the rest of a guest script is not replayed. */
 export function whyNotReplayed(line: string): string {
@@ -74,8 +74,13 @@ const CLAIM = /\b(btt|pfn|dax)(\d+)\.\d+\b/g;
 
 /** Text that names claims: what tools say, what the kernel logs, paths, and attributes that lead to one. */
 function textWithoutChance(text: string, name: string): string {
-  if (/^(?:btt|pfn|dax)_seed$|^(?:stderr|error|dmesg|holder|path)$/.test(name)) return text.replace(CLAIM, '$1$2.n');
+  if (/^(?:btt|pfn|dax)_seed$|^(?:stderr|error|dmesg|holder|path)$/.test(name)) return withoutPlace(text).replace(CLAIM, '$1$2.n');
   return text;
+}
+
+/** Where a process's mapping was to lie is random on the real kernel; how long it was is not. */
+function withoutPlace(text: string): string {
+  return text.replace(/unaligned vma \((0x[0-9a-f]+) - (0x[0-9a-f]+),/, (_all, start: string, end: string) => `unaligned vma of ${Number(end) - Number(start)} (`);
 }
 
 /** Claims under what they are: the idle ones of a region, and those that hold something, in the order of what they hold. */
