@@ -70,7 +70,7 @@ describe('loadFirmware', () => {
   });
 
   it.each([
-    ['{}', 'expected a list of'],
+    ['{}', 'in a list or as "dimms"'],
     ['[{"handle":"x"}]', 'entry 0: handle is "x"'],
     ['[null]', 'entry 0: handle is undefined'],
     ['[', 'no JSON'],
