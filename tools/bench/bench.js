@@ -1,11 +1,11 @@
 /**
- * Runs every benchmark in turn: `node tools/bench/bench.js [block] [buddy] [boot]`.
+ * Runs every benchmark in turn: `node tools/bench/bench.js [boot] [buddy] [block] [nbd]`.
  */
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const ALL = ['boot', 'buddy', 'block'];
+const ALL = ['boot', 'buddy', 'block', 'nbd'];
 const chosen = process.argv.slice(2);
 const unknown = chosen.find((name) => !ALL.includes(name));
 if (unknown !== undefined) {
