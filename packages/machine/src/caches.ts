@@ -15,6 +15,8 @@
  * writes the dirty line back, as hardware does; crash-states.ts applies that when it reads the log.
  */
 import { type Range, rangesOverlap, roundDown, roundUp } from '@holdfast/lib';
+import { CachedLines } from './cached-lines.js';
+import type { MachineClock } from './clock.js';
 import { copyBytes } from './copy-bytes.js';
 import { CACHE_LINE_SIZE, CHUNK_SIZE, PowerFailure, type PersistenceDomain, type PowercutTrigger, WORD_SIZE } from './hardware.js';
 import type { AddressSpace, Slot, Window } from './physical-memory.js';
@@ -42,7 +44,10 @@ const FILTER_BUCKETS = 1024;
 
 export class Caches {
   readonly log: UndoLog;
+  /** What the last-level cache holds: for costs and wear only. */
+  readonly lines: CachedLines;
   readonly #memory: AddressSpace;
+  readonly #clock: MachineClock;
   readonly #domain: PersistenceDomain;
   readonly #exact: boolean;
   readonly #nrCpus: number;
@@ -55,6 +60,8 @@ export class Caches {
   #streamed = 0;
   #nextSample = 0;
   #sampleSeed = 1;
+  /** Something went past the caches or was flushed since the last fence, to RAM too. */
+  #posted = false;
 
   /** A power cut is to come, or has come and waits for its outcome. */
   #armed = false;
@@ -63,8 +70,10 @@ export class Caches {
   #fencesLeft = Infinity;
 
   /** `limit` bounds the log's bytes: a power of two, or Infinity to forget nothing and sample nothing. */
-  constructor(memory: AddressSpace, domain: PersistenceDomain, nrCpus: number, limit: number) {
+  constructor(memory: AddressSpace, clock: MachineClock, domain: PersistenceDomain, nrCpus: number, limit: number) {
     this.#memory = memory;
+    this.#clock = clock;
+    this.lines = new CachedLines((addr, length) => this.#receive(addr, length));
     this.#domain = domain;
     this.#nrCpus = nrCpus;
     this.#exact = limit === Infinity;
@@ -96,7 +105,7 @@ export class Caches {
       if (window.medium.kind === 'hosted') this.#rememberOpen(CACHED, cpu, at, slot, within, n);
       else if (!window.medium.volatile) this.#remember(kind, cpu, at, slot, within, n);
       copyBytes(slot.bytes, within, source, sourceOffset + done, n);
-      window.medium.bytesWritten += n;
+      this.#account(kind, window, at, n);
       if (slot.hasImage) this.#touchImage(kind, window, at, n);
       done += n;
     }
@@ -112,6 +121,26 @@ export class Caches {
       done += n;
       if (--this.#storesLeft <= 0) this.#fail();
     }
+  }
+
+  /** What a store costs its medium. RAM does not wear, and is not tracked line by line: the kernel stores to it all the time. */
+  #account(kind: AccessKind, { start, medium }: Window, addr: number, length: number): void {
+    medium.bytesWritten += length;
+    if (kind === CACHED) {
+      if (!medium.volatile) this.lines.store(addr, length);
+      return;
+    }
+    if (kind === COMBINING) {
+      this.#posted = true;
+      this.lines.drop(addr, length);
+    }
+    medium.controller.receive(this.#clock, addr - start, length);
+  }
+
+  /** Lines are written back. Where a window begins or ends among them, the first of the two media gets them. */
+  #receive(addr: number, length: number): void {
+    const window = this.#memory.windowAt(addr);
+    window?.medium.controller.receive(this.#clock, addr - window.start, length);
   }
 
   #remember(kind: AccessKind, cpu: number, addr: number, slot: Slot, within: number, length: number): void {
@@ -165,6 +194,8 @@ export class Caches {
   /** clwb and clflushopt: done at the CPU's next fence. */
   flush(cpu: number, addr: number, length: number): void {
     if (this.#armed) this.#checkPower();
+    this.#posted = true;
+    this.lines.writeBack(addr, length);
     if (this.log.cachedCount === 0 || length === 0 || this.#isHosted(addr)) return;
     const lines = this.#lines(addr, length);
     if (this.#mayHoldCached(lines)) this.#flushes[cpu]!.push(lines);
@@ -173,6 +204,8 @@ export class Caches {
   /** clflush: done when it returns. */
   flushNow(addr: number, length: number): void {
     if (this.#armed) this.#checkPower();
+    this.lines.writeBack(addr, length);
+    this.lines.drop(addr, length);
     if (this.#domain !== 'none' && this.log.count > 0 && length > 0 && !this.#isHosted(addr)) this.#settle([this.#lines(addr, length)]);
     this.#memory.sync();
   }
@@ -180,7 +213,8 @@ export class Caches {
   /** sfence. Returns whether there was anything to wait for. */
   fence(cpu: number): boolean {
     if (this.#armed) this.#checkPower();
-    const busy = this.#streamed > 0 || this.log.count > 0;
+    const busy = this.#posted || this.log.count > 0;
+    this.#posted = false;
     this.#complete(cpu, this.#flushes[cpu]!);
     this.#flushes[cpu] = [];
     this.#memory.sync();
@@ -202,16 +236,19 @@ export class Caches {
 
   /** Write `[start, end)` back, as before its medium is pulled, and as the host does. */
   settleRange(start: number, end: number): void {
+    this.lines.writeBackRange(start, end);
     this.#settle([this.#lines(start, end - start)]);
   }
 
   /** A power cycle: nothing is open, nothing is armed. */
   reset(): void {
     this.log.clear();
+    this.lines.clear();
     for (const pending of this.#flushes) pending.length = 0;
     this.#streamed = 0;
     this.#nextSample = 0;
     this.#sampleSeed = 1;
+    this.#posted = false;
     this.arm({});
   }
 

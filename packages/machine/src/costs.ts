@@ -1,68 +1,110 @@
 /**
- * What an access costs, in virtual nanoseconds, by medium and memory type: `fixed + perByte * length`, one addition to the clock.
+ * What accesses cost, in virtual nanoseconds, by medium and memory type: the figures, and how an access is put together from them.
  *
- * Sources: [F20] Yang et al., "An Empirical Guide to the Behavior and Use of Scalable Persistent Memory", FAST 2020;
- * [I19] Izraelevitz et al., "Basic Performance Measurements of the Intel Optane DC Persistent Memory Module", arXiv 1903.05714.
- * No measurements of Optane under UC or WT mappings are published: those are derived, and marked [model], as is all of the PCI card.
+ * Published, and met by tools/bench/microbench.js within 10 %:
+ *   [F20] Yang et al., "An Empirical Guide to the Behavior and Use of Scalable Persistent Memory", FAST 2020;
+ *   [I19] Izraelevitz et al., "Basic Performance Measurements of the Intel Optane DC Persistent Memory Module", arXiv 1903.05714;
+ *   [V20] Wang et al., "Characterizing and Modeling Non-Volatile Memory Systems", MICRO 2020.
+ * [model] marks what nobody published: how a published sum is split, Optane under UC, WC and WT, and all of the PCI card.
  */
 import { CACHE_LINE_SIZE, type MediumKind, type MemoryType, WORD_SIZE } from './hardware.js';
 
-/** Nanoseconds of one access of `n` bytes: the fixed part once, and the other for each byte. */
-export interface AccessCost {
-  readonly readFixed: number;
-  readonly readPerByte: number;
+/** What a medium measures. */
+export interface MediumFigures {
+  /** Bytes that it reads at once and keeps open: the next line of them comes sooner. */
+  readonly openBytes: number;
+  /** Latency of an idle load of one cache line: from anywhere, and from what is open. */
+  readonly loadMiss: number;
+  readonly loadHit: number;
+  /** Bytes that it reads or writes at once; less costs as much. */
+  readonly lineBytes: number;
+  /** Bytes per nanosecond (GB/s) of one module. */
+  readonly readBandwidth: number;
+  readonly writeBandwidth: number;
+  /** Modules that addresses are spread over. */
+  readonly interleave: number;
+  /** Bytes that the memory controller takes before a store has to wait for the medium. */
+  readonly queueBytes: number;
+  /** Latency of an 8-byte store + clwb + sfence, the line being cached, and of a 64-byte non-temporal store + sfence. */
+  readonly storeFlush: number;
+  readonly stream: number;
+}
+
+const DRAM: MediumFigures = {
+  // 81 ns in sequence, 101 ns at random [F20]: an open row of 8 KiB [model].
+  openBytes: 8192, loadMiss: 101, loadHit: 81,
+  // About 100 and 80 GB/s over six channels [I19].
+  lineBytes: CACHE_LINE_SIZE, readBandwidth: 100 / 6, writeBandwidth: 80 / 6, interleave: 6,
+  queueBytes: 512, storeFlush: 57, stream: 86, // [F20]; the queue as in [V20]
+};
+
+const FIGURES: Record<MediumKind, MediumFigures> = {
+  dram: DRAM,
+  // Optane DC, 100 series: 305 ns at random, 169 in sequence [F20], which is one load in four that opens a 256-byte line.
+  // 6.6 and 2.3 GB/s for one module [F20, I19], a write-pending queue of 512 bytes [V20], 62 and 90 ns [F20].
+  nvdimm: {
+    openBytes: 256, loadMiss: 305, loadHit: (4 * 169 - 305) / 3,
+    lineBytes: 256, readBandwidth: 6.6, writeBandwidth: 2.3, interleave: 1,
+    queueBytes: 512, storeFlush: 62, stream: 90,
+  },
+  // Battery-backed DRAM works as DRAM does: one module of it.
+  'nvdimm-n': { ...DRAM, interleave: 1 },
+  // [model] The host's page cache is RAM.
+  hosted: DRAM,
+  // [model] PCIe 3.0 x8: a read is a round trip of about 1 us, posted writes stream at about 6 GB/s, a fence is a read.
+  pci: {
+    openBytes: CACHE_LINE_SIZE, loadMiss: 1000, loadHit: 1000,
+    lineBytes: CACHE_LINE_SIZE, readBandwidth: 6, writeBandwidth: 6, interleave: 1,
+    queueBytes: 4096, storeFlush: 1000, stream: 1000,
+  },
+};
+
+/** The figures of a medium of `interleave` modules, or of as many as its kind usually has. */
+export function mediumFigures(kind: MediumKind, interleave = FIGURES[kind].interleave): MediumFigures {
+  return { ...FIGURES[kind], interleave };
+}
+
+/** [model] A store into a cache line that is there, or a load from one: about one line a nanosecond. */
+export const CACHED_PER_BYTE = 1 / CACHE_LINE_SIZE;
+/** [model] A load of a line that the last-level cache holds. */
+export const CACHE_HIT = 20;
+/** [model] An sfence that has something to wait for. */
+export const SFENCE_COST = 50;
+/** [model] How fast one core sends lines past its caches: a little faster than a module takes them. */
+const STREAM_PER_BYTE = 1 / 16;
+
+/** What a CPU spends on stores of one type to one medium; a medium that cannot keep up costs more (media-controller.ts). */
+export interface StoreCost {
   readonly writeFixed: number;
   readonly writePerByte: number;
   /** Non-temporal stores (writeFlushCache). */
+  readonly streamFixed: number;
   readonly streamPerByte: number;
   /** Writing one cache line back: clwb, clflushopt, clflush. */
   readonly flushPerLine: number;
 }
 
-/** What the media themselves measure. */
-interface MediumFigures {
-  /** Idle load latency, random, ns. */
-  readonly loadLatency: number;
-  /** Bytes per nanosecond (GB/s) of one module. */
-  readonly readBandwidth: number;
-  readonly writeBandwidth: number;
-}
-
-const FIGURES: Record<MediumKind, MediumFigures> = {
-  // 101 ns [F20]; about 100 and 80 GB/s over six channels [I19].
-  dram: { loadLatency: 101, readBandwidth: 100 / 6, writeBandwidth: 80 / 6 },
-  // 305 ns; 6.6 and 2.3 GB/s for one module [F20, I19].
-  nvdimm: { loadLatency: 305, readBandwidth: 6.6, writeBandwidth: 2.3 },
-  // [model] a PCIe 3.0 x8 card: one non-posted read is a round trip of about 1 us, posted writes stream at about 6 GB/s.
-  pci: { loadLatency: 1000, readBandwidth: 6, writeBandwidth: 6 },
-  // [model] the host's page cache is RAM.
-  hosted: { loadLatency: 101, readBandwidth: 100 / 6, writeBandwidth: 80 / 6 },
-};
-
-/** A store into a cache line that is there [model]: about one line a nanosecond. */
-const CACHED_STORE_PER_BYTE = 1 / CACHE_LINE_SIZE;
-/** Latency of a store + clwb + sfence, and of an sfence that has something to wait for [F20: 57 on DRAM, 62 on Optane]. */
-export const SFENCE_COST = 62;
-
-const WORDS_PER_LINE = CACHE_LINE_SIZE / WORD_SIZE;
-
-/** The cost of accesses to a medium through a mapping of a type. */
-export function accessCost(kind: MediumKind, type: MemoryType): AccessCost {
-  const { loadLatency, readBandwidth, writeBandwidth } = FIGURES[kind];
-  const lineFill = { readFixed: loadLatency, readPerByte: 1 / readBandwidth };
-  // [model] An uncached load waits for memory, word by word.
-  const uncachedLoad = { readFixed: 0, readPerByte: loadLatency / WORD_SIZE };
-  const stream = 1 / writeBandwidth;
-  const flush = { flushPerLine: CACHE_LINE_SIZE * stream };
+export function storeCost({ storeFlush, stream, writeBandwidth }: MediumFigures, type: MemoryType): StoreCost {
+  const past = {
+    streamFixed: Math.max(stream - SFENCE_COST - CACHE_LINE_SIZE * STREAM_PER_BYTE, 0),
+    streamPerByte: STREAM_PER_BYTE,
+    flushPerLine: Math.max(storeFlush - SFENCE_COST - WORD_SIZE * CACHED_PER_BYTE, 0),
+  };
   switch (type) {
     case 'WB':
-      return { ...lineFill, writeFixed: 0, writePerByte: CACHED_STORE_PER_BYTE, streamPerByte: stream, ...flush };
-    case 'WT': // [model] loads hit the cache; each store goes to memory, as a non-temporal one does.
-      return { ...lineFill, writeFixed: 0, writePerByte: stream, streamPerByte: stream, ...flush };
+      return { writeFixed: 0, writePerByte: CACHED_PER_BYTE, ...past };
+    case 'WT': // [model] each store goes to memory, and costs what a non-temporal one costs
     case 'WC':
-      return { ...uncachedLoad, writeFixed: 0, writePerByte: stream, streamPerByte: stream, ...flush };
+      return { writeFixed: past.streamFixed, writePerByte: STREAM_PER_BYTE, ...past };
     case 'UC':
-    case 'UC-': // [model] one bus transaction for each word, where a line would do with one for eight.
-      return { ...uncachedLoad, writeFixed: 0, writePerByte: WORDS_PER_LINE * stream, streamPerByte: WORDS_PER_LINE * stream, ...flush };
+    case 'UC-': { // [model] a bus transaction for each word of 8 bytes, in order, each as long as that of a line
+      const perByte = CACHE_LINE_SIZE / writeBandwidth / WORD_SIZE;
+      return { writeFixed: 0, writePerByte: perByte, streamFixed: 0, streamPerByte: perByte, flushPerLine: past.flushPerLine };
+    }
   }
+}
+
+/** [model] What an uncached load (UC, UC-, WC) costs for each byte: the CPU waits for memory word by word, 512 times for 4 KiB. */
+export function uncachedLoadPerByte({ loadMiss }: MediumFigures): number {
+  return loadMiss / WORD_SIZE;
 }

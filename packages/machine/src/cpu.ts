@@ -3,7 +3,7 @@
  * Mirrors ioremap's checks (arch/x86/mm/ioremap.c: __ioremap_caller).
  */
 import { type PhysAddr, BugError, KernelError } from '@holdfast/lib';
-import { SFENCE_COST, accessCost } from './costs.js';
+import { SFENCE_COST } from './costs.js';
 import type { Cpu, Mapping, MemoryType } from './hardware.js';
 import { CpuMapping, type MappingHost } from './mapping.js';
 import { type MemtypeEntry, reserveMemtype } from './memtype.js';
@@ -19,8 +19,7 @@ export interface CpuHost extends MappingHost {
 
 export function createCpu(host: CpuHost, nr: number): Cpu {
   const makeMapping = (start: PhysAddr, sizeBytes: number, type: MemoryType, memtype: MemtypeEntry | undefined): Mapping => {
-    const kind = host.memory.windowAt(start)?.medium.kind ?? 'dram';
-    const mapping = new CpuMapping(host, nr, start, sizeBytes, type, accessCost(kind, type));
+    const mapping = new CpuMapping(host, nr, start, sizeBytes, type);
     host.mappings.set(mapping, { mapping, memtype });
     return mapping;
   };

@@ -28,8 +28,11 @@ export interface Clock {
   after(ns: number, run: () => void): () => void;
 }
 
-/** `hosted` is a file of the host in whose page cache the guest's stores land: only the host makes them durable. */
-export type MediumKind = 'dram' | 'nvdimm' | 'pci' | 'hosted';
+/**
+ * RAM; Optane-like NVDIMMs; battery-backed DRAM, as fast as RAM (NVDIMM-N); memory on a PCI card. `hosted` is a file of the host in whose
+ * page cache the guest's stores land: only the host makes them durable.
+ */
+export type MediumKind = 'dram' | 'nvdimm' | 'nvdimm-n' | 'pci' | 'hosted';
 
 /** A thing that holds bytes: it can be plugged into one machine at a time, and a non-volatile one keeps them in between. */
 export interface Medium {
@@ -39,6 +42,32 @@ export interface Medium {
   readonly volatile: boolean;
   /** Bytes that the CPU has stored to it so far. */
   readonly bytesWritten: number;
+  /** What came of these on the media. */
+  readonly wear: MediaWear;
+}
+
+/**
+ * What a medium received and wrote. Effective write ratio (EWR): `bytesReceived / (linesWritten * lineBytes)`. A cached store is received
+ * when its line is written back: by a flush, or when the last-level cache needs the room.
+ */
+export interface MediaWear {
+  readonly bytesReceived: number;
+  /** Bytes that the media write at once: 256 for Optane, 64 for the others. */
+  readonly lineBytes: number;
+  readonly linesWritten: number;
+  /** Virtual time for which the media read and wrote: with CPUs enough to ask, no less passes. */
+  readonly busyNs: number;
+  /** Lines written in the 4 KiB page `page` of the medium: a page written once whole has `4096 / lineBytes`. */
+  pageWrites(page: number): number;
+  /** How many pages had how many lines written, ascending; those never written are not in it. */
+  histogram(): readonly WearClass[];
+  /** Count from zero. */
+  reset(): void;
+}
+
+export interface WearClass {
+  readonly lines: number;
+  readonly pages: number;
 }
 
 /**
@@ -183,6 +212,12 @@ export interface Machine {
   onMachineCheck(handler: (addr: PhysAddr) => void): () => void;
   /** The medium at an address, or undefined. */
   mediumAt(addr: PhysAddr): Medium | undefined;
+  /**
+   * Pass the time of storing to all of `[start, start + sizeBytes)` once, in order, through a mapping of a type, and count the wear,
+   * without moving a byte. For bulk initialisation of what reads right unwritten (struct pages at their defaults): the cost is the same
+   * whether or not the host makes the bytes. Any size, at once. @throws KernelError EFAULT where nothing is attached.
+   */
+  chargeStores(start: PhysAddr, sizeBytes: number, type: MemoryType): void;
 
   /** Orderly: caches and queues are drained; volatile media forget. The machine may then be booted again. */
   poweroff(): void;

@@ -1,12 +1,12 @@
 // The contract: what the kernel may ask of the hardware.
 export {
-  type Clock, type Cpu, type Machine, type Mapping, type Medium, type MediaPoison, type MediumKind, type MediumSlot, type MemoryType,
-  type PersistenceDomain, type PhysicalMemory, type PowercutReport, type PowercutTrigger, type UndecidedUnit,
+  type Clock, type Cpu, type Machine, type Mapping, type MediaPoison, type MediaWear, type Medium, type MediumKind, type MediumSlot,
+  type MemoryType, type PersistenceDomain, type PhysicalMemory, type PowercutReport, type PowercutTrigger, type UndecidedUnit, type WearClass,
   CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, PowerFailure, WORD_SIZE,
 } from './hardware.js';
 // A machine, and what is plugged into it.
 export { type MachineSpec, createMachine } from './machine.js';
-export { type NonVolatileSpec, createDram, createHostedFile, createNvdimm, createPciMemory } from './medium.js';
+export { type NonVolatileSpec, type NvdimmSpec, createDram, createHostedFile, createNvdimm, createNvdimmN, createPciMemory } from './medium.js';
 // What its firmware does for NVDIMMs.
 export {
   type ArsRange, type ArsStatus, type NvdimmRootMethods, type NvdimmRootSpec,
@@ -18,4 +18,4 @@ export { type VirtioPmem, createVirtioPmem } from './virtio-pmem.js';
 export { VIRTIO_MEM_BLOCK_SIZE, type VirtioMem, type VirtioMemResponse, type VirtioMemSpec, createVirtioMem } from './virtio-mem.js';
 // Virtual time, and what an access costs.
 export { createClock } from './clock.js';
-export { type AccessCost, SFENCE_COST, accessCost } from './costs.js';
+export { type MediumFigures, type StoreCost, SFENCE_COST, mediumFigures, storeCost, uncachedLoadPerByte } from './costs.js';

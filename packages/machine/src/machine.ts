@@ -6,6 +6,7 @@
 import { type PhysAddr, type Random, KernelError, physAddr, seededRandom } from '@holdfast/lib';
 import { Caches } from './caches.js';
 import { createClock } from './clock.js';
+import { storeCost } from './costs.js';
 import { collectUndecided } from './crash-states.js';
 import { type CpuHost, createCpu } from './cpu.js';
 import type { Machine, Medium, MediumSlot, PersistenceDomain, PowercutReport, UndecidedUnit } from './hardware.js';
@@ -43,7 +44,7 @@ export function createMachine(spec: MachineSpec = {}): Machine {
 
   const clock = createClock();
   const memory = new AddressSpace(physBits, (addr, source) => caches.store(CACHED, 0, addr, source, 0, source.length));
-  const caches: Caches = new Caches(memory, persistence, nrCpus, undecidedBytes);
+  const caches: Caches = new Caches(memory, clock, persistence, nrCpus, undecidedBytes);
   const machineCheckHandlers = new Set<(addr: PhysAddr) => void>();
   const machineCheck = (addr: PhysAddr): void => {
     for (const handler of machineCheckHandlers) handler(addr);
@@ -107,7 +108,24 @@ export function createMachine(spec: MachineSpec = {}): Machine {
       return () => void machineCheckHandlers.delete(handler);
     },
     mediumAt: (addr): Medium | undefined => memory.windowAt(addr)?.medium,
-    poweroff: () => powerLoss(++powerCycles),
+    chargeStores(start, sizeBytes, type) {
+      memory.checkBacked(start, sizeBytes);
+      caches.lines.writeBackRange(start, start + sizeBytes);
+      for (const window of memory.windows) {
+        const from = Math.max(start, window.start);
+        const length = Math.min(start + sizeBytes, window.end) - from;
+        if (length <= 0) continue;
+        const { controller } = window.medium;
+        const { writeFixed, writePerByte } = storeCost(controller.figures, type);
+        const done = clock.now + writeFixed + writePerByte * length;
+        controller.receiveBulk(clock, from - window.start, length);
+        clock.now = Math.max(clock.now, done); // the CPU stores while the medium takes what came before
+      }
+    },
+    poweroff() {
+      caches.lines.writeBackRange(0, Infinity);
+      powerLoss(++powerCycles);
+    },
     powercut(seed) {
       powerCycles++;
       const random = seededRandom(seed);

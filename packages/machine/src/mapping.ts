@@ -8,8 +8,9 @@
 import { type PhysAddr, BugError, roundDown } from '@holdfast/lib';
 import { type AccessKind, type Caches, THROUGH } from './caches.js';
 import type { MachineClock } from './clock.js';
-import { type AccessCost, SFENCE_COST } from './costs.js';
+import { type StoreCost, SFENCE_COST, mediumFigures, storeCost, uncachedLoadPerByte } from './costs.js';
 import { CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
+import { MediaController } from './media-controller.js';
 import type { AddressSpace } from './physical-memory.js';
 import { CACHED, COMBINING } from './undo-log.js';
 
@@ -32,13 +33,18 @@ export class CpuMapping implements Mapping {
   readonly #memory: AddressSpace;
   readonly #caches: Caches;
   readonly #clock: MachineClock;
-  readonly #cost: AccessCost;
+  /** All of the mapping is timed as its first byte is: few span two media. */
+  readonly #controller: MediaController;
+  /** Where the mapping begins in that medium. */
+  readonly #mediumOffset: number;
+  readonly #cost: StoreCost;
+  readonly #uncachedLoad: number;
   readonly #storeKind: AccessKind;
   readonly #uncached: boolean;
   readonly #machineCheck: (addr: PhysAddr) => void;
   #limit: number;
 
-  constructor(host: MappingHost, cpu: number, start: PhysAddr, sizeBytes: number, type: MemoryType, cost: AccessCost) {
+  constructor(host: MappingHost, cpu: number, start: PhysAddr, sizeBytes: number, type: MemoryType) {
     this.start = start;
     this.sizeBytes = sizeBytes;
     this.type = type;
@@ -46,7 +52,11 @@ export class CpuMapping implements Mapping {
     this.#memory = host.memory;
     this.#caches = host.caches;
     this.#clock = host.clock;
-    this.#cost = cost;
+    const window = host.memory.windowAt(start);
+    this.#controller = window?.medium.controller ?? new MediaController(mediumFigures('dram'));
+    this.#mediumOffset = start - (window?.start ?? 0);
+    this.#cost = storeCost(this.#controller.figures, type);
+    this.#uncachedLoad = uncachedLoadPerByte(this.#controller.figures);
     this.#storeKind = STORE_KIND[type];
     this.#uncached = type === 'UC' || type === 'UC-';
     this.#machineCheck = host.machineCheck;
@@ -79,22 +89,23 @@ export class CpuMapping implements Mapping {
   }
 
   #load(offset: number, target: Uint8Array, targetOffset: number, length: number): void {
-    this.#clock.now += this.#cost.readFixed + this.#cost.readPerByte * length;
-    if (this.#uncached || this.type === 'WC') this.#caches.beforeUncachedLoad(this.#uncached, this.#cpu, this.start + offset, length);
+    if (this.#uncached || this.type === 'WC') this.#loadUncached(offset, length);
+    else this.#clock.now += this.#controller.loadCost(this.#mediumOffset + offset, length, this.#caches.lines.load(this.start + offset, length));
     this.#memory.load(this.start + offset, target, targetOffset, length);
   }
 
   write(offset: number, source: Uint8Array, sourceOffset: number, length: number): void {
     this.#check(offset, length, source, sourceOffset);
-    this.#clock.now += this.#cost.writeFixed + this.#cost.writePerByte * length;
+    const done = this.#clock.now + this.#cost.writeFixed + this.#cost.writePerByte * length;
     if (this.#uncached) this.#caches.drainCombining(this.#cpu);
     this.#caches.store(this.#storeKind, this.#cpu, this.start + offset, source, sourceOffset, length);
+    if (this.#clock.now < done) this.#clock.now = done; // the medium takes stores while the CPU makes more
   }
 
   writeFlushCache(offset: number, source: Uint8Array, sourceOffset: number, length: number): void {
     if (this.#uncached) return this.write(offset, source, sourceOffset, length); // UC ignores the non-temporal hint
     this.#check(offset, length, source, sourceOffset);
-    this.#clock.now += this.#cost.writeFixed + this.#cost.streamPerByte * length;
+    const done = this.#clock.now + this.#cost.streamFixed + this.#cost.streamPerByte * length;
     const addr = this.start + offset;
     // The ends that movnti cannot store are plain stores, with their lines written back. `&` sees the low 32 bits, which hold what is
     // asked for; % on an address is a call, of 10 to 20 ns.
@@ -103,6 +114,7 @@ export class CpuMapping implements Mapping {
     if (head > 0) this.#storeEdge(addr, source, sourceOffset, head);
     this.#caches.store(COMBINING, this.#cpu, addr + head, source, sourceOffset + head, length - head - tail);
     if (tail > 0) this.#storeEdge(addr + length - tail, source, sourceOffset + length - tail, tail);
+    if (this.#clock.now < done) this.#clock.now = done;
   }
 
   writeZeroes(offset: number, length: number): void {
@@ -133,8 +145,9 @@ export class CpuMapping implements Mapping {
 
   clwb(offset: number, length: number): void {
     this.#check(offset, length);
-    this.#chargeFlush(offset, length);
+    const done = this.#clock.now + this.#flushCost(offset, length);
     this.#caches.flush(this.#cpu, this.start + offset, length);
+    if (this.#clock.now < done) this.#clock.now = done;
   }
 
   /** The model holds no clean lines, so that dropping them or keeping them is one. */
@@ -144,8 +157,14 @@ export class CpuMapping implements Mapping {
 
   clflush(offset: number, length: number): void {
     this.#check(offset, length);
-    this.#chargeFlush(offset, length);
+    const done = this.#clock.now + this.#flushCost(offset, length);
     this.#caches.flushNow(this.start + offset, length);
+    if (this.#clock.now < done) this.#clock.now = done;
+  }
+
+  #loadUncached(offset: number, length: number): void {
+    this.#clock.now += this.#uncachedLoad * length;
+    this.#caches.beforeUncachedLoad(this.#uncached, this.#cpu, this.start + offset, length);
   }
 
   #storeEdge(addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
@@ -153,9 +172,9 @@ export class CpuMapping implements Mapping {
     this.#caches.flush(this.#cpu, addr, length);
   }
 
-  #chargeFlush(offset: number, length: number): void {
+  #flushCost(offset: number, length: number): number {
     const lines = Math.ceil((((this.start + offset) % CACHE_LINE_SIZE) + length) / CACHE_LINE_SIZE);
-    this.#clock.now += this.#cost.flushPerLine * lines;
+    return this.#cost.flushPerLine * lines;
   }
 
   /** Not in range, for NaN too, or not enough bytes in the buffer. */

@@ -8,8 +8,10 @@
 import { BugError, KernelError, PAGE_SIZE, createRangeSet, seededRandom } from '@holdfast/lib';
 import { Chunk } from './chunk.js';
 import { DirtyRanges } from './dirty-ranges.js';
-import { CHUNK_SIZE, type Medium, type MediumKind } from './hardware.js';
+import { mediumFigures } from './costs.js';
+import { CHUNK_SIZE, type MediaWear, type Medium, type MediumKind } from './hardware.js';
 import type { ImageBacking } from './image-backing.js';
+import { MediaController } from './media-controller.js';
 
 /** Ranges an image may lag behind by; past it they are written early, which the model allows: lines may be evicted at any time. */
 const MAX_DIRTY_RANGES = 4096;
@@ -25,9 +27,19 @@ export interface NonVolatileSpec {
   readonly backing?: ImageBacking;
 }
 
-/** An NVDIMM, or an interleaved set of them. @throws KernelError EINVAL if the image has another size. */
-export function createNvdimm(spec: NonVolatileSpec): Medium {
-  return new MediumStore('nvdimm', sizeOf(spec), false, spec.backing);
+export interface NvdimmSpec extends NonVolatileSpec {
+  /** Modules that addresses are spread over. Default 1. */
+  readonly interleave?: number;
+}
+
+/** An Optane-like NVDIMM, or an interleaved set of them. @throws KernelError EINVAL if the image has another size. */
+export function createNvdimm(spec: NvdimmSpec): Medium {
+  return new MediumStore('nvdimm', sizeOf(spec), false, spec.backing, spec.interleave);
+}
+
+/** An NVDIMM-N: DRAM that a battery and flash keep; usually of 8 to 32 GiB. @throws KernelError EINVAL if the image has another size. */
+export function createNvdimmN(spec: NvdimmSpec): Medium {
+  return new MediumStore('nvdimm-n', sizeOf(spec), false, spec.backing, spec.interleave);
 }
 
 /** Non-volatile memory on a PCI card, seen through a BAR. @throws KernelError EINVAL if the image has another size. */
@@ -58,6 +70,7 @@ export class MediumStore implements Medium {
   bytesWritten = 0;
   /** Offsets in the medium of lines that are lost; see {@link MediaPoison}. */
   readonly poison = createRangeSet();
+  readonly controller: MediaController;
   /** Plugged into a machine. */
   attached = false;
 
@@ -71,14 +84,22 @@ export class MediumStore implements Medium {
   readonly #dirty = new DirtyRanges();
   readonly #raw = new Set<number>();
 
-  constructor(kind: MediumKind, sizeBytes: number, isVolatile: boolean, backing: ImageBacking | undefined) {
+  constructor(kind: MediumKind, sizeBytes: number, isVolatile: boolean, backing: ImageBacking | undefined, interleave?: number) {
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0) {
       throw new KernelError('EINVAL', `medium: size ${sizeBytes}, expected a whole number of bytes above 0`);
+    }
+    if (interleave !== undefined && !(Number.isInteger(interleave) && interleave > 0)) {
+      throw new KernelError('EINVAL', `medium: interleaved over ${interleave} modules, expected 1 or more`);
     }
     this.kind = kind;
     this.sizeBytes = sizeBytes;
     this.volatile = isVolatile;
     this.backing = backing;
+    this.controller = new MediaController(mediumFigures(kind, interleave));
+  }
+
+  get wear(): MediaWear {
+    return this.controller;
   }
 
   /** Chunks made so far: what the medium costs the host. */
@@ -149,6 +170,7 @@ export class MediumStore implements Medium {
 
   /** A volatile medium loses its charge; a non-volatile one brings its image up to date. */
   powerLoss(seed: number): void {
+    this.controller.settle();
     if (!this.volatile) return this.syncAll();
     for (const k of this.#chunks.keys()) this.#noisy.set(k, seed);
     this.#chunks.clear();
@@ -157,6 +179,7 @@ export class MediumStore implements Medium {
   /** Pulled out of the machine. */
   unplug(): void {
     this.attached = false;
+    this.controller.settle();
     if (!this.volatile) return this.syncAll();
     this.#chunks.clear();
     this.#noisy.clear();

@@ -175,17 +175,17 @@ export class AddressSpace implements PhysicalMemory {
   }
 
   read(addr: number, target: Uint8Array): void {
-    this.#checkBacked(addr, target.length);
+    this.checkBacked(addr, target.length);
     this.load(addr, target, 0, target.length);
   }
 
   write(addr: number, source: Uint8Array): void {
-    this.#checkBacked(addr, source.length);
+    this.checkBacked(addr, source.length);
     this.#cachedStore(addr, source);
   }
 
   clear(start: number, sizeBytes: number): void {
-    this.#checkBacked(start, sizeBytes);
+    this.checkBacked(start, sizeBytes);
     const end = start + sizeBytes;
     for (const window of this.#windows) {
       const from = Math.max(start, window.start);
@@ -279,7 +279,7 @@ export class AddressSpace implements PhysicalMemory {
     if (store.attached) throw new KernelError('EBUSY', `attach: the ${store.kind} is plugged in already`);
   }
 
-  #checkBacked(addr: number, length: number): void {
+  checkBacked(addr: number, length: number): void {
     if (length > 0 && !this.isBacked(addr, length)) {
       throw new KernelError('EFAULT', `memory: ${hexRange(addr, addr + length)} is not all backed by a medium`);
     }

@@ -5,7 +5,7 @@
  * Invariant: a card's medium is in the machine's address space exactly while one of its BARs decodes it there and nothing else does.
  */
 import { KernelError, physAddr } from '@holdfast/lib';
-import { type Machine, accessCost } from '@holdfast/machine';
+import { type Machine, mediumFigures, storeCost, uncachedLoadPerByte } from '@holdfast/machine';
 import type { PciFunction, PciFunctionBar } from './pci-card.js';
 import { ALL_ONES } from './pci-regs.js';
 
@@ -56,7 +56,9 @@ export function createPciHost(machine: Pick<Machine, 'attach' | 'detach' | 'medi
   /** Registers by where they are decoded. */
   const registers = new Map<PciFunctionBar, number>();
   const attached = new Map<PciFunctionBar, number>();
-  const cost = accessCost('pci', 'UC');
+  const figures = mediumFigures('pci');
+  const loadNs = uncachedLoadPerByte(figures) * REGISTER_BYTES;
+  const storeNs = storeCost(figures, 'UC').writePerByte * REGISTER_BYTES;
 
   function decode(bar: PciFunctionBar, start: number | undefined): void {
     const { medium } = bar.spec;
@@ -119,12 +121,12 @@ export function createPciHost(machine: Pick<Machine, 'attach' | 'detach' | 'medi
     read: (devfn, offset, size) => cardAt(devfn)?.readConfig(offset, size) ?? 2 ** (8 * size) - 1,
     write: (devfn, offset, size, value) => cardAt(devfn)?.writeConfig(offset, size, value),
     readRegister(addr) {
-      machine.clock.advance(cost.readFixed + cost.readPerByte * REGISTER_BYTES);
+      machine.clock.advance(loadNs);
       const found = registerAt(addr);
       return found ? found.bar.spec.registers!.read(found.offset) : ALL_ONES;
     },
     writeRegister(addr, value) {
-      machine.clock.advance(cost.writeFixed + cost.writePerByte * REGISTER_BYTES);
+      machine.clock.advance(storeNs);
       const found = registerAt(addr);
       found?.bar.spec.registers!.write(found.offset, value);
     },
