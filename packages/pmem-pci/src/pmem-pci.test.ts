@@ -37,7 +37,7 @@ function setUp({ mapping }: { mapping?: string } = {}) {
     return () => void paged.delete(start);
   };
   // Of all that a design may use, what Linux does of its own accord needs these.
-  const pageHost = { memremapPages, pageRefs: { get: () => {}, put: () => {} } } as unknown as PageHost;
+  const pageHost = { memory, memremapPages, pageRefs: { get: () => {}, put: () => {} } } as unknown as PageHost;
   const devicePages = createDevicePagesMap();
   const params = mapping === undefined ? {} : { params: { mapping: parsePmemMapping(mapping) } };
 
