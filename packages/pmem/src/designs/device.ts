@@ -60,7 +60,7 @@ export function attachArray(device: DesignDevice, host: PageHost, design: string
     // Sections that the device shares take theirs from RAM, as in Linux.
     ramPageBytes: () => ((sizeBytes - Math.max(0, wholeSections)) / PAGE_SIZE) * STRUCT_PAGE_SIZE,
     devicePageBytes: () => arrayBytes,
-    held: counted.held,
+    held: () => counted.held(),
     makeAllReady: () => undefined,
     detach() {
       counted.checkIdle();

@@ -45,7 +45,7 @@ export const hotplugPages = {
       pages: counted.pages,
       ramPageBytes: () => (dataSize / PAGE_SIZE) * STRUCT_PAGE_SIZE,
       devicePageBytes: () => (ram.sizeBytes / PAGE_SIZE) * STRUCT_PAGE_SIZE,
-      held: counted.held,
+      held: () => counted.held(),
       makeAllReady: () => undefined,
       detach() {
         counted.checkIdle();

@@ -29,7 +29,7 @@ export function attachMemremap(device: DesignDevice, host: PageHost, { dataOffse
     pages: counted.pages,
     ramPageBytes: () => (onDevice ? 0 : (sizeBytes / PAGE_SIZE) * STRUCT_PAGE_SIZE),
     devicePageBytes: () => dataOffset,
-    held: counted.held,
+    held: () => counted.held(),
     makeAllReady: () => undefined,
     detach() {
       counted.checkIdle();
