@@ -86,7 +86,7 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
     }
     toOut += put;
     if (put === bs) records.outFull++;
-    else if (put > 0) records.outPartial++;
+    else if (put > 0 && put === got) records.outPartial++; // what failed half-way counts as nothing
   }
   try {
     if (flags.has('conv:fsync') || flags.has('conv:fdatasync')) sink?.fsync();
