@@ -10,7 +10,7 @@ export const LAYERS = [
   ['memory-hotplug'],
   ['mm'],
   ['acpi', 'driver-core', 'block', 'pci'],
-  ['virtio'],
+  ['virtio', 'dmaengine'],
   ['nvdimm'],
   ['pmem', 'pmem-pci', 'dax', 'kmem'],
   ['kernel'],

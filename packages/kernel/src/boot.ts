@@ -5,6 +5,7 @@
 import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, findParam, parseCmdline } from '@holdfast/lib';
 import { createBlock } from '@holdfast/block';
 import { createDaxHosts } from '@holdfast/dax';
+import type { DmaChannel } from '@holdfast/dmaengine';
 import { createPlatformBus } from '@holdfast/driver-core';
 import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
@@ -109,10 +110,11 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const nvdimms = createNvdimms({ iomem, printk, memregions, release });
   const forceGpt = findParam(params, 'gpt') !== undefined;
   const block = createBlock({ printk, memory: machine.memory, pages: mm.pages, pageCache: mm.pageCache, clock: machine.clock, release, forceGpt });
+  const dma: DmaChannel[] = [];
   const daxHosts = createDaxHosts();
   const pci = pciHost && createPci({ bridge: pciHost, printk });
   const { initcalls, buses, dax, modules, pmem } = driverSet({
-    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
+    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
     ...(pci ? { pci } : {}),
   });
   const undoInitcalls = runInitcalls(initcalls);
@@ -147,6 +149,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     acpiMemory,
     devicePages,
     pmem,
+    dma,
     ...(pci ? { pci } : {}),
     log,
     block,

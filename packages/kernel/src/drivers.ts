@@ -19,6 +19,7 @@ import { type DevicePagesMap, nearestOnlineNode } from '@holdfast/mm';
 import { type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, registerVirtioPmemDriver, resourcesOf } from '@holdfast/nvdimm';
 import type { Pci } from '@holdfast/pci';
 import { type AttachedDesign, type PageHost, type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam, pmemPagesParams } from '@holdfast/pmem';
+import { type DmaChannel, createDmaEngineDriver } from '@holdfast/dmaengine';
 import { createPmemPciDriver } from '@holdfast/pmem-pci';
 import { type VirtioHardware, createVirtioBus } from '@holdfast/virtio';
 import type { Firmware, KernelConfig } from './boot-options.js';
@@ -33,6 +34,8 @@ export interface DriverNeeds {
   readonly config: KernelConfig;
   readonly daxHosts: DaxHosts;
   readonly deviceMemory: DeviceMemory;
+  /** Filled and emptied by drivers of DMA engines. */
+  readonly dmaChannels: DmaChannel[];
   readonly devicePages: DevicePagesMap;
   readonly firmware: Firmware;
   readonly iomem: Resource;
@@ -147,7 +150,8 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
       ];
   const { pci } = needs;
   const card: Initcall[] = pci
-    ? [{ level: 'device', name: 'pmem_pci_init', run: () => pci.registerDriver(createPmemPciDriver({ ...pmem, pci, memregions: needs.memregions })) }]
+    ? [{ level: 'device', name: 'pmem_pci_init', run: () => pci.registerDriver(createPmemPciDriver({ ...pmem, pci, memregions: needs.memregions })) },
+      { level: 'device', name: 'holdfast_dma_init', run: () => pci.registerDriver(createDmaEngineDriver({ pci, memory: pmem.memory, pages: needs.block.needs.pages, devicePages: needs.devicePages }, needs.dmaChannels)) }]
     : [];
   return { initcalls: [...initcalls, ...card], buses: [nvdimms.bus], modules: { pmem: attributes } };
 }

@@ -2,6 +2,7 @@
  * What a boot gives its caller: a log, and, unless it panicked, the running kernel as a tree of files.
  */
 import type { Block } from '@holdfast/block';
+import type { DmaChannel } from '@holdfast/dmaengine';
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory } from '@holdfast/memory-hotplug';
@@ -23,6 +24,8 @@ export interface Kernel {
   readonly devicePages: DevicePagesMap;
   /** The struct-page designs at work, by disk name. */
   readonly pmem: ReadonlyMap<string, AttachedDesign>;
+  /** The channels of DMA engines that are bound now. */
+  readonly dma: readonly DmaChannel[];
   /** Whom a slot tells of cards that come and go; without slots there is nobody. */
   readonly pci?: Pick<Pci, 'rescan' | 'surpriseRemoved' | 'ejectRequested'>;
   readonly log: KernelLog;

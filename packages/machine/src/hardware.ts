@@ -190,8 +190,22 @@ export interface PowercutTrigger {
   readonly afterFences?: number;
 }
 
+/**
+ * Memory as a device reaches it, by physical address and coherently: it reads the newest stores, and no CPU sees old bytes after it wrote.
+ * With DDIO its writes stay in the CPU's last-level cache, and so outlive a power cut no better than a cached store that nobody flushed;
+ * without, they are in the persistence domain when they arrive.
+ */
+export interface DmaPort {
+  /** @throws KernelError EFAULT where nothing is attached, as a bus error */
+  read(addr: number, target: Uint8Array): void;
+  /** @throws KernelError EFAULT */
+  write(addr: number, source: Uint8Array): void;
+}
+
 export interface Machine {
   readonly memory: PhysicalMemory;
+  /** The way to memory of devices that are bus masters. */
+  readonly dma: DmaPort;
   /** The boot CPU: `cpus[0]`. */
   readonly cpu: Cpu;
   readonly cpus: readonly Cpu[];

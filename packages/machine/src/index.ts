@@ -1,6 +1,6 @@
 // The contract: what the kernel may ask of the hardware.
 export {
-  type Clock, type Cpu, type Machine, type Mapping, type MediaPoison, type MediaWear, type Medium, type MediumKind, type MediumSlot,
+  type Clock, type Cpu, type DmaPort, type Machine, type Mapping, type MediaPoison, type MediaWear, type Medium, type MediumKind, type MediumSlot,
   type MemoryType, type PersistenceDomain, type PhysicalMemory, type PowercutReport, type PowercutTrigger, type UndecidedUnit, type WearClass,
   CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, PowerFailure, WORD_SIZE,
 } from './hardware.js';

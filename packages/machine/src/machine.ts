@@ -4,7 +4,7 @@
  * Invariant: a power cycle leaves nothing behind but the media: no mapping lives on, no store is open, the clock is at zero.
  */
 import { type PhysAddr, type Random, KernelError, physAddr, seededRandom } from '@holdfast/lib';
-import { Caches } from './caches.js';
+import { Caches, THROUGH } from './caches.js';
 import { createClock } from './clock.js';
 import { storeCost } from './costs.js';
 import { collectUndecided } from './crash-states.js';
@@ -21,6 +21,8 @@ export interface MachineSpec {
   readonly hypervisor?: boolean;
   /** Default memory_controller (ADR). */
   readonly persistence?: PersistenceDomain;
+  /** Do the writes of devices go to the CPU's caches (Intel's Data Direct I/O)? Default true, as firmware leaves it. */
+  readonly ddio?: boolean;
   /** Default 1. */
   readonly nrCpus?: number;
   /**
@@ -38,7 +40,7 @@ const MAX_CPUS = 256;
 
 /** @throws KernelError EINVAL on a bad number, and what {@link Machine.attach} throws. */
 export function createMachine(spec: MachineSpec = {}): Machine {
-  const { media = [], physBits = 46, hypervisor = false, persistence = 'memory_controller', nrCpus = 1 } = spec;
+  const { media = [], physBits = 46, hypervisor = false, persistence = 'memory_controller', nrCpus = 1, ddio = true } = spec;
   const undecidedBytes = spec.undecidedBytes ?? DEFAULT_UNDECIDED_BYTES;
   checkSpec(physBits, nrCpus, undecidedBytes);
 
@@ -83,6 +85,13 @@ export function createMachine(spec: MachineSpec = {}): Machine {
 
   return {
     memory,
+    dma: {
+      read: (addr, target) => memory.read(addr, target),
+      write(addr, source) {
+        if (!memory.isBacked(addr, source.length)) throw new KernelError('EFAULT', `DMA: nothing at ${addr.toString(16)}`);
+        caches.store(ddio ? CACHED : THROUGH, 0, addr, source, 0, source.length);
+      },
+    },
     cpu: cpus[0]!,
     cpus,
     clock,
