@@ -1,6 +1,7 @@
 /**
  * `--pci-pmem size=1G[,image=FILE]`: cards with persistent memory, and the slots that hold them.
  */
+import type { Kernel } from '@holdfast/kernel';
 import { KernelError, parseSize } from '@holdfast/lib';
 import { type Machine, createPciMemory } from '@holdfast/machine';
 import { type PciHost, createPciHost } from '@holdfast/pci';
@@ -49,15 +50,14 @@ export async function plugCards(machine: Machine, cards: readonly PciPmemOption[
   return host;
 }
 
-/** Pull a card out of its slot, as a hand would: the kernel hears of it when it is gone. @throws KernelError ENODEV */
-export function pullCard(host: PciHost, slot: number, kernel: { readonly pci?: { surpriseRemoved(slot: number): void } } | undefined): ReturnType<PciHost['unplug']> {
-  const card = host.unplug(slot);
-  kernel?.pci?.surpriseRemoved(slot);
-  return card;
-}
-
-export function slotOf(text: string | undefined): number {
-  const slot = /^\d+$/.test(text ?? '') ? Number(text) : NaN;
-  if (!(slot < 32)) throw new KernelError('EINVAL', `slot '${text ?? ''}': expected a number from 0 to 31`);
-  return slot;
+/**
+ * Pull a card out of its slot, as a hand would: the kernel hears of it when it is gone.
+ * @param slotText its slot, decimal
+ * @throws KernelError EINVAL for no such slot, ENODEV for one that is empty
+ */
+export function pullCard(host: PciHost | undefined, slotText: string, kernel: Pick<Kernel, 'pci'> | undefined): void {
+  if (!/^\d+$/.test(slotText)) throw new KernelError('EINVAL', `slot '${slotText}': expected a number`);
+  if (!host) throw new KernelError('ENODEV', 'this machine has no slots');
+  host.unplug(Number(slotText));
+  kernel?.pci?.surpriseRemoved(Number(slotText));
 }

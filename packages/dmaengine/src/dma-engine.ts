@@ -72,11 +72,11 @@ function probe(needs: DmaEngineNeeds, channels: DmaChannel[], device: PciDevice)
     throw error;
   }
   pciSetMaster(device);
-  const { channel, stop } = createChannel(needs, device.name, registers, ring);
-  channels.push(channel);
+  const created = createChannel(needs, device.name, registers, ring);
+  channels.push(created.channel);
   return () => {
-    channels.splice(channels.indexOf(channel), 1);
-    stop();
+    channels.splice(channels.indexOf(created.channel), 1);
+    created.stop();
     needs.pages.freePages(ring, 0);
     releaseResource(region);
     pciDisableDevice(device);

@@ -33,12 +33,13 @@ export function pciMatchId(ids: readonly PciDeviceId[], device: Pick<PciDevice, 
 }
 
 /** The driver as its bus sees it; numbers that an administrator adds count as its own. */
-export function pciBusDriver(bus: () => Bus<PciDevice>, { name, idTable, probe }: PciDriver): Driver<PciDevice> {
+export function pciBusDriver(bus: () => Bus<PciDevice>, own: PciDriver): Driver<PciDevice> {
+  const { name, idTable } = own;
   const dynamic: PciDeviceId[] = [];
   const driver: Driver<PciDevice> = {
     name,
     match: (device) => pciMatchId([...dynamic, ...idTable], device),
-    probe,
+    probe: (device) => own.probe(device),
     attributes: (): Attribute[] => [
       { name: 'new_id', mode: 0o200, store: (text) => {
         const id = parseId(text);
