@@ -77,6 +77,37 @@ describe('lspci', () => {
   });
 });
 
+describe('a card that is pulled', () => {
+  it.each(['', 'pmem.mapping=wb', 'pmem.mapping=pages', 'pmem.pages=dynamic'])('leaves the kernel as one that never held it: %s', async (cmdline) => {
+    const look = ['cat /proc/iomem', 'cat /proc/partitions', 'grep -c . /proc/zoneinfo', 'grep MemFree /proc/meminfo', 'ls /sys/bus/pci/devices'];
+    const more = ['--memory', '1G', ...(cmdline === '' ? [] : ['--cmdline', cmdline])];
+    const first = ['echo 1 > /sys/bus/pci/devices/0000:00:04.0/remove'];
+    const again = ['echo 1 > /sys/bus/pci/rescan', 'echo hello > /dev/pmem0', 'sync', 'host pull 4'];
+    const { out, err, status } = await boot(['size=1G'], [...first, ...look, ...again, ...look], more);
+    const [before, after] = out.split('ok\n');
+    expect({ status, err, after }).toEqual({ status: 0, err: '', after: before });
+    expect(before).not.toContain('0000:00:04.0');
+  });
+
+  it('is missed where there is none', async () => {
+    expect((await boot(['size=1G'], ['host pull 7'])).status).not.toBe(0);
+    expect((await boot([], ['host pull 4'])).status).not.toBe(0);
+  });
+});
+
+describe('the design of a card', () => {
+  it('dynamic has pages for it (thread: row 16)', async () => {
+    const { status, out } = await boot(['size=1G'], ['echo hello > /dev/pmem0', 'head -c 6 /dev/pmem0'], ['--cmdline', 'pmem.pages=dynamic']);
+    expect({ status, out }).toEqual({ status: 0, out: 'hello\n' });
+  });
+
+  it('ram is for ranges of the firmware map only (thread: row 12)', async () => {
+    const { out } = await boot(['size=1G'], ['lsblk', 'dmesg | tail -n 2'], ['--cmdline', 'pmem.pages=ram']);
+    expect(out).toMatch(/pmem_pci: probe of 0000:00:04\.0 failed with error -\d+\n$/);
+    expect(out).not.toContain('disk');
+  });
+});
+
 describe('sysfs', () => {
   it('removes a card and finds it again, with its bytes', async () => {
     const commands = ['echo hello > /dev/pmem0', `echo 1 > ${DEVICE}/remove`, 'lsblk', 'ls /sys/bus/pci/devices', 'echo 1 > /sys/bus/pci/rescan', 'head -c 6 /dev/pmem0'];

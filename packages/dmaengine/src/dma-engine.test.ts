@@ -103,6 +103,12 @@ describe('a copy', () => {
     expect(copy(channels[0]!, table(2 ** 20, 1), table(16, 1))).toBe('EIO');
   });
 
+  it('fails at poison, and not in the kernel', () => {
+    const { machine, channels } = setUp();
+    machine.poison.inject(physAddr(PMEM + 64), 64);
+    expect(copy(channels[0]!, table(16, 1), table(PMEM / PAGE_SIZE, 1))).toBe('EIO');
+  });
+
   it('is refused for lists of unlike length', () => {
     const { channels } = setUp();
     expect(() => channels[0]!.submit(table(100, 1), table(16, 2), () => {})).toThrow(expect.objectContaining({ code: 'EINVAL' }));

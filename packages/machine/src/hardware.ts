@@ -196,7 +196,7 @@ export interface PowercutTrigger {
  * without, they are in the persistence domain when they arrive.
  */
 export interface DmaPort {
-  /** @throws KernelError EFAULT where nothing is attached, as a bus error */
+  /** @throws KernelError EFAULT where nothing is attached, EIO for poison, which a device is told of as an error of the bus */
   read(addr: number, target: Uint8Array): void;
   /** @throws KernelError EFAULT */
   write(addr: number, source: Uint8Array): void;

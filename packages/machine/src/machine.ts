@@ -86,7 +86,10 @@ export function createMachine(spec: MachineSpec = {}): Machine {
   return {
     memory,
     dma: {
-      read: (addr, target) => memory.read(addr, target),
+      read(addr, target) {
+        if (memory.hasPoison && memory.poisonWithin(addr, target.length).length > 0) throw new KernelError('EIO', `DMA: poison at ${addr.toString(16)}`);
+        memory.read(addr, target);
+      },
       write(addr, source) {
         if (!memory.isBacked(addr, source.length)) throw new KernelError('EFAULT', `DMA: nothing at ${addr.toString(16)}`);
         caches.store(ddio ? CACHED : THROUGH, 0, addr, source, 0, source.length);
