@@ -8,7 +8,7 @@
  * Differs from hardware: it runs to its end at the doorbell, since nothing else runs meanwhile.
  */
 import { KernelError, PAGE_SIZE, layout, u32, u64 } from '@holdfast/lib';
-import { type Machine, accessCost } from '@holdfast/machine';
+import { type Machine, mediumFigures } from '@holdfast/machine';
 import { type PciFunction, type PciHost, PCI_CLASS, createPciFunction } from '@holdfast/pci';
 
 export const DMA_CARD_ID = { vendor: 0x4846, device: 0x4453 } as const;
@@ -23,7 +23,7 @@ const BURST = PAGE_SIZE;
 /** @param host where it raises its interrupt */
 export function createDmaCard(machine: Pick<Machine, 'dma' | 'clock'>, host: Pick<PciHost, 'raiseIrq'>): PciFunction {
   const registers = new Map<number, number>();
-  const cost = accessCost('pci', 'WC');
+  const nsPerByte = 1 / mediumFigures('pci').writeBandwidth;
   const read = (at: number): number => registers.get(at) ?? 0;
 
   function run(): void {
@@ -54,7 +54,7 @@ export function createDmaCard(machine: Pick<Machine, 'dma' | 'clock'>, host: Pic
         const piece = buffer.subarray(0, Math.min(BURST, length - done));
         machine.dma.read(Number(from) + done, piece);
         machine.dma.write(Number(to) + done, piece);
-        machine.clock.advance(piece.length * cost.streamPerByte);
+        machine.clock.advance(piece.length * nsPerByte);
       }
       return true;
     } catch (error) {
