@@ -140,8 +140,8 @@ describe('device memory', () => {
     const { channels, devicePages } = setUp();
     const held: number[] = [];
     devicePages.register(devicePart('devmap', false, held));
-    channels[0]!.submit(table(PMEM / PAGE_SIZE, 2), table(16, 2), () => {});
-    expect(held).toHaveLength(2);
+    channels[0]!.submit(table(PMEM / PAGE_SIZE, 2), table(PMEM / PAGE_SIZE + 8, 2), () => {});
+    expect(held).toHaveLength(4);
     channels[0]!.issuePending();
     expect(held).toEqual([]);
   });
