@@ -33,9 +33,16 @@ export class CachedLines {
     for (let at = addr; at < end; ) {
       const page = Math.floor(at / PAGE_SIZE);
       const next = Math.min((page + 1) * PAGE_SIZE, end);
+      const sector = this.#sector(page);
+      if (next - at === PAGE_SIZE && this.#lines[sector] === 0 && this.#lines[sector + 1] === 0) {
+        this.#lines[sector] = -1;
+        this.#lines[sector + 1] = -1;
+        missing += LINES;
+        at = next;
+        continue;
+      }
       const first = lineOf(at);
       const last = lineOf(next - 1);
-      const sector = this.#sector(page);
       missing += this.#fill(sector, lowMask(first, last)) + this.#fill(sector + 1, highMask(first, last));
       at = next;
     }
@@ -119,7 +126,7 @@ export class CachedLines {
   }
 
   #evict(sector: number, page: number): void {
-    this.#clean(sector, page, -1, -1);
+    if ((this.#lines[sector + 2]! | this.#lines[sector + 3]!) !== 0) this.#clean(sector, page, -1, -1);
     this.#keep(sector, 0, 0);
   }
 

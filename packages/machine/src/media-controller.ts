@@ -25,8 +25,10 @@ export class MediaController implements MediaWear {
   linesWritten = 0;
   busyNs = 0;
 
-  /** By buffer slot: the number of the line in it, or -1. */
-  readonly #buffer = new Float64Array(BUFFER_LINES).fill(-1);
+  /** By slot of the buffer: the number of the line in it, or -1. */
+  readonly #lines = new Float64Array(BUFFER_LINES).fill(-1);
+  /** By group of slots that the lines of one page fall in: the page, if all of them are its own, or -1: then ask by slot. */
+  readonly #whole: Float64Array;
   readonly #linesPerPage: number;
   readonly #pages: PageWear;
   readonly #readNs: number;
@@ -42,6 +44,7 @@ export class MediaController implements MediaWear {
     this.figures = figures;
     this.lineBytes = lineBytes;
     this.#linesPerPage = PAGE_SIZE / lineBytes;
+    this.#whole = new Float64Array(BUFFER_LINES / this.#linesPerPage).fill(-1);
     this.#pages = new PageWear(this.#linesPerPage);
     this.#readNs = lineBytes / readBandwidth / interleave;
     this.#lineNs = lineBytes / writeBandwidth / interleave;
@@ -63,7 +66,7 @@ export class MediaController implements MediaWear {
     this.receive(clock, offset, from - offset);
     this.bytesReceived += to - from;
     this.#pages.addRange(first, end);
-    this.#buffer.fill(-1);
+    this.#forget();
     const lines = (end - first) * this.#linesPerPage;
     this.linesWritten += lines;
     this.#post(clock, lines);
@@ -83,7 +86,7 @@ export class MediaController implements MediaWear {
 
   /** A power cycle, or another machine: the buffer is written out, the clock starts again. */
   settle(): void {
-    this.#buffer.fill(-1);
+    this.#forget();
     this.#open = -1;
     this.#doneAt = 0;
   }
@@ -107,24 +110,47 @@ export class MediaController implements MediaWear {
 
   /** Lines `first` to `last` enter the buffer; returns how many were not there. Page by page: most stores lie in one. */
   #admit(first: number, last: number): number {
-    const buffer = this.#buffer;
     const perPage = this.#linesPerPage;
     let entered = 0;
     for (let line = first; line <= last; ) {
       const page = Math.floor(line / perPage);
       const end = Math.min((page + 1) * perPage, last + 1);
+      const group = page & (this.#whole.length - 1);
       let fresh = 0;
-      for (; line < end; line++) {
-        const slot = line & (BUFFER_LINES - 1);
-        if (buffer[slot] === line) continue;
-        buffer[slot] = line;
-        fresh++;
+      if (this.#whole[group] !== page) {
+        // A page that displaces another one, both whole, is the common case, and needs no look at lines.
+        const displaces = end - line === perPage && this.#whole[group]! >= 0;
+        fresh = displaces ? perPage : this.#admitLines(group, line, end);
+        if (end - line === perPage) this.#whole[group] = page;
       }
       if (fresh > 0) this.#pages.add(page, fresh);
       entered += fresh;
+      line = end;
     }
     this.linesWritten += entered;
     return entered;
+  }
+
+  #admitLines(group: number, start: number, end: number): number {
+    const whole = this.#whole[group]!;
+    if (whole >= 0) {
+      const first = whole * this.#linesPerPage;
+      for (let i = 0; i < this.#linesPerPage; i++) this.#lines[(first + i) & (BUFFER_LINES - 1)] = first + i;
+      this.#whole[group] = -1;
+    }
+    let fresh = 0;
+    for (let line = start; line < end; line++) {
+      const slot = line & (BUFFER_LINES - 1);
+      if (this.#lines[slot] === line) continue;
+      this.#lines[slot] = line;
+      fresh++;
+    }
+    return fresh;
+  }
+
+  #forget(): void {
+    this.#lines.fill(-1);
+    this.#whole.fill(-1);
   }
 
   #post(clock: MachineClock, lines: number): void {

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { physAddr } from '@holdfast/lib';
 import { CachedLines } from './cached-lines.js';
-import { type Machine, type Mapping, type Medium, CHUNK_SIZE, createMachine, createNvdimm } from './index.js';
+import { type Machine, type Mapping, type Medium, CHUNK_SIZE, createClock, createMachine, createNvdimm, mediumFigures } from './index.js';
+import { MediaController } from './media-controller.js';
 import { PageWear } from './wear.js';
 
 function boot(sizeBytes = 2 ** 40): { machine: Machine; medium: Medium; m: Mapping } {
@@ -51,6 +52,35 @@ describe('page wear', () => {
     medium.wear.reset();
     expect(medium.wear).toMatchObject({ bytesReceived: 0, linesWritten: 0, busyNs: 0 });
     expect(medium.wear.histogram()).toEqual([]);
+  });
+});
+
+describe('the buffer of the media', () => {
+  it.each(['nvdimm', 'nvdimm-n'] as const)('combines stores as a plain table of 64 lines does (%s)', (kind) => {
+    const step = fc.oneof(
+      fc.record({ at: fc.nat(12 * 4096), length: fc.integer({ min: 1, max: 9000 }) }),
+      fc.record({ at: fc.nat(12).map((page) => page * 4096), length: fc.constantFrom(4096, 8192, 65536) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const controller = new MediaController(mediumFigures(kind));
+        const clock = createClock();
+        const slots: number[] = [];
+        const pages = new Map<number, number>();
+        for (const { at, length } of steps) {
+          controller.receive(clock, at, length);
+          for (let line = Math.floor(at / controller.lineBytes); line * controller.lineBytes < at + length; line++) {
+            if (slots[line % 64] === line) continue;
+            slots[line % 64] = line;
+            const page = Math.floor((line * controller.lineBytes) / 4096);
+            pages.set(page, (pages.get(page) ?? 0) + 1);
+          }
+        }
+        expect(controller.linesWritten).toBe([...pages.values()].reduce((a, b) => a + b, 0));
+        for (const [page, lines] of pages) expect(controller.pageWrites(page)).toBe(lines);
+      }),
+      { numRuns: 150 },
+    );
   });
 });
 
