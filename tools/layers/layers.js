@@ -12,7 +12,7 @@ export const LAYERS = [
   ['acpi', 'driver-core', 'block', 'pci'],
   ['virtio', 'dmaengine'],
   ['nvdimm'],
-  ['pmem', 'pmem-pci', 'dax', 'kmem'],
+  ['pmem', 'pmem-pci', 'dax', 'kmem', 'sd'],
   ['kernel'],
   ['nbd'],
   ['cli'],

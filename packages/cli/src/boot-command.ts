@@ -13,6 +13,7 @@ import { isGuestScript, scriptCommands } from './console/script-lines.js';
 import { placeDimmImages, withImageLabels } from './dimm-images.js';
 import { type LoadedFirmware, loadFirmware } from './firmware.js';
 import { labelledDimmFirmware } from './labelled-dimms.js';
+import { openDrives, parseDisk } from './drives.js';
 import { parseFields } from './fields.js';
 import { planMachine } from './machine-plan.js';
 import { pcMap, pmemLines } from './pc-map.js';
@@ -28,6 +29,7 @@ export interface BootCommandOptions {
   cmdline?: string;
   kernel?: string;
   nvdimm?: string[];
+  disk?: string[];
   virtioPmem?: string[];
   virtioMem?: string[];
   pciPmem?: string[];
@@ -96,8 +98,9 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
     const pci = await plugCards(machine, cards, files);
     const virtio = await plugVirtio(machine, firmware, virtioPlans);
     files.push(...virtio.images);
+    const drives = await openDrives((options.disk ?? []).map(parseDisk), files);
     const config = options.kernel === undefined ? loaded.config : {};
-    return createSystem({ machine, images: files, virtio: virtio.devices, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });
+    return createSystem({ machine, images: files, virtio: virtio.devices, drives, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });
   } catch (error) {
     for (const file of files) file.close();
     throw error;

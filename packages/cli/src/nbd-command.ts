@@ -55,8 +55,8 @@ function addressOf({ socket, port }: NbdCommandOptions): NbdAddress {
 
 /** `--size` and `--image` are short for one NVDIMM; without any description of a disk there is one in memory. */
 function withDisk(options: NbdCommandOptions): BootCommandOptions {
-  const { image, size, nvdimm, firmware } = options;
-  if (image === undefined && size === undefined && (nvdimm !== undefined || firmware !== undefined)) return options;
+  const { image, size, nvdimm, disk, firmware } = options;
+  if (image === undefined && size === undefined && (nvdimm ?? disk ?? firmware) !== undefined) return options;
   const spec = `size=${size ?? DEFAULT_SIZE}${image === undefined ? '' : `,image=${image}`}`;
   return { ...options, nvdimm: [...(nvdimm ?? []), spec] };
 }

@@ -45,6 +45,10 @@ export interface System {
   reboot(): void;
   /** Pull the plug, and boot again. */
   powercut(seed?: number): PowercutReport;
+  /** Pull the plug, by whatever `cut` does to the hardware, and leave it off. */
+  pullPlug(cut: () => void): void;
+  /** Boot a machine that is off. */
+  powerOn(): void;
   /** The next of this system's random UUIDs (version 4); the seed decides which. */
   randomUuid(): string;
   /** Power off, and let go of image files. The system is of no use then. */
@@ -55,7 +59,7 @@ const NOTHING: VfsDir = { kind: 'dir', list: () => [], lookup: () => undefined }
 
 /** Boot a machine. A panic is an outcome, not an error. @throws KernelError for what no machine can be booted with. */
 export function createSystem(options: SystemOptions): System {
-  const { machine, images = [], virtio = [], bootKernel = boot, onBoot } = options;
+  const { machine, images = [], virtio = [], drives = [], bootKernel = boot, onBoot } = options;
   const monitor = createMonitor(machine, options.firmware, virtio);
   let nextSeed = options.seed ?? 0;
   const random = seededRandom(nextSeed);
@@ -102,9 +106,17 @@ export function createSystem(options: SystemOptions): System {
       start();
     },
     powercut(seed = nextSeed++) {
-      const report = machine.powercut(seed);
+      const reports = [machine.powercut(seed), ...drives.map((drive, i) => drive.powercut(seed + i + 1))];
       start();
-      return report;
+      return { undecided: sum(reports.map(({ undecided }) => undecided)), lost: sum(reports.map(({ lost }) => lost)) };
+    },
+    pullPlug(cut) {
+      cut();
+      root = NOTHING;
+      poweredOn = false;
+    },
+    powerOn() {
+      if (!poweredOn) start();
     },
     randomUuid() {
       const bytes = new Uint8Array(16);
@@ -118,4 +130,8 @@ export function createSystem(options: SystemOptions): System {
       for (const image of images) image.close();
     },
   };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

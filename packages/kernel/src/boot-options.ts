@@ -7,6 +7,7 @@ import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
 import type { ConfigArea } from '@holdfast/nvdimm';
 import type { PciHost } from '@holdfast/pci';
 import type { PmemConfig } from '@holdfast/pmem';
+import type { Drive } from '@holdfast/sd';
 import type { VirtioHardware } from '@holdfast/virtio';
 import type { LogLine } from './kernel-log.js';
 
@@ -42,6 +43,8 @@ export interface BootOptions {
   readonly cmdline: string;
   /** Devices that a hypervisor gives the machine, in the order of their slots. */
   readonly virtio?: readonly VirtioHardware[];
+  /** Drives on the machine's SATA or SAS ports, in order: sda, sdb, … */
+  readonly drives?: readonly Drive[];
   /** The Linux that is mirrored; 6.1 if left out. */
   readonly release?: KernelRelease;
   /** What the kernel was built with. */

@@ -46,7 +46,7 @@ export function boot(options: BootOptions): BootOutcome {
   }
 }
 
-function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAULT_RELEASE, config = {}, virtio = [] }: BootOptions, log: KernelLog): Kernel {
+function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAULT_RELEASE, config = {}, virtio = [], drives = [] }: BootOptions, log: KernelLog): Kernel {
   const { printk } = log;
   const params = parseCmdline(cmdline);
   pciHost?.reset();
@@ -114,7 +114,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const daxHosts = createDaxHosts();
   const pci = pciHost && createPci({ bridge: pciHost, printk });
   const { initcalls, buses, dax, modules, pmem } = driverSet({
-    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio,
+    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio, drives,
     ...(pci ? { pci } : {}),
   });
   const undoInitcalls = runInitcalls(initcalls);

@@ -21,6 +21,7 @@ import type { Pci } from '@holdfast/pci';
 import { type AttachedDesign, type PageHost, type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam, pmemPagesParams } from '@holdfast/pmem';
 import { type DmaChannel, createDmaEngineDriver } from '@holdfast/dmaengine';
 import { createPmemPciDriver } from '@holdfast/pmem-pci';
+import { type Drive, attachDrives } from '@holdfast/sd';
 import { type VirtioHardware, createVirtioBus } from '@holdfast/virtio';
 import type { Firmware, KernelConfig } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
@@ -52,6 +53,7 @@ export interface DriverNeeds {
   readonly printk: Printk;
   readonly release: KernelRelease;
   readonly virtio: readonly VirtioHardware[];
+  readonly drives: readonly Drive[];
 }
 
 /** What one group of drivers brings. */
@@ -66,7 +68,7 @@ export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBu
   const nodes = nodeLookup(needs.arch);
   const dax = createDaxBus({ chrdev: { major: DAX_MAJOR, minors: createIda() }, printk: needs.printk, release: needs.release });
   const pmem = new Map<string, AttachedDesign>();
-  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes, dax, pmem), virtioDrivers(needs, nodes)];
+  const sets = [pciDrivers(needs), daxDrivers(needs, nodes, dax), pmemDrivers(needs, nodes, dax, pmem), virtioDrivers(needs, nodes), sdDrivers(needs)];
   return {
     dax,
     pmem,
@@ -154,6 +156,14 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
       { level: 'device', name: 'holdfast_dma_init', run: () => pci.registerDriver(createDmaEngineDriver({ pci, memory: pmem.memory, pages: needs.block.needs.pages, devicePages: needs.devicePages }, needs.dmaChannels)) }]
     : [];
   return { initcalls: [...initcalls, ...card], buses: [nvdimms.bus], modules: { pmem: attributes } };
+}
+
+function sdDrivers({ block, drives, machine, printk }: DriverNeeds): DriverSet {
+  return {
+    initcalls: [{ level: 'device', name: 'init_sd', run: () => attachDrives(drives, { block, memory: machine.memory, printk }) }],
+    buses: [],
+    modules: {},
+  };
 }
 
 /** What a hypervisor gives: virtio-pmem since 5.3. */

@@ -14,6 +14,7 @@ import { COMBINING, type StoreKind, type UndoLog } from './undo-log.js';
 interface OpenStore {
   readonly offset: number;
   readonly old: Uint8Array;
+  readonly serial: number;
 }
 
 interface OpenLine {
@@ -31,7 +32,7 @@ export function collectUndecided(log: UndoLog, load: Load): UndecidedUnit[] {
     const now = new Uint8Array(CACHE_LINE_SIZE);
     load(physAddr(addr), now);
     if (line.kind === COMBINING) units.push(...wordUnits(addr, line.stores, now));
-    else units.push({ addr: physAddr(addr), images: distinctImages(line.stores, now, 0) });
+    else units.push({ addr: physAddr(addr), ...distinctImages(line.stores, now, 0) });
   }
   return units.filter(({ images }) => images.length > 1); // stores of what was there already leave no choice
 }
@@ -45,7 +46,7 @@ function collectLines(log: UndoLog): Map<number, OpenLine> {
       const lineAddr = at - (at % CACHE_LINE_SIZE);
       const lineEnd = Math.min(end, lineAddr + CACHE_LINE_SIZE);
       if (old === undefined) lines.delete(lineAddr);
-      else addStores(openLine(lines, lineAddr, kind), lineAddr, at, lineEnd, old, start);
+      else addStores(openLine(lines, lineAddr, kind), lineAddr, at, lineEnd, { old, start, serial: log.serial(i) });
       at = lineEnd;
     }
   }
@@ -62,10 +63,10 @@ function openLine(lines: Map<number, OpenLine>, addr: number, kind: StoreKind): 
 }
 
 /** Split `[from, to)` of one line at words: no store is wider than that. */
-function addStores(line: OpenLine, lineAddr: number, from: number, to: number, old: Uint8Array, oldStart: number): void {
+function addStores(line: OpenLine, lineAddr: number, from: number, to: number, store: { old: Uint8Array; start: number; serial: number }): void {
   for (let at = from; at < to; ) {
     const end = Math.min(to, at - (at % WORD_SIZE) + WORD_SIZE);
-    line.stores.push({ offset: at - lineAddr, old: old.subarray(at - oldStart, end - oldStart) });
+    line.stores.push({ offset: at - lineAddr, old: store.old.subarray(at - store.start, end - store.start), serial: store.serial });
     at = end;
   }
 }
@@ -74,21 +75,23 @@ function wordUnits(lineAddr: number, stores: readonly OpenStore[], now: Uint8Arr
   const units: UndecidedUnit[] = [];
   for (let word = 0; word < CACHE_LINE_SIZE; word += WORD_SIZE) {
     const own = stores.filter(({ offset }) => word <= offset && offset < word + WORD_SIZE);
-    if (own.length > 0) units.push({ addr: physAddr(lineAddr + word), images: distinctImages(own, now.slice(word, word + WORD_SIZE), word) });
+    if (own.length > 0) units.push({ addr: physAddr(lineAddr + word), ...distinctImages(own, now.slice(word, word + WORD_SIZE), word) });
   }
   return units;
 }
 
 /** What bytes hold after each prefix of the stores to them: found by taking the stores back, youngest first. */
-function distinctImages(stores: readonly OpenStore[], now: Uint8Array, base: number): Uint8Array[] {
-  const images = [now];
+function distinctImages(stores: readonly OpenStore[], now: Uint8Array, base: number): Pick<UndecidedUnit, 'images' | 'history'> {
+  const states = [now];
   for (const { offset, old } of stores.toReversed()) {
-    const before = images[0]!.slice();
+    const before = states[0]!.slice();
     before.set(old, offset - base);
-    images.unshift(before);
+    states.unshift(before);
   }
   // The last one stays, so that "everything persisted" is the last index.
-  return images.filter((image, i) => !images.slice(i + 1).some((later) => equal(image, later)));
+  const images = states.filter((image, i) => !states.slice(i + 1).some((later) => equal(image, later)));
+  const history = states.map((state, i) => ({ serial: i === 0 ? -1 : stores[i - 1]!.serial, image: images.findIndex((image) => equal(image, state)) }));
+  return { images, history };
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

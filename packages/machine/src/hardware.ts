@@ -4,6 +4,7 @@
  * Invariant: bytes live in one place only, the media behind the physical address space. Caches are modelled by what a power cut
  * would take back, so that a reader always sees the newest store.
  */
+import type { ImageBacking } from './image-backing.js';
 import { KernelPanic, type PhysAddr, type Range } from '@holdfast/lib';
 
 /** Bytes of one chunk of physical memory: made when first written, and zeros until then. */
@@ -44,6 +45,11 @@ export interface Medium {
   readonly bytesWritten: number;
   /** What came of these on the media. */
   readonly wear: MediaWear;
+  /**
+   * What a non-volatile medium holds now, to be read later, however it changes meanwhile. Only while the machine has no power: nothing is
+   * copied until the medium is used again.
+   */
+  freeze(): ImageBacking;
 }
 
 /**
@@ -180,6 +186,8 @@ export interface PowercutReport {
 export interface UndecidedUnit {
   readonly addr: PhysAddr;
   readonly images: readonly Uint8Array[];
+  /** The open stores in program order, with the image that each of them left; the first entry is what was there before, serial -1. */
+  readonly history: readonly { readonly serial: number; readonly image: number }[];
 }
 
 /** When the power shall fail. Stores are counted as the memory sees them: aligned pieces of at most 8 bytes, of all CPUs. */

@@ -13,6 +13,9 @@ export {
   ARS_OVERFLOW, ARS_RETURN_KNOWN, ARS_STATUS, ARS_TYPE, DSM_STATUS, INJECT_NOTIFY, createNvdimmRootMethods,
 } from './nvdimm-root-methods.js';
 export type { ImageBacking } from './image-backing.js';
+// States of a chunked store that goes on, and images over images.
+export { type FrozenLayers, createFrozenLayers, frozenImage } from './frozen-layers.js';
+export { createOverlayImage } from './overlay-image.js';
 // Devices that a hypervisor gives its guest: persistent memory in a file of the host, and RAM of a size that the host chooses.
 export { type VirtioPmem, createVirtioPmem } from './virtio-pmem.js';
 export { VIRTIO_MEM_BLOCK_SIZE, type VirtioMem, type VirtioMemResponse, type VirtioMemSpec, createVirtioMem } from './virtio-mem.js';

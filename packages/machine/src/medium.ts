@@ -5,10 +5,11 @@
  * nothing. Chunks lie on the grid of *physical* chunks, so that a chunk of the address space is a chunk of its medium: `phase` is the
  * distance of the medium's first byte from the grid, and "grid offset" below means `phase + offset in the medium`.
  */
-import { BugError, KernelError, PAGE_SIZE, createRangeSet, seededRandom } from '@holdfast/lib';
+import { BugError, KernelError, PAGE_SIZE, bugOn, createRangeSet, seededRandom } from '@holdfast/lib';
 import { Chunk } from './chunk.js';
 import { DirtyRanges } from './dirty-ranges.js';
 import { mediumFigures } from './costs.js';
+import { createFrozenLayers, frozenImage } from './frozen-layers.js';
 import { CHUNK_SIZE, type MediaWear, type Medium, type MediumKind } from './hardware.js';
 import type { ImageBacking } from './image-backing.js';
 import { MediaController } from './media-controller.js';
@@ -83,6 +84,7 @@ export class MediumStore implements Medium {
   /** Image: what the cache model says must follow, and chunks handed out for raw stores, which follow at power-off. */
   readonly #dirty = new DirtyRanges();
   readonly #raw = new Set<number>();
+  readonly #frozen = createFrozenLayers();
 
   constructor(kind: MediumKind, sizeBytes: number, isVolatile: boolean, backing: ImageBacking | undefined, interleave?: number) {
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0) {
@@ -110,6 +112,7 @@ export class MediumStore implements Medium {
   /** Take a place at `phase` bytes past a chunk boundary; what the medium holds moves to the new grid. */
   place(phase: number): void {
     if (phase === this.#phase) return;
+    bugOn(!this.#frozen.isEmpty, 'medium: frozen states keep it at its place in a chunk');
     const oldPhase = this.#phase;
     const kept = this.backing === undefined ? [...this.#chunks] : []; // what has an image is loaded again
     this.#chunks.clear();
@@ -131,13 +134,16 @@ export class MediumStore implements Medium {
       this.#noisy.delete(k);
       return this.#fillNoise(this.make(k), seed + k);
     }
-    return this.backing === undefined ? undefined : this.#load(this.backing, k);
+    const saved = this.#frozen.isEmpty ? undefined : this.#frozen.latest(k);
+    if (saved) return this.#thaw(k, saved);
+    return this.backing === undefined || saved === null ? undefined : this.#load(this.backing, k);
   }
 
   /** The chunk `k` of the grid, made if need be. */
   make(k: number): Chunk {
-    const present = this.#chunks.get(k) ?? (this.#noisy.has(k) || this.backing !== undefined ? this.peek(k) : undefined);
+    const present = this.#chunks.get(k) ?? (this.#noisy.has(k) || this.backing !== undefined || !this.#frozen.isEmpty ? this.peek(k) : undefined);
     if (present !== undefined) return present;
+    this.#frozen.keepOriginal(k, null);
     const chunk = new Chunk();
     this.#chunks.set(k, chunk);
     return chunk;
@@ -153,7 +159,7 @@ export class MediumStore implements Medium {
   clear(start: number, end: number): void {
     const first = Math.floor(start / CHUNK_SIZE);
     const last = Math.floor((end - 1) / CHUNK_SIZE);
-    const present = this.backing === undefined ? [...this.#chunks.keys(), ...this.#noisy.keys()] : range(first, last + 1);
+    const present = this.backing === undefined ? new Set([...this.#chunks.keys(), ...this.#noisy.keys(), ...this.#frozen.keys()]) : range(first, last + 1);
     for (const k of present) {
       if (k < first || k > last) continue;
       const from = Math.max(start - k * CHUNK_SIZE, 0);
@@ -174,6 +180,14 @@ export class MediumStore implements Medium {
     if (!this.volatile) return this.syncAll();
     for (const k of this.#chunks.keys()) this.#noisy.set(k, seed);
     this.#chunks.clear();
+  }
+
+  freeze(): ImageBacking {
+    bugOn(this.volatile, 'medium: what forgets cannot be frozen');
+    this.syncAll();
+    const layer = this.#frozen.freeze(new Map([...this.#chunks].map(([k, chunk]) => [k, chunk.bytes])));
+    this.#chunks.clear();
+    return frozenImage(this.#frozen, layer, { sizeBytes: this.sizeBytes, phase: this.#phase, backing: this.backing });
   }
 
   /** Pulled out of the machine. */
@@ -251,6 +265,14 @@ export class MediumStore implements Medium {
       this.#knownZero.add(k);
       return undefined;
     }
+    this.#frozen.keepOriginal(k, this.#frozen.isEmpty ? null : chunk.bytes.slice());
+    this.#chunks.set(k, chunk);
+    return chunk;
+  }
+
+  #thaw(k: number, saved: Uint8Array): Chunk {
+    const chunk = new Chunk();
+    chunk.bytes.set(saved);
     this.#chunks.set(k, chunk);
     return chunk;
   }

@@ -1,0 +1,42 @@
+/**
+ * Disks with a volatile write cache: what `--disk` asks for.
+ */
+import { parseSize } from '@holdfast/lib';
+import type { ImageBacking } from '@holdfast/machine';
+import { type Drive, createDrive } from '@holdfast/sd';
+import { CliError } from './cli-error.js';
+import { parseFields } from './fields.js';
+
+export interface DrivePlan {
+  readonly sizeBytes: number;
+  readonly sectorBytes: number;
+  readonly atomBytes: number;
+  readonly cacheBytes: number | undefined;
+  readonly image: string | undefined;
+}
+
+/** `size=1G[,image=FILE][,sector=512][,atomic=4096][,cache=16M]`. @throws CliError, KernelError for a size */
+export function parseDisk(text: string): DrivePlan {
+  const fields = parseFields(text, ['size', 'image', 'sector', 'atomic', 'cache']);
+  const size = fields?.get('size');
+  if (!fields || size === undefined) throw new CliError(`--disk '${text}': expected size=SIZE[,image=FILE][,sector=512|4096][,atomic=512|4096][,cache=SIZE]`);
+  const bytes = (name: string): number | undefined => (fields.has(name) ? parseSize(fields.get(name)!, `--disk ${name}`) : undefined);
+  const sectorBytes = bytes('sector') ?? 512;
+  return { sizeBytes: parseSize(size, '--disk size'), sectorBytes, atomBytes: bytes('atomic') ?? sectorBytes, cacheBytes: bytes('cache'), image: fields.get('image') };
+}
+
+/** Make the drives; files that they hold open are added to `files`. `images` take the place of the plans' files, by index. @throws KernelError */
+export async function openDrives(plans: readonly DrivePlan[], files: { close(): void }[], images?: readonly ImageBacking[]): Promise<Drive[]> {
+  const drives: Drive[] = [];
+  for (const [index, { image, cacheBytes, ...spec }] of plans.entries()) {
+    let backing = images?.[index];
+    if (!backing && image !== undefined) {
+      const { openImageFile } = await import('@holdfast/machine/node');
+      const file = openImageFile(image, { sizeBytes: spec.sizeBytes });
+      files.push(file);
+      backing = file;
+    }
+    drives.push(createDrive({ ...spec, ...(cacheBytes === undefined ? {} : { cacheBytes }), ...(backing ? { backing } : {}) }));
+  }
+  return drives;
+}
