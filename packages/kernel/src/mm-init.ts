@@ -88,7 +88,6 @@ export function mmInit({ arch, machine, release, printk, cmdline, image, deviceP
   const onliner = createMemoryOnline({
     mm,
     numa,
-    printk,
     onNodeZonelists: (nid) => logLists(zonelistPages(mm.nodes.values()), policyZone(mm.nodes.values()), fallbackOrders([nid])),
     // What runs on a node's CPUs allocates near them, from the highest zone: a new one does not stay without pages of the kernel's.
     onZonePopulated: ({ nid, index }) => {

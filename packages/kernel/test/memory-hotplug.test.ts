@@ -38,7 +38,7 @@ function boot(cmdline = ''): { mm: Mm; hotplug: MemoryHotplug; iomem: () => stri
   const withMemory = new Set([0]);
   const numa = { online, setOnline: (nid: NodeId) => online.push(nid), setMemory: (nid: NodeId, has: boolean) => void (has ? withMemory.add(nid) : withMemory.delete(nid)) };
   const onliner = createMemoryOnline({
-    mm, numa, printk: (line) => log.push(line), onNodeZonelists: (nid) => log.push(`lists of node ${nid}`), onZonePopulated: (zone) => log.push(`zone ${zone.name} of node ${zone.nid}`),
+    mm, numa, onNodeZonelists: (nid) => log.push(`lists of node ${nid}`), onZonePopulated: (zone) => log.push(`zone ${zone.name} of node ${zone.nid}`),
   });
   const iomem = createIomem();
   for (const { start, end } of RAM) insertResource(iomem, createResource({ name: 'System RAM', start: start * 4096, end: end * 4096 - 1, systemRam: true, busy: true }));

@@ -3,10 +3,10 @@
  * Mirrors memblock_free_pages, __free_pages_core, generic_online_page of mm/page_alloc.c and memory_hotplug.c, and mm/page_isolation.c.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, PAGES_PER_SECTION, bugOn } from '@holdfast/lib';
-import { type Buddy, ORDER_MASK, blockTypeOf, handleOf, memmapOf, peekHandle, wordOf } from './buddy.js';
+import { type Buddy, ORDER_MASK, blockTypeOf, handleOf, listHead, memmapOf, peekHandle, wordOf } from './buddy.js';
 import { freeOnePage } from './buddy-core.js';
 import { moveFreeBlocks } from './buddy-fallback.js';
-import { clearFreeHead } from './buddy-page.js';
+import { clearFreeHead, writeFreeHead } from './buddy-page.js';
 import { addRun, collectRuns, splitRunsWithin } from './buddy-runs.js';
 import { MIGRATE_ISOLATE, MIGRATE_MOVABLE, type MigrateType } from './migratetype.js';
 import { PG_RESERVED_MASK } from './page-flags.js';
@@ -76,12 +76,14 @@ export function countPageblockTypes(buddy: Buddy, startPfn: number, endPfn: numb
   return counts;
 }
 
-// --- isolation: `[startPfn, endPfn)` are whole pageblocks, and no free block crosses their ends ---
+// --- isolation: `[startPfn, endPfn)` are whole pageblocks ---
 
 /** Keep a range's free pages from being handed out, and what is freed there with them (start_isolate_page_range). */
 export function isolateRange(buddy: Buddy, startPfn: number, endPfn: number): void {
   checkWhole(startPfn, endPfn);
   splitRunsWithin(buddy, startPfn, endPfn);
+  splitAcross(buddy, startPfn);
+  splitAcross(buddy, endPfn);
   forEachPageblock(buddy, startPfn, endPfn, (handle) => {
     if (blockTypeOf(buddy, handle) === MIGRATE_ISOLATE) return;
     buddy.freePages -= moveFreeBlocks(buddy, handle, MIGRATE_ISOLATE).moved;
@@ -97,6 +99,34 @@ export function undoIsolateRange(buddy: Buddy, startPfn: number, endPfn: number)
     buddy.blockType[handle >>> PAGEBLOCK_ORDER] = MIGRATE_MOVABLE;
     buddy.freePages += moveFreeBlocks(buddy, handle, MIGRATE_MOVABLE).moved;
   });
+  for (const edge of [startPfn, endPfn - PAGEBLOCK_NR_PAGES]) mergeAgain(buddy, handleOf(buddy, edge));
+}
+
+/** Break the free block that a pageblock's edge cuts in two, if there is one (isolate_single_pageblock). */
+function splitAcross(buddy: Buddy, edgePfn: number): void {
+  const upper = edgePfn % MAX_ORDER_NR_PAGES === 0 ? 0 : peekHandle(buddy, edgePfn);
+  const lower = upper - PAGEBLOCK_NR_PAGES;
+  if (upper === 0 || (buddy.state[lower]! & ORDER_MASK) !== MAX_PAGE_ORDER + 1) return;
+  takeOff(buddy, lower);
+  for (const half of [lower, upper]) {
+    const head = listHead(PAGEBLOCK_ORDER, blockTypeOf(buddy, half));
+    const last = buddy.prev[head]!;
+    buddy.next[last] = half;
+    buddy.next[half] = head;
+    buddy.prev[half] = last;
+    buddy.prev[head] = half;
+    buddy.state[half] = PAGEBLOCK_ORDER + 1;
+    const memmap = memmapOf(buddy, half);
+    if (memmap.length !== 0) writeFreeHead(memmap, wordOf(half), PAGEBLOCK_ORDER);
+  }
+}
+
+/** A free pageblock whose buddy's type it has again: make one block of the two (unset_migratetype_isolate). */
+function mergeAgain(buddy: Buddy, handle: number): void {
+  if ((buddy.state[handle]! & ORDER_MASK) !== PAGEBLOCK_ORDER + 1 || (buddy.state[handle ^ PAGEBLOCK_NR_PAGES]! & ORDER_MASK) !== PAGEBLOCK_ORDER + 1) return;
+  takeOff(buddy, handle);
+  buddy.freePages -= PAGEBLOCK_NR_PAGES;
+  freeOnePage(buddy, handle, PAGEBLOCK_ORDER, true);
 }
 
 /** The first frame of a range that is not free, or undefined if all are (test_pages_isolated). */
@@ -111,6 +141,15 @@ export function firstBusyPfn(buddy: Buddy, startPfn: number, endPfn: number): nu
     else return pfn;
   }
   return undefined;
+}
+
+/** The frames of an isolated range that are not free, ascending. What is freed meanwhile is not looked at again. */
+export function* busyFrames(buddy: Buddy, startPfn: number, endPfn: number): Generator<number> {
+  for (let pfn = startPfn; pfn < endPfn; ) {
+    const order = (buddy.state[handleOf(buddy, pfn)]! & ORDER_MASK) - 1;
+    if (order < 0) yield pfn;
+    pfn += order < 0 ? 1 : 2 ** order;
+  }
 }
 
 /**
@@ -147,7 +186,7 @@ function forEachPageblock(buddy: Buddy, startPfn: number, endPfn: number, visit:
 
 function checkWhole(startPfn: number, endPfn: number): void {
   bugOn(
-    startPfn % PAGEBLOCK_NR_PAGES !== 0 || endPfn % MAX_ORDER_NR_PAGES !== 0,
-    `pfns ${startPfn}-${endPfn - 1}: expected to start at a multiple of ${PAGEBLOCK_NR_PAGES} and to end at one of ${MAX_ORDER_NR_PAGES}`,
+    startPfn % PAGEBLOCK_NR_PAGES !== 0 || endPfn % PAGEBLOCK_NR_PAGES !== 0,
+    `pfns ${startPfn}-${endPfn - 1}: expected to start and to end at multiples of ${PAGEBLOCK_NR_PAGES}`,
   );
 }

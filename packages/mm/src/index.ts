@@ -31,6 +31,8 @@ export {
 export { type ZonesByHighest, type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
 export { type MarkedZone, recomputeWatermarks, totalReservePages, zoneWatermarkOk } from './watermark.js';
 export { type MemoryOnline, type MemoryOnlineNeeds, type OnlineFrames, createMemoryOnline } from './memory-online.js';
+// Pages that can be moved away.
+export { type MovablePages, type PageOwner, createMovablePages } from './movable-pages.js';
 // Frames of devices: what a fault installs for them, and who may hold them.
 export { DEVICE_PAGE_IDLE, type PageRefs, createPageRefs } from './page-ref.js';
 export { type DevicePages, type DevicePagesMap, createDevicePagesMap } from './device-pages.js';

@@ -4,18 +4,15 @@
  *
  * Invariant: a node counts as having memory from before its first zone's lists are built until after its last zone's are.
  */
-import { KernelError, type NodeId, type Pfn, type Printk, type Range } from '@holdfast/lib';
-import { firstBusyPfn } from './buddy-range.js';
+import type { NodeId, Pfn, Range } from '@holdfast/lib';
 import type { Mm } from './mm-init.js';
 import type { Numa } from './numa.js';
-import { dumpPage } from './page-dump.js';
 import { type Zone, isPopulated } from './zone.js';
 import { ZONE_DEVICE, type ZoneIndex } from './zone-layout.js';
 
 export interface MemoryOnlineNeeds {
   readonly mm: Mm;
   readonly numa: Pick<Numa, 'online' | 'setOnline' | 'setMemory'>;
-  readonly printk: Printk;
   /** A node that is not online yet builds its own zonelists. */
   readonly onNodeZonelists: (nid: NodeId) => void;
   /** A zone that had no memory has some now. */
@@ -28,6 +25,8 @@ export interface OnlineFrames extends Range<Pfn> {
   readonly nrKept: number;
   /** In sections that boot made. */
   readonly early: boolean;
+  /** Frames that the hypervisor has not plugged in. */
+  readonly offline?: readonly Range<Pfn>[];
 }
 
 export interface MemoryOnline {
@@ -39,7 +38,7 @@ export interface MemoryOnline {
   removePages(range: Range<Pfn>): void;
 }
 
-export function createMemoryOnline({ mm, numa, printk, onNodeZonelists, onZonePopulated }: MemoryOnlineNeeds): MemoryOnline {
+export function createMemoryOnline({ mm, numa, onNodeZonelists, onZonePopulated }: MemoryOnlineNeeds): MemoryOnline {
   return {
     zones: () => mm.zones(),
     onlineNode(nid) {
@@ -47,23 +46,17 @@ export function createMemoryOnline({ mm, numa, printk, onNodeZonelists, onZonePo
       onNodeZonelists(nid);
       numa.setOnline(nid);
     },
-    onlinePages({ start, end, nrVmemmap, nrKept, early }, { nid, index }) {
+    onlinePages({ start, end, nrVmemmap, nrKept, early, offline }, { nid, index }) {
       const zone = mm.zone(nid, index as ZoneIndex);
       const wasEmpty = !isPopulated(zone);
       numa.setMemory(nid, true);
       if (early) zone.presentEarly += end - start;
-      mm.onlinePages(start, end, nid, zone.index, { first: nrVmemmap, last: nrKept });
+      mm.onlinePages(start, end, nid, zone.index, { first: nrVmemmap, last: nrKept }, offline);
       if (wasEmpty) onZonePopulated(zone);
     },
     offlinePages({ start, end, nrVmemmap, nrKept, early }, { nid, index }) {
       const zone = mm.zone(nid, index as ZoneIndex);
-      try {
-        mm.offlinePages(start, end, { first: nrVmemmap, last: nrKept });
-      } catch (error) {
-        const busy = error instanceof KernelError && error.code === 'EBUSY' ? firstBusyPfn(zone.buddy, start + nrVmemmap, end - nrKept) : undefined;
-        if (busy !== undefined) dumpPage(mm.vmemmap, busy, 'unmovable page', printk);
-        throw error;
-      }
+      mm.offlinePages(start, end, { first: nrVmemmap, last: nrKept });
       if (early) zone.presentEarly -= end - start;
       const left = mm.nodes.get(nid)!.zones.some((other) => other.index !== ZONE_DEVICE && isPopulated(other));
       if (!left) numa.setMemory(nid, false);

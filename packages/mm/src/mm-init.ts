@@ -5,16 +5,21 @@
  *
  * Invariant: whenever a zone becomes populated or empty, zonelists are rebuilt; whenever managed pages change, watermarks are.
  */
-import { KernelError, MAX_ORDER_NR_PAGES, PAGES_PER_SECTION, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn, physToPfn, physToPfnUp } from '@holdfast/lib';
+import { KERN, KernelError, MAX_ORDER_NR_PAGES, PAGES_PER_SECTION, PAGE_SIZE, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn, physToPfn, physToPfnUp } from '@holdfast/lib';
+import { CHUNK_SIZE } from '@holdfast/machine';
 import { type PageAllocator, createPageAllocator } from './alloc-pages.js';
 import { type Buddy, dropSlots } from './buddy.js';
 import { takeFromRun } from './buddy-runs.js';
-import { firstBusyPfn, freeRange, isolateRange, offlineRange, undoIsolateRange } from './buddy-range.js';
+import { freeRange, isolateRange, offlineRange, undoIsolateRange } from './buddy-range.js';
+import { GFP_USER, __GFP_HIGHMEM, __GFP_MOVABLE, __GFP_NOWARN, __GFP_THISNODE } from './gfp.js';
+import { type FrameRange, type MigrateNeeds, type Stuck, migrateAway } from './migrate.js';
+import { type MovablePages, createMovablePages } from './movable-pages.js';
+import { dumpPage } from './page-dump.js';
 import { type Vmemmap, type VmemmapNeeds, createVmemmap } from './vmemmap.js';
 import { recomputeWatermarks } from './watermark.js';
-import { type Pgdat, type Zone, addZoneRange, createPgdat, growZoneSpan, isPopulated, rangesWithin, removeZoneRange, zoneEndPfn } from './zone.js';
+import { type Pgdat, type Zone, addZoneRange, createPgdat, growZoneSpan, isPopulated, mergeRanges, rangesWithin, removeZoneRange, withoutRange, zoneEndPfn } from './zone.js';
 import { type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
-import { ZONE_DEVICE, type ZoneIndex, type ZoneLayout, type ZoneName } from './zone-layout.js';
+import { ZONE_DEVICE, ZONE_MOVABLE, type ZoneIndex, type ZoneLayout, type ZoneName } from './zone-layout.js';
 
 export interface MmNeeds extends VmemmapNeeds {
   readonly layout: ZoneLayout;
@@ -48,14 +53,25 @@ export interface Mm extends PageAllocator {
   zone(nid: NodeId, index: ZoneIndex): Zone;
   /**
    * Make frames `[start, end)` memory of a zone, and free all but those that are reserved, which hold struct pages (online_pages).
-   * Whole blocks of 1024 frames.
+   * Whole blocks of 1024 frames. Frames of `offline`, whole pageblocks, are not free and not managed: nothing is behind them yet.
    */
-  onlinePages(start: Pfn, end: Pfn, nid: NodeId, index: ZoneIndex, reserved?: ReservedFrames): void;
+  onlinePages(start: Pfn, end: Pfn, nid: NodeId, index: ZoneIndex, reserved?: ReservedFrames, offline?: readonly Range<Pfn>[]): void;
   /**
-   * Take frames out of their zone; `reserved` is what it was when they went online (offline_pages).
-   * @throws KernelError EINVAL if they are not all of one zone, EBUSY if one is in use; nothing has changed then.
+   * Take frames out of their zone; `reserved` is what it was when they went online (offline_pages). What is in use is moved to other
+   * memory if its owner can do that ({@link movable}).
+   * @throws KernelError EINVAL if they are not all of one zone; EBUSY, after logging the page that is in the way, if one cannot be moved:
+   * then all are online as before, some of them moved.
    */
   offlinePages(start: Pfn, end: Pfn, reserved?: ReservedFrames): void;
+  /**
+   * Take online frames, whole pageblocks, from the allocator for the hypervisor, moving what is in use; they stay in their zone
+   * (alloc_contig_range, virtio_mem_fake_offline). @throws KernelError EINVAL if they are not all of one zone, EBUSY if one cannot be moved
+   */
+  fakeOffline(start: Pfn, end: Pfn): void;
+  /** The hypervisor has plugged such frames in: hand them to the allocator (virtio_mem_fake_online). */
+  fakeOnline(start: Pfn, end: Pfn): void;
+  /** Who owns pages that can be moved. */
+  readonly movable: MovablePages;
   /** Forget the struct pages of frames that are offline, whole sections (remove_memory). */
   removePages(start: Pfn, end: Pfn): void;
   /** Stretch a node's ZONE_DEVICE over frames `[start, end)` and give each its idle struct page, or those of `pages` alone. */
@@ -88,6 +104,48 @@ export function createMm(needs: MmNeeds): Mm {
     target.managed += end - start;
   };
 
+  const movable = createMovablePages();
+  /** How a zone's pages are moved: from Movable to anywhere, else to kernel zones; to other nodes if there are any and they are preferred. */
+  const migrateNeeds = ({ nid, index }: Zone, preferOthers: boolean): MigrateNeeds => {
+    const gfp = GFP_USER | __GFP_MOVABLE | __GFP_NOWARN | (index === ZONE_MOVABLE ? __GFP_HIGHMEM : 0);
+    const hasMemory = (other: NodeId): boolean => nodes.get(other)!.zones.some((zone) => zone.index !== ZONE_DEVICE && isPopulated(zone));
+    const others = preferOthers ? (needs.fallbackOrders().get(nid) ?? []).filter((other) => other !== nid && nodes.has(other) && hasMemory(other)) : [];
+    const allocThere = (order: number): Pfn | undefined => {
+      for (const other of others) {
+        const found = allocator.allocPages(gfp | __GFP_THISNODE, order, other);
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    };
+    return {
+      movable,
+      allocTarget: (order) => (others.length > 0 ? allocThere(order) : allocator.allocPages(gfp, order, nid)),
+      copy: (from, to, order) => copyFrames(needs.memory, from, to, 2 ** order),
+      free: (first, order) => allocator.freePages(first, order),
+    };
+  };
+
+  /** Take the managed frames of `[first, end)` from a zone's allocator; returns how many. Or what is in the way. */
+  const takeOut = (target: Zone, first: number, end: number, preferOthers: boolean): number | Stuck => {
+    if (first >= end) return 0;
+    const parts: FrameRange[] = [{ start: first as Pfn, end: end as Pfn }]
+      .flatMap((range) => rangesWithin(target.offline, first, end).reduce((left, hole) => withoutRange(left, hole.start, hole.end), [range]))
+      .map((part) => ({ startPfn: part.start, endPfn: part.end }));
+    return isolateAndTake(target.buddy, parts, migrateNeeds(target, preferOthers));
+  };
+
+  const zoneHolding = (start: Pfn, end: Pfn): Zone => {
+    const target = allocator.pageZone(start);
+    const inside = rangesWithin(target?.ranges ?? [], start, end)[0];
+    if (target === undefined || inside?.start !== start || inside.end !== end) {
+      throw new KernelError('EINVAL', `pfns ${start}-${end - 1} cannot go offline: expected memory of one zone, without holes`);
+    }
+    return target;
+  };
+
+  const refuse = ({ start, end }: Range, { pfn }: Stuck): KernelError =>
+    new KernelError('EBUSY', `pfns ${start}-${end - 1} cannot go offline: page pfn:${pfn.toString(16)} is in use`);
+
   /** Frames that left their zone: nothing in use, nothing free, and poison for struct pages (remove_pfn_range_from_zone). */
   const forget = (start: Pfn, end: Pfn): void => {
     const whole = start % PAGES_PER_SECTION === 0 && end % PAGES_PER_SECTION === 0;
@@ -117,31 +175,51 @@ export function createMm(needs: MmNeeds): Mm {
       freeInto(target!, start, end);
     },
     totalRamPages: () => allZones().reduce((sum, { managed }) => sum + managed, 0),
-    onlinePages(start, end, nid, index, reserved = NONE_RESERVED) {
+    onlinePages(start, end, nid, index, reserved = NONE_RESERVED, offline = []) {
       const target = zone(nid, index);
       const online = allZones().flatMap(({ ranges }) => rangesWithin(ranges, start, end))[0];
       bugOn(online !== undefined, `pfns ${start}-${end - 1} cannot go online: ${online?.start} is`);
       const wasEmpty = !isPopulated(target);
       addZoneRange(target, start, end);
       vmemmap.initRange(start, end, nid, index, 'reserved');
-      const [from, to] = [start + reserved.first, end - reserved.last];
-      if (from < to) freeInto(target, from as Pfn, to as Pfn);
+      for (const hole of offline) vmemmap.initRange(hole.start, hole.end, nid, index, 'offline');
+      target.offline = mergeRanges([...target.offline, ...offline]);
+      const present = [{ start: (start + reserved.first) as Pfn, end: (end - reserved.last) as Pfn }].filter((part) => part.start < part.end);
+      for (const part of offline.reduce<Range<Pfn>[]>((left, hole) => withoutRange(left, hole.start, hole.end), present)) freeInto(target, part.start, part.end);
       if (wasEmpty) rebuildZonelists();
       setWatermarks();
     },
     offlinePages(start, end, reserved = NONE_RESERVED) {
-      const target = allocator.pageZone(start);
-      const inside = rangesWithin(target?.ranges ?? [], start, end)[0];
-      if (target === undefined || inside?.start !== start || inside.end !== end || (end - start) % MAX_ORDER_NR_PAGES !== 0) {
-        throw new KernelError('EINVAL', `pfns ${start}-${end - 1} cannot go offline: expected memory of one zone, without holes`);
+      const target = zoneHolding(start, end);
+      if ((end - start) % MAX_ORDER_NR_PAGES !== 0) throw new KernelError('EINVAL', `pfns ${start}-${end - 1} cannot go offline: expected whole blocks`);
+      const taken = takeOut(target, start + reserved.first, end - reserved.last, true);
+      if (typeof taken !== 'number') {
+        if (taken.line !== undefined) printk(taken.line, KERN.warning);
+        dumpPage(vmemmap, taken.pfn, taken.reason, printk);
+        throw refuse({ start, end }, taken);
       }
-      const [from, to] = [start + reserved.first, end - reserved.last];
-      if (from < to) target.managed -= takeFromRun(target.buddy, from, to) ? to - from : isolateAndTake(target.buddy, from, to);
+      target.managed -= taken;
       forget(start, end);
       removeZoneRange(target, start, end);
       setWatermarks();
       if (!isPopulated(target)) rebuildZonelists();
     },
+    fakeOffline(start, end) {
+      const target = zoneHolding(start, end);
+      const taken = takeOut(target, start, end, false);
+      if (typeof taken !== 'number') throw refuse({ start, end }, taken);
+      target.managed -= taken;
+      target.offline = mergeRanges([...target.offline, { start, end }]);
+      vmemmap.initRange(start, end, target.nid, target.index, 'offline');
+    },
+    fakeOnline(start, end) {
+      const target = zoneHolding(start, end);
+      bugOn(rangesWithin(target.offline, start, end)[0]?.end !== end, `pfns ${start}-${end - 1} are not all offline`);
+      target.offline = withoutRange(target.offline, start, end);
+      vmemmap.initRange(start, end, target.nid, target.index, 'reserved');
+      freeInto(target, start, end);
+    },
+    movable,
     removePages: (start, end) => vmemmap.removeRange(start, end),
     addDevicePages(start, end, nid, pages = { start, end }) {
       growZoneSpan(zone(nid, ZONE_DEVICE), start, end);
@@ -151,13 +229,28 @@ export function createMm(needs: MmNeeds): Mm {
   };
 }
 
-/** Take a range's free blocks out of the lists; returns the number of frames. @throws KernelError EBUSY if one is in use, and nothing has changed */
-function isolateAndTake(buddy: Buddy, first: number, end: number): number {
-  isolateRange(buddy, first, end);
-  const busy = firstBusyPfn(buddy, first, end);
-  if (busy === undefined) return offlineRange(buddy, first, end);
-  undoIsolateRange(buddy, first, end);
-  throw new KernelError('EBUSY', `pfns ${first}-${end - 1} cannot go offline: page pfn:${busy.toString(16)} is in use`);
+/** Empty ranges of whole pageblocks, and take them out of the lists; returns the number of frames. Or what is in the way: then none are isolated. */
+function isolateAndTake(buddy: Buddy, ranges: readonly FrameRange[], needs: MigrateNeeds): number | Stuck {
+  const size = ranges.reduce((sum, { startPfn, endPfn }) => sum + endPfn - startPfn, 0);
+  const [only] = ranges;
+  if (only && ranges.length === 1 && takeFromRun(buddy, only.startPfn, only.endPfn)) return size;
+  for (const { startPfn, endPfn } of ranges) isolateRange(buddy, startPfn, endPfn);
+  const stuck = migrateAway(buddy, ranges, needs);
+  for (const { startPfn, endPfn } of ranges) {
+    if (stuck) undoIsolateRange(buddy, startPfn, endPfn);
+    else offlineRange(buddy, startPfn, endPfn);
+  }
+  return stuck ?? size;
+}
+
+/** Copy the bytes of frames. */
+function copyFrames(memory: MmNeeds['memory'], from: number, to: number, count: number): void {
+  for (let frame = 0; frame < count; frame++) {
+    const source = (from + frame) * PAGE_SIZE;
+    const target = (to + frame) * PAGE_SIZE;
+    const bytes = memory.chunk(Math.floor(source / CHUNK_SIZE)).subarray(source % CHUNK_SIZE, (source % CHUNK_SIZE) + PAGE_SIZE);
+    memory.chunk(Math.floor(target / CHUNK_SIZE)).set(bytes, target % CHUNK_SIZE);
+  }
 }
 
 /** Describe the struct pages of boot: memory, all reserved until it is freed, and the holes that got struct pages too. */

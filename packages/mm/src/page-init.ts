@@ -9,17 +9,18 @@
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER } from '@holdfast/lib';
 import { NEW_PAGE_FLAGS_LO, PG_RESERVED_MASK, pageLinks } from './page-flags.js';
 import {
-  PAGE_FLAGS, PAGE_FLAGS_HI, PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE, PAGE_TYPE_BUDDY, PAGE_UNMAPPED, WORDS_PER_PAGE,
+  PAGE_FLAGS, PAGE_FLAGS_HI, PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE, PAGE_TYPE_BUDDY, PAGE_TYPE_OFFLINE, PAGE_UNMAPPED, WORDS_PER_PAGE,
 } from './page.js';
 
 /**
  * - `used`: initialised, one reference, in nobody's list.
+ * - `offline`: the same, and marked PageOffline: the hypervisor has not plugged it in.
  * - `reserved`: the same with PG_reserved: holes, firmware, what memblock had reserved.
  * - `device`: reserved, and its list pointers are those of a device page: no pagemap, no data (ZONE_DEVICE).
  * - `free`: whole free blocks of the highest order, one behind the other; ends are multiples of 1024 frames.
  * - `blocks`: the same range in use as blocks of one order, each with one reference on its first page.
  */
-export type PristineState = 'used' | 'reserved' | 'device' | 'free' | 'blocks';
+export type PristineState = 'used' | 'offline' | 'reserved' | 'device' | 'free' | 'blocks';
 
 /** Frames `[startPfn, endPfn)` that all hold the same defaults. */
 export interface PristineRun {
@@ -78,7 +79,7 @@ export function writePristine(words: Int32Array, at: number, run: PristineRun, l
   words.fill(0, at, at + WORDS_PER_PAGE);
   words[at + PAGE_FLAGS] = NEW_PAGE_FLAGS_LO | (run.state === 'reserved' || run.state === 'device' ? PG_RESERVED_MASK : 0);
   words[at + PAGE_FLAGS_HI] = pageLinks(run.nid, run.zoneIndex);
-  words[at + PAGE_TYPE] = PAGE_UNMAPPED;
+  words[at + PAGE_TYPE] = run.state === 'offline' ? PAGE_TYPE_OFFLINE : PAGE_UNMAPPED;
   words[at + PAGE_REFCOUNT] = run.state === 'free' || run.state === 'blocks' ? 0 : 1;
   const listed = run.state !== 'device';
   words[at + PAGE_LRU_NEXT + 1] = listed ? lruHi : 0;

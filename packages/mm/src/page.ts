@@ -51,6 +51,8 @@ export const PAGE_ZONE_DEVICE_DATA = PAGE_LRU_PREV;
 /** page_type of the first page of a free block: all ones but PG_buddy. */
 export const PAGE_TYPE_BUDDY = ~0x80;
 /** _mapcount of a page that nothing maps. */
+/** A frame that is there and must not be touched: the hypervisor took it back (PG_offline). */
+export const PAGE_TYPE_OFFLINE = ~0x100;
 export const PAGE_UNMAPPED = -1;
 
 /** lru.next and lru.prev after list_del: 0xdead000000000100 and 0xdead000000000122. */

@@ -1,14 +1,14 @@
 /**
  * Which frames have a struct page that anyone may look at, and which of them are reserved: /proc/kpageflags, told in runs.
- * Mirrors kpageflags_read and stable_page_flags of fs/proc/page.c of 6.1, of whose flags it keeps KPF_NOPAGE, KPF_RESERVED and KPF_HWPOISON.
+ * Mirrors kpageflags_read and stable_page_flags of fs/proc/page.c of 6.1, of whose flags it keeps KPF_NOPAGE, KPF_RESERVED, KPF_OFFLINE and KPF_HWPOISON.
  */
 import { PAGES_PER_SECTION, PAGES_PER_SUBSECTION, type Range } from '@holdfast/lib';
 import { PG_HWPOISON_MASK, PG_RESERVED_MASK } from './page-flags.js';
-import { WORDS_PER_PAGE } from './page.js';
+import { PAGE_FLAGS, PAGE_TYPE, PAGE_TYPE_OFFLINE, WORDS_PER_PAGE } from './page.js';
 import type { Vmemmap } from './vmemmap.js';
 import type { Pgdat } from './zone.js';
 
-export type PageFlagsWord = 'nopage' | 'reserved' | 'hwpoison' | '-';
+export type PageFlagsWord = 'nopage' | 'reserved' | 'offline' | 'hwpoison' | '-';
 
 /** `count` frames from `first` with the same flags. */
 export interface PageFlagsRun {
@@ -55,7 +55,8 @@ interface FlagsRange extends Range {
 
 function describe(vmemmap: Vmemmap, start: number, end: number): FlagsRange[] {
   const pristine = vmemmap.pristineRuns(start, end).map(({ startPfn, endPfn, state }): FlagsRange => {
-    return { start: startPfn, end: endPfn, flags: state === 'reserved' || state === 'device' ? 'reserved' : '-' };
+    const flags = state === 'offline' ? 'offline' : state === 'reserved' || state === 'device' ? 'reserved' : '-';
+    return { start: startPfn, end: endPfn, flags };
   });
   const made = vmemmap.madeSections(start, end).flatMap((sectionNr) => describeMade(vmemmap, sectionNr, start, end));
   return [...pristine, ...made].toSorted((a, b) => a.start - b.start);
@@ -66,7 +67,7 @@ function describeMade(vmemmap: Vmemmap, sectionNr: number, start: number, end: n
   const sectionPfn = sectionNr * PAGES_PER_SECTION;
   const parts: { start: number; end: number; flags: PageFlagsWord }[] = [];
   for (let pfn = Math.max(start, sectionPfn); pfn < Math.min(end, sectionPfn + PAGES_PER_SECTION); pfn++) {
-    const flags = flagsWord(words[(pfn - sectionPfn) * WORDS_PER_PAGE]!);
+    const flags = flagsWord(words, (pfn - sectionPfn) * WORDS_PER_PAGE);
     const last = parts.at(-1);
     if (last?.flags === flags) last.end++;
     else parts.push({ start: pfn, end: pfn + 1, flags });
@@ -74,7 +75,9 @@ function describeMade(vmemmap: Vmemmap, sectionNr: number, start: number, end: n
   return parts;
 }
 
-function flagsWord(flagsLo: number): PageFlagsWord {
+function flagsWord(words: Int32Array, at: number): PageFlagsWord {
+  const flagsLo = words[at + PAGE_FLAGS]!;
+  if (words[at + PAGE_TYPE] === PAGE_TYPE_OFFLINE) return 'offline';
   if ((flagsLo & PG_RESERVED_MASK) !== 0) return 'reserved';
   return (flagsLo & PG_HWPOISON_MASK) !== 0 ? 'hwpoison' : '-';
 }

@@ -46,6 +46,8 @@ export interface Zone {
   readonly numa: NumaCounters;
   /** Frames of memory, ascending and disjoint. */
   ranges: Range<Pfn>[];
+  /** Of these, frames that the hypervisor has not plugged in, and that are not managed: ascending and disjoint. */
+  offline: Range<Pfn>[];
   readonly buddy: Buddy;
 }
 
@@ -77,6 +79,7 @@ export function createPgdat(layout: NodeLayout, vmemmap: Vmemmap): Pgdat {
       lowmemReserve: new Array<number>(MAX_NR_ZONES).fill(0),
       numa: { hit: 0, miss: 0, foreign: 0, local: 0, other: 0 },
       ranges: rangesWithin(layout.ranges, startPfn, endPfn),
+      offline: [],
       buddy,
     };
   });
@@ -100,6 +103,11 @@ export function rangesWithin(ranges: readonly Range<Pfn>[], start: number, end: 
     .filter((range) => range.start < range.end);
 }
 
+/** The parts of sorted ranges that do not lie in `[start, end)`. */
+export function withoutRange(ranges: readonly Range<Pfn>[], start: number, end: number): Range<Pfn>[] {
+  return [...rangesWithin(ranges, 0, start), ...rangesWithin(ranges, end, Infinity)];
+}
+
 /** Stretch the span over `[start, end)` (resize_zone_range). */
 export function growZoneSpan(zone: Zone, start: number, end: number): void {
   const oldEnd = zoneEndPfn(zone);
@@ -120,7 +128,8 @@ export function addZoneRange(zone: Zone, start: Pfn, end: Pfn): void {
 export function removeZoneRange(zone: Zone, start: Pfn, end: Pfn): void {
   const inside = rangesWithin(zone.ranges, start, end).reduce((sum, range) => sum + range.end - range.start, 0);
   bugOn(inside !== end - start, `zone ${zone.name}: frames ${start}-${end - 1} are not all in it`);
-  zone.ranges = [...rangesWithin(zone.ranges, 0, start), ...rangesWithin(zone.ranges, end, Infinity)];
+  zone.ranges = withoutRange(zone.ranges, start, end);
+  zone.offline = withoutRange(zone.offline, start, end);
   zone.present -= end - start;
   shrinkZoneSpan(zone, start, end);
 }
@@ -159,7 +168,8 @@ function biggestOnline(zone: Zone, end: number): number | undefined {
   return undefined;
 }
 
-function mergeRanges(ranges: readonly Range<Pfn>[]): Range<Pfn>[] {
+/** Sorted, with those that touch made one. */
+export function mergeRanges(ranges: readonly Range<Pfn>[]): Range<Pfn>[] {
   const merged: Range<Pfn>[] = [];
   for (const range of ranges.toSorted((a, b) => a.start - b.start)) {
     const last = merged.at(-1);
