@@ -67,9 +67,12 @@ export function createSystem(options: SystemOptions): System {
   let root = NOTHING;
   let poweredOn = false;
 
+  const resetVirtio = (): void => {
+    for (const { hardware } of virtio) if (hardware.kind === 'mem') hardware.reset();
+  };
   const start = (): void => {
     const hardware = virtio.map((device) => device.hardware);
-    for (const device of hardware) if (device.kind === 'mem') device.reset();
+    resetVirtio();
     outcome = bootKernel({ ...options, virtio: hardware, firmware: { ...options.firmware, memoryDevices: monitor.memoryDevices() } });
     root = outcome.kernel ? userRoot(outcome.kernel.root) : NOTHING;
     poweredOn = true;
@@ -78,6 +81,7 @@ export function createSystem(options: SystemOptions): System {
   const stop = (): void => {
     if (outcome.kernel) outcome.kernel.shutdown();
     else machine.poweroff();
+    resetVirtio();
     root = NOTHING;
     poweredOn = false;
   };

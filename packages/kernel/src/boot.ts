@@ -114,7 +114,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const daxHosts = createDaxHosts();
   const pci = pciHost && createPci({ bridge: pciHost, printk });
   const { initcalls, buses, dax, modules, pmem } = driverSet({
-    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, params, platform, printk, release, virtio, drives,
+    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, pages: mm.hypervisorPages, params, platform, printk, release, virtio, drives,
     ...(pci ? { pci } : {}),
   });
   const undoInitcalls = runInitcalls(initcalls);

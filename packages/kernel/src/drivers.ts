@@ -22,7 +22,7 @@ import { type AttachedDesign, type PageHost, type PmemNeeds, createNdPmemDriver,
 import { type DmaChannel, createDmaEngineDriver } from '@holdfast/dmaengine';
 import { createPmemPciDriver } from '@holdfast/pmem-pci';
 import { type Drive, attachDrives } from '@holdfast/sd';
-import { type VirtioHardware, createVirtioBus } from '@holdfast/virtio';
+import { type VirtioHardware, type VirtioMemPages, createVirtioBus, createVirtioMemDriver } from '@holdfast/virtio';
 import type { Firmware, KernelConfig } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
 import { pciInitcalls } from './pci-root.js';
@@ -46,6 +46,7 @@ export interface DriverNeeds {
   readonly memregions: Ida;
   readonly nvdimms: Nvdimms;
   readonly pageHost: PageHost;
+  readonly pages: VirtioMemPages;
   readonly params: readonly KernelParam[];
   /** Without it the machine has no slots. */
   readonly pci?: Pci;
@@ -166,17 +167,23 @@ function sdDrivers({ block, drives, machine, printk }: DriverNeeds): DriverSet {
   };
 }
 
-/** What a hypervisor gives: virtio-pmem since 5.3. */
-function virtioDrivers({ nvdimms, printk, release, virtio: hardware }: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
+/** What a hypervisor gives: virtio-pmem since 5.3, virtio-mem since 5.8. */
+function virtioDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
+  const { iomem, machine, memoryHotplug, nvdimms, pages, params, printk, release, virtio: hardware } = needs;
   if (hardware.length === 0) return { initcalls: [], buses: [], modules: {} };
   const virtio = createVirtioBus(printk, release);
+  const mem = releaseAtLeast(release, 5, 8)
+    ? createVirtioMemDriver({ virtio, memory: memoryHotplug, pages, iomem, maxPhysAddr: 2 ** machine.cpu.physBits, nodes, params, printk })
+    : undefined;
   return {
     initcalls: [
+      // Nobody takes its memory back at shutdown.
+      ...(mem ? [{ level: 'device' as const, name: 'virtio_mem_driver_init', run: () => void mem.start() }] : []),
       ...(releaseAtLeast(release, 5, 3) ? [{ level: 'device' as const, name: 'virtio_pmem_init', run: () => registerVirtioPmemDriver({ virtio, nvdimms, nodes, release }) }] : []),
       { level: 'device', name: 'virtio_pci_driver_init', run: () => hardware.forEach((device) => virtio.registerDevice(device)) },
     ],
     buses: [virtio],
-    modules: {},
+    modules: mem ? { virtio_mem: mem.attributes } : {},
   };
 }
 

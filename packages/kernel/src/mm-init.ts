@@ -6,11 +6,13 @@ import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
 import {
-  type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type PageCache, type PageRefs, type Pgdat, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type MovablePages, type PageCache, type PageRefs, type Pgdat, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  __GFP_RECLAIMABLE,
   countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createUserPages, earlyFreeK, formatBuddyinfo,
   formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
   formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, totalReservePages, zonelistPages,
 } from '@holdfast/mm';
+import type { VirtioMemPages } from '@holdfast/virtio';
 import type { KernelImage } from './kernel-image.js';
 import type { Arch } from './setup-arch.js';
 import type { NodeTexts } from './sysfs-memory.js';
@@ -47,6 +49,10 @@ export interface MemoryManagement {
   /** The references that struct pages of devices count. */
   readonly pageRefs: PageRefs;
   readonly onliner: MemoryOnliner;
+  /** For memory that a hypervisor takes and gives. */
+  readonly hypervisorPages: VirtioMemPages;
+  /** For those whose pages can be moved. */
+  readonly movable: MovablePages;
   /** Frames that boot gave a node, holes with struct pages included. */
   readonly pageRuns: readonly PageRun[];
   readonly pageCache: PageCache;
@@ -89,9 +95,12 @@ export function mmInit({ arch, machine, release, printk, cmdline, image, deviceP
     mm,
     numa,
     onNodeZonelists: (nid) => logLists(zonelistPages(mm.nodes.values()), policyZone(mm.nodes.values()), fallbackOrders([nid])),
-    // What runs on a node's CPUs allocates near them, from the highest zone: a new one does not stay without pages of the kernel's.
+    // What runs on a node's CPUs allocates near them, from the highest zone: a new one does not stay without pages of the
+    // kernel's: slabs and page tables, and the inodes and dentries that could be reclaimed.
     onZonePopulated: ({ nid, index }) => {
-      if (index !== ZONE_MOVABLE && numa.withCpu.includes(nid)) mm.allocPages(GFP_KERNEL, 0, nid);
+      if (index === ZONE_MOVABLE || !numa.withCpu.includes(nid)) return;
+      mm.allocPages(GFP_KERNEL, 0, nid);
+      mm.allocPages(GFP_KERNEL | __GFP_RECLAIMABLE, 0, nid);
     },
   });
   // The image's first uninitialised page stands for empty_zero_page.
@@ -138,6 +147,8 @@ function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memor
     },
     pageRefs: createPageRefs(mm.vmemmap),
     onliner,
+    hypervisorPages: mm,
+    movable: mm.movable,
     pageRuns: pageRunsOf(layout),
     pageCache,
     texts: {

@@ -13,7 +13,7 @@ const FIRST = 32;
 const RAM = [{ start: 1, end: 0x9f }, { start: 0x100, end: 0x3ffe0 }];
 
 /** Live zones of 1 GiB on node 0; node 1 is possible. */
-function bootMm(): Mm {
+function bootMm(log: string[]): Mm {
   const memblock = createMemblock();
   for (const { start, end } of RAM) memblock.add(start * 4096, (end - start) * 4096, NODE0);
   memblock.reserve(0, MIB);
@@ -25,15 +25,15 @@ function bootMm(): Mm {
     memmapPhys: (sectionNr) => physAddr(sectionNr * SECTION_MEMMAP_SIZE),
     layout: freeAreaInit({ memblock, maxPfn: pfn(0x3ffe0), numa, params: [], release: DEFAULT_RELEASE, printk: () => {} }),
     fallbackOrders: () => new Map(possible.map((nid) => [nid, [nid, ...possible.filter((other) => other !== nid)]])),
-    printk: () => {},
+    printk: (line) => void log.push(line),
   });
   mm.freeAll(memblock.freeRanges());
   return mm;
 }
 
 function boot(cmdline = ''): { mm: Mm; hotplug: MemoryHotplug; iomem: () => string; log: string[]; online: NodeId[]; withMemory: Set<number> } {
-  const mm = bootMm();
   const log: string[] = [];
+  const mm = bootMm(log);
   const online = [NODE0];
   const withMemory = new Set([0]);
   const numa = { online, setOnline: (nid: NodeId) => online.push(nid), setMemory: (nid: NodeId, has: boolean) => void (has ? withMemory.add(nid) : withMemory.delete(nid)) };

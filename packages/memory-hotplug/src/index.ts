@@ -12,6 +12,7 @@ export { type MemoryGroup, createDynamicGroup, createStaticGroup } from './memor
 // Memory that comes and goes.
 export { type AddMemoryOptions, type FirmwareMap, type MemoryHotplug, type MemoryHotplugDeps, createMemoryHotplug } from './memory-hotplug.js';
 export { type AcpiMemory, type AcpiMemoryDevice, type AcpiMemoryNeeds, createAcpiMemory } from './acpi-memory-device.js';
+export type { MemoryNotifier } from './memory-notifier.js';
 // Struct pages for device memory.
 export { type DevPagemap, type DeviceMemory, type DeviceMemoryDeps, type ZoneDevice, createDeviceMemory, pagemapPages } from './memremap.js';
 // What mm implements.

@@ -9,6 +9,7 @@ import { KernelError, PAGES_PER_SECTION, PAGE_SIZE, SECTION_SIZE, hex, parseBool
 import type { Attribute, NodeId, Pfn, Range, Resource } from '@holdfast/lib';
 import { EARLY, type MemoryBlock, earlyBlocks } from './early-blocks.js';
 import type { MemoryGroup } from './memory-group.js';
+import type { MemoryNotifier } from './memory-notifier.js';
 import { type BlockFrames, type MemoryOnliner, ZONE_MOVABLE, type ZoneId } from './memory-onliner.js';
 import { type ZoneChoice, type ZoneChoiceNeeds, zoneForPfnRange } from './online-policy.js';
 import type { HotplugPolicy, OnlineType } from './policy.js';
@@ -34,6 +35,8 @@ export interface MemoryBlockDeps {
   iomem: Resource;
   /** The groups whose blocks are there. */
   groups: ReadonlySet<MemoryGroup>;
+  /** Told of what goes online and offline, in order. */
+  notifiers: ReadonlySet<MemoryNotifier>;
   /** A block's worth of memory is said to be at this address: add it. @throws KernelError */
   probe(addr: number): void;
 }
@@ -147,10 +150,13 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
       if (old.state === 'online') return false;
       const zone = choose(nr, type);
       const frames = framesOf(nr, old);
+      for (const notifier of deps.notifiers) notifier.goingOnline?.(frames);
+      const offline = [...deps.notifiers].flatMap((notifier) => notifier.notPlugged?.(frames) ?? []);
       sections.setOnline(frames, true);
-      onliner.onlinePages(frames, zone);
+      onliner.onlinePages({ ...frames, offline }, zone);
       account(old.group, zone, pagesPerBlock);
       set(nr, { ...old, state: 'online', zone: { ...zone, name: zoneName(zone) } });
+      for (const notifier of deps.notifiers) notifier.online?.(frames, zone);
       return true;
     },
     offline(nr) {
@@ -169,6 +175,7 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
       sections.setOnline(frames, false);
       account(old.group, old.zone, -pagesPerBlock);
       set(nr, { ...old, state: 'offline', zone: undefined });
+      for (const notifier of deps.notifiers) notifier.offline?.(frames);
       return true;
     },
   };

@@ -12,6 +12,7 @@ import {
 import type { KernelRelease, NodeId, Pfn, PhysAddr, Printk, Range, Resource } from '@holdfast/lib';
 import { type BlockSpec, type MemoryBlockControl, type MemoryBlocks, type PageRun, createMemoryBlocks } from './memory-block.js';
 import { type MemoryGroup, createStaticGroup } from './memory-group.js';
+import type { MemoryNotifier } from './memory-notifier.js';
 import type { MemoryOnliner } from './memory-onliner.js';
 import type { HotplugPolicy, OnlineType } from './policy.js';
 import { type Preallocated, preallocatedAltmap } from './preallocated.js';
@@ -85,6 +86,8 @@ export interface MemoryHotplug {
   offlineAndRemoveMemory(start: number, sizeBytes: number): void;
   /** Can memory of this size hold its own struct pages (mhp_supports_memmap_on_memory)? */
   supportsMemmapOnMemory(sizeBytes: number): boolean;
+  /** Tell somebody of blocks that go online and offline, from now on; the returned function ends that. */
+  registerNotifier(notifier: MemoryNotifier): () => void;
   /** Take a block online; returns false if it is already. */
   onlineBlock(nr: number, type: OnlineType): boolean;
   /** Take a block offline; returns false if it is already. @throws KernelError EINVAL, EBUSY */
@@ -94,9 +97,11 @@ export interface MemoryHotplug {
 export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
   const { sections, source, onliner, policy, blockSize, iomem, printk } = deps;
   const groups = new Set<MemoryGroup>();
+  const notifiers = new Set<MemoryNotifier>();
   const blocks: MemoryBlockControl = createMemoryBlocks({
     ...deps,
     groups,
+    notifiers,
     probe: (addr) => addMemory(deps.addressToNode(addr as PhysAddr), addr, blockSize),
   });
   const numbersOf = (start: number, sizeBytes: number): Range => ({ start: start / blockSize, end: (start + sizeBytes) / blockSize });
@@ -220,6 +225,10 @@ export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
       removeMemory(start, sizeBytes);
     },
     supportsMemmapOnMemory,
+    registerNotifier(notifier) {
+      notifiers.add(notifier);
+      return () => void notifiers.delete(notifier);
+    },
     onlineBlock: (nr, type) => blocks.online(nr, type),
     offlineBlock: (nr) => blocks.offline(nr),
   };

@@ -43,6 +43,8 @@ export interface BlockFrames extends Range<Pfn> {
   readonly nrKept: number;
   /** Frames in sections that boot made? They count as the kernel's early memory then. */
   readonly early: boolean;
+  /** Frames that nothing is behind yet: they go online, and stay out of the allocator. */
+  readonly offline?: readonly Range<Pfn>[];
 }
 
 export interface MemoryOnliner extends ZoneViews {

@@ -139,7 +139,7 @@ describe('fakeOffline', () => {
   it('is no obstacle to the rest going offline', () => {
     const { mm } = bootMm(ONE_NODE);
     const total = mm.totalRamPages();
-    mm.onlinePages(...block(0), NODE0, ZONE_NORMAL, 0, [{ start: (FIRST + 1536) as Pfn, end: (FIRST + SECTION) as Pfn }]);
+    mm.onlinePages(...block(0), NODE0, ZONE_NORMAL, undefined, [{ start: (FIRST + 1536) as Pfn, end: (FIRST + SECTION) as Pfn }]);
     expect(mm.totalRamPages()).toBe(total + 1536);
     mm.fakeOffline(FIRST as Pfn, (FIRST + 512) as Pfn);
     mm.offlinePages(...block(0));

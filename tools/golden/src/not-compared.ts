@@ -18,11 +18,9 @@ interface NotCompared {
 
 const hasSeveralDisks = ({ expected }: GoldenCase): boolean => Object.values(expected.captures).some(({ block }) => Object.keys(block ?? {}).length > 1);
 const answersBeforeKernel = ({ commands }: GoldenCase): boolean => commands.every(({ cmd, dmesg = [] }) => !cmd.startsWith('host ') || dmesg.length === 0);
-const hasVirtioMem = ({ guest }: GoldenCase): boolean => /\bmodprobe virtio_mem\b/.test(guest);
 const tookNoCapture = ({ expected }: GoldenCase): boolean => Object.keys(expected.captures).length === 0;
 
 export const NOT_COMPARED: readonly NotCompared[] = [
-  { path: /^(?:captures|commands)/, when: hasVirtioMem, reason: 'virtio-mem is not mirrored' },
   { path: /^kernel$/, reason: 'names the vendor build of the kernel' },
   { path: /\.zones\[.*\]\.(?:managed|min|low|high|protection.*)$/, reason: 'managed pages depend on the kernel image, the initramfs and early allocations; watermarks follow from them' },
   { path: /^memblock\.memory\.(?:available_kb|detail)$/, reason: 'sizes of the kernel image and of early allocations' },

@@ -44,7 +44,7 @@ export interface MemblockFacts {
   node_data: NodeRange[];
   /** Left out, like the rest below, where the log does not tell. */
   numa_lines?: string[];
-  /** As of the last time that zonelists were built: hotplug builds them anew. */
+  /** As of the boot: memory that is added later has zonelists built anew. */
   total_pages?: number;
   memory?: { available_kb: number; total_kb: number; detail: string };
 }
@@ -120,7 +120,8 @@ function e820Update(line: string): E820Update[] {
 
 function memblockFacts(lines: readonly string[]): MemblockFacts {
   const numaLines = lines.filter((line) => NUMA_LINE.test(line));
-  const totalPages = all(lines, /^Built \d+ zonelists,.*Total pages: (\d+)/).at(-1);
+  // Later lines tell of memory that was added to the running kernel.
+  const totalPages = all(lines, /^Built \d+ zonelists,.*Total pages: (\d+)/)[0];
   const memory = first(lines, /^Memory: (\d+)K\/(\d+)K available \((.*)\)/);
   return {
     zone_ranges: zoneRanges(lines),
