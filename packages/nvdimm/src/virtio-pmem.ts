@@ -25,9 +25,10 @@ export function registerVirtioPmemDriver({ virtio, nvdimms, nodes, release }: Vi
     probe: (device) => probe(device, device.hardware as VirtioPmem),
   });
 
-  function probe(parent: VirtioDevice, { start, sizeBytes, flush }: VirtioPmem): () => void {
+  function probe(parent: VirtioDevice, device: VirtioPmem): () => void {
+    const { start, sizeBytes } = device;
     const bus = nvdimms.registerBus({ provider: 'virtio-pmem', parent });
-    nvdimms.registerRegion(bus, { start: physAddr(start), sizeBytes, ...nodesOf(physAddr(start)), pageMapAllowed: true, flush });
+    nvdimms.registerRegion(bus, { start: physAddr(start), sizeBytes, ...nodesOf(physAddr(start)), pageMapAllowed: true, flush: () => device.flush() });
     return () => nvdimms.unregisterBus(bus);
   }
 
