@@ -4,6 +4,8 @@
  * mean that bio, driver, mapping and cache model cost nothing. The bare copy knows chunk and offset beforehand; its callers' buffers are views
  * that were made beforehand, and to copy out of a chunk it makes the subarray that set() needs.
  *
+ * The rows `by PFN` run the same bios over frames that have no struct page; their ratio is to the same I/O over pages, not to a bare copy.
+ *
  *   node tools/bench/block.js [--device MIB] [--rounds N] [--flush-every N] [--json]
  */
 import { dirname, join } from 'node:path';
@@ -13,7 +15,7 @@ import { parseArgs } from 'node:util';
 const here = dirname(fileURLToPath(import.meta.url));
 const load = (name) => import(pathToFileURL(join(here, `../../packages/${name}/dist/index.js`)).href);
 const [lib, hardware, core, block, nvdimm, pmem] = await Promise.all(['lib', 'machine', 'driver-core', 'block', 'nvdimm', 'pmem'].map(load));
-const { REQ, REQ_OP, allocBio, bioAddPage, createBlock, resetBio, submitBio } = block;
+const { PFN, REQ, REQ_OP, allocBio, bioAddPage, bioAddPfn, createBlock, resetBio, submitBio } = block;
 
 const { values: options } = parseArgs({
   options: {
@@ -86,6 +88,13 @@ function workloads({ machine, bdev }) {
     submitBio(bio);
     if (bio.status !== 0) throw new Error(`I/O at sector ${sector} ended with status ${bio.status}`);
   };
+  const runByPfn = (op, sector, frame, length) => {
+    resetBio(bio, bdev, op);
+    bio.sector = sector;
+    bioAddPfn(bio, frame, PFN.DEV, length, 0);
+    submitBio(bio);
+    if (bio.status !== 0) throw new Error(`I/O by PFN at sector ${sector} ended with status ${bio.status}`);
+  };
   const runFlush = () => {
     resetBio(flush, bdev, REQ_OP.WRITE | REQ.PREFLUSH | REQ.SYNC);
     submitBio(flush);
@@ -107,6 +116,8 @@ function workloads({ machine, bdev }) {
       name,
       length,
       count,
+      sectors,
+      frames,
       bare() {
         if (write) for (let i = 0; i < count; i++) chunks[i].set(buffers[i], within[i]);
         else for (let i = 0; i < count; i++) buffers[i].set(chunks[i].subarray(within[i], within[i] + length));
@@ -120,11 +131,25 @@ function workloads({ machine, bdev }) {
       },
     };
   };
+  /** The same I/O over frames without struct pages, against the path over pages. */
+  const byPfn = (pages, write) => ({
+    ...pages,
+    name: `${pages.name}, by PFN`,
+    bare: pages.bios,
+    bios() {
+      const op = write ? REQ_OP.WRITE : REQ_OP.READ;
+      for (let i = 0; i < pages.count; i++) runByPfn(op, pages.sectors[i], pages.frames[i], pages.length);
+    },
+  });
   const randomTargets = Array.from({ length: OPERATIONS_4K }, () => random.below(nrFrames) * PAGE);
   const inOrder = Array.from({ length: OPERATIONS_128K }, (_, i) => (i * KIB_128) % deviceSize);
+  const read4K = make('4 KiB random read', PAGE, OPERATIONS_4K, randomTargets, false, false);
+  const write4K = make('4 KiB random write', PAGE, OPERATIONS_4K, randomTargets, true, false);
   return [
-    make('4 KiB random read', PAGE, OPERATIONS_4K, randomTargets, false, false),
-    make('4 KiB random write', PAGE, OPERATIONS_4K, randomTargets, true, false),
+    read4K,
+    write4K,
+    byPfn(read4K, false),
+    byPfn(write4K, true),
     make(`4 KiB random write, flush each ${flushEvery}`, PAGE, OPERATIONS_4K, randomTargets, true, true),
     make('128 KiB sequential read', KIB_128, OPERATIONS_128K, inOrder, false, false),
     make('128 KiB sequential write', KIB_128, OPERATIONS_128K, inOrder, true, false),

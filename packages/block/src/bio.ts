@@ -9,6 +9,7 @@ import { BLK_STS } from './blk-status.js';
 import type { BlkStatus } from './blk-status.js';
 import { BIO, VEC } from './blk-types.js';
 import type { Bio, BlockDevice } from './blk-types.js';
+import { pfnHasPage } from './pfn-t.js';
 
 /** Table entries of the largest bio. */
 export const BIO_MAX_VECS = 256;
@@ -55,8 +56,9 @@ export function resetBio(bio: Bio, bdev: BlockDevice | undefined, opf: number): 
 
 /** Put a bio back to the start of its table, to run it again as it was (bio_reuse): `at` is its sector, all of its entries count. */
 export function reuseBio(bio: Bio, bdev: BlockDevice | undefined, opf: number, at: Sector): void {
-  const { vcnt, endIo, private: owner } = bio;
+  const { vcnt, endIo, private: owner, flags } = bio;
   resetBio(bio, bdev, opf);
+  bio.flags = flags & BIO.PAGELESS; // it says something of the table, which stays
   bio.vcnt = vcnt;
   bio.endIo = endIo;
   bio.private = owner;
@@ -69,10 +71,19 @@ export function reuseBio(bio: Bio, bdev: BlockDevice | undefined, opf: number, a
  * Grows the last entry if the bytes follow on from it. Returns `length`, or 0 if the bio is full.
  */
 export function bioAddPage(bio: Bio, first: Pfn, length: number, offset: number): number {
+  return bioAddPfn(bio, first, 0, length, offset);
+}
+
+/**
+ * The same for frames that need not have struct pages: `flags` are those of their pfn_t. A bio that gets one without is marked PAGELESS.
+ * Entries join only with the same flags.
+ */
+export function bioAddPfn(bio: Bio, first: Pfn, flags: number, length: number, offset: number): number {
   if (bio.sizeBytes + length > MAX_BIO_BYTES) return 0;
   const { vecs, vcnt } = bio;
   const last = (vcnt - 1) * VEC.WORDS;
-  if (vcnt > 0 && vecs[last + VEC.PFN]! * PAGE_SIZE + vecs[last + VEC.OFFSET]! + vecs[last + VEC.LEN]! === first * PAGE_SIZE + offset) {
+  const follows = vcnt > 0 && vecs[last + VEC.PFN]! * PAGE_SIZE + vecs[last + VEC.OFFSET]! + vecs[last + VEC.LEN]! === first * PAGE_SIZE + offset;
+  if (follows && vecs[last + VEC.FLAGS] === flags) {
     vecs[last + VEC.LEN]! += length;
   } else {
     if (vcnt === bio.maxVecs) return 0;
@@ -80,6 +91,8 @@ export function bioAddPage(bio: Bio, first: Pfn, length: number, offset: number)
     vecs[at + VEC.PFN] = first;
     vecs[at + VEC.LEN] = length;
     vecs[at + VEC.OFFSET] = offset;
+    vecs[at + VEC.FLAGS] = flags;
+    if (!pfnHasPage(flags)) bio.flags |= BIO.PAGELESS;
     bio.vcnt = vcnt + 1;
   }
   bio.sizeBytes += length;

@@ -51,6 +51,8 @@ export const BIO = {
   CHAIN: 1 << 5,
   /** Its sector is already that of the whole disk. */
   REMAPPED: 1 << 11,
+  /** Some of its frames have no struct page: only queues whose layers all take such bios get it (not in Linux, see pfn-io.ts). */
+  PAGELESS: 1 << 16,
 } as const;
 
 export function opOf(opf: number): number {
@@ -69,13 +71,13 @@ export function opIsFlush(opf: number): boolean {
 export type BioEndIo = (bio: Bio) => void;
 
 /** Words of an entry in {@link Bio.vecs}, and which is which. */
-export const VEC = { WORDS: 3, PFN: 0, LEN: 1, OFFSET: 2 } as const;
+export const VEC = { WORDS: 4, PFN: 0, LEN: 1, OFFSET: 2, FLAGS: 3 } as const;
 
 /**
  * The unit of I/O: an operation on consecutive sectors of a device, and the memory it reads or fills.
  *
  * The memory is a table of bvecs: LEN bytes from byte OFFSET of frame PFN on, which may reach over any number of physically consecutive
- * frames. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it. One flat array rather than three: a bio's data
+ * frames, and FLAGS, those of a pfn_t: 0 for RAM. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it. One flat array rather than three: a bio's data
  * sweeps through the host's cache, and each object that has to come back into it costs a 4 KiB I/O some nanoseconds.
  */
 export interface Bio {
@@ -151,6 +153,18 @@ export interface RequestQueue {
   /** 0, 1 or 2, as /sys shows them. */
   nomerges: number;
   rqAffinity: number;
+  /** Set by declareIoLayers: all layers take bios over frames without struct pages. */
+  takesPageless: boolean;
+  /** Who handles the memory of this queue's bios, behind the layers that every bio passes. */
+  ioLayers: readonly IoLayer[];
+}
+
+/** A part of the way of a bio to its device, and whether it can do without struct pages. */
+export interface IoLayer {
+  readonly name: string;
+  readonly takesPageless: boolean;
+  /** What it does with the memory, for people. */
+  readonly does: string;
 }
 
 /** A named directory of attributes below a device's own; '' is the device's directory itself (struct attribute_group). */

@@ -42,6 +42,8 @@ export function createQueue(limits: QueueLimits = defaultLimits()): RequestQueue
     readAheadKb: 128,
     nomerges: 0,
     rqAffinity: 0,
+    takesPageless: false,
+    ioLayers: [],
   };
 }
 

@@ -29,6 +29,7 @@ export function submitBioNoacct(bio: Bio): void {
   const { disk } = bdev;
   const { opf } = bio;
   if ((opf & REQ.NOWAIT) !== 0 && !disk.queue.nowait) return bioEndWith(bio, BLK_STS.NOTSUPP);
+  if ((bio.flags & BIO.PAGELESS) !== 0 && !disk.queue.takesPageless) return bioEndWith(bio, BLK_STS.NOTSUPP);
   if (opIsWrite(opf) && bdevReadOnly(bdev)) warnReadOnly(bio, bdev);
   if ((bio.flags & BIO.REMAPPED) === 0) {
     if (isBeyondEnd(bio, bdev)) return refuseBeyondEnd(bio, bdev);

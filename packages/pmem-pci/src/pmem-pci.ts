@@ -9,15 +9,18 @@
  */
 import { type Ida, type NodeId, type Resource, KERN, KernelError, NUMA_NO_NODE, SECTOR_SIZE, hex, physAddr, releaseResource } from '@holdfast/lib';
 import {
-  BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, delDisk, markDiskDead,
-  setMaxHwSectors, setPhysicalBlockSize,
+  BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, declareIoLayers, delDisk,
+  markDiskDead, setMaxHwSectors, setPhysicalBlockSize,
   type BlkStatus, type Gendisk, type RequestQueue,
 } from '@holdfast/block';
 import {
   ALL_ONES, pciDisableDevice, pciEnableDevice, pciIomap, pciRequestRegion, pciResourceLen, pciResourceStart,
   type Pci, type PciDevice, type PciDriver, type PciIomem,
 } from '@holdfast/pci';
-import { attachPmem, createPmemDax, deviceValue, pmemOperations, probeWithUndo, type PmemDevice, type PmemMapping, type PmemNeeds, type UndoList } from '@holdfast/pmem';
+import {
+  PMEM_IO_LAYERS, attachPmem, createPmemDax, deviceValue, pmemOperations, probeWithUndo,
+  type PmemDevice, type PmemMapping, type PmemNeeds, type UndoList,
+} from '@holdfast/pmem';
 import { MEMORY_BAR, PMEM_CARD_ID, PMEM_CARD_MAGIC, PMEM_CARD_VERSION, REGISTER, REGISTERS_BAR, STATUS_READY } from './pmem-card.js';
 
 const DRIVER_NAME = 'pmem_pci';
@@ -132,5 +135,6 @@ function cardQueue(mapping: PmemMapping): RequestQueue {
   queue.writeCache = true;
   queue.fua = true;
   queue.dax = mapping === 'pages';
+  declareIoLayers(queue, PMEM_IO_LAYERS);
   return queue;
 }

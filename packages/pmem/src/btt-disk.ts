@@ -7,12 +7,16 @@
 import { KERN, KernelError, PAGE_SIZE, SECTOR_SIZE, readOnly, releaseAtLeast } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
 import {
-  BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, bioEndWith, createBvecIter, createQueue, nextSegment, opIsWrite,
+  BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, bioEndWith, createBvecIter, createQueue, declareIoLayers, nextSegment, opIsWrite,
   setLogicalBlockSize, setMaxHwSectors, startIter,
-  type AttributeGroup, type BlkStatus, type BlockDeviceOperations, type Gendisk, type RequestQueue,
+  type AttributeGroup, type BlkStatus, type BlockDeviceOperations, type Gendisk, type IoLayer, type RequestQueue,
 } from '@holdfast/block';
 import { type Btt, readSector, writeSector } from '@holdfast/nvdimm';
 import type { PmemNeeds } from './pmem-needs.js';
+
+const BTT_IO_LAYER: IoLayer = { name: 'btt', takesPageless: true, does: 'copies sectors by frame number' };
+/** Linux checksums a bio's pages before it hands them on, and maps each by its struct page (bio_integrity_process). */
+const INTEGRITY_IO_LAYER: IoLayer = { name: 'integrity', takesPageless: false, does: 'maps pages by struct page, to checksum them' };
 
 /** Show the BTT as a disk. @throws KernelError EEXIST */
 export function addBttDisk(needs: Pick<PmemNeeds, 'block' | 'memory' | 'printk' | 'release'>, btt: Btt, { name, parent }: { name: string; parent: Device }): Gendisk {
@@ -69,6 +73,7 @@ function bttQueue({ release }: Pick<PmemNeeds, 'release'>, { sectorSize, metadat
   setMaxHwSectors(queue.limits, UINT_MAX, releaseAtLeast(release, 4, 3) ? BLK_DEF_MAX_SECTORS : Infinity);
   queue.rotational = false;
   queue.stableWrites = metadataSize > 0;
+  declareIoLayers(queue, metadataSize > 0 ? [BTT_IO_LAYER, INTEGRITY_IO_LAYER] : [BTT_IO_LAYER]);
   return queue;
 }
 

@@ -9,7 +9,7 @@ export {
 } from './pmem-mapping.js';
 // Access without a bio.
 export { type DirectAccess, type DirectAccessMode, directAccess, directAccess41 } from './direct-access.js';
-export { type PmemDevice, pmemOperations } from './pmem-io.js';
+export { PMEM_IO_LAYERS, type PmemDevice, pmemOperations } from './pmem-io.js';
 // How a device's frames get struct pages, or do without.
 export type { AttachedPages, DesignDevice, DesignOptions, DeviceBus, PageAreaPolicy, PageDesign, PageHost } from './page-design.js';
 export { PAGE_DESIGNS, type PageDesignName, type PmemPagesValues, choosePageDesign, designOptions, pmemPagesParams } from './pmem-pages.js';

@@ -8,7 +8,7 @@
 import { KERN, KernelError, SECTOR_SIZE, memRange, parseBool, readWrite, releaseAtLeast } from '@holdfast/lib';
 import type { Ida, PhysAddr } from '@holdfast/lib';
 import {
-  BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, delDisk,
+  BLK_DEF_MAX_SECTORS, BLK_STS, UINT_MAX, addDisk, badblocksAttribute, createBadblocks, createQueue, declareIoLayers, delDisk,
   setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize,
   type AttributeGroup, type BlkStatus, type RequestQueue,
 } from '@holdfast/block';
@@ -20,7 +20,7 @@ import {
 import { addBttDisk } from './btt-disk.js';
 import { attachPmem, chosenDesign, claimRegion, probeWithUndo, type PmemAttachment, type UndoList } from './pmem-attach.js';
 import { createPmemDax } from './pmem-dax.js';
-import { type PmemDevice, pmemOperations } from './pmem-io.js';
+import { PMEM_IO_LAYERS, type PmemDevice, pmemOperations } from './pmem-io.js';
 import { choosePmemMapping, type PmemMapping } from './pmem-mapping.js';
 import type { PmemNeeds } from './pmem-needs.js';
 
@@ -196,6 +196,7 @@ function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, hasPages: 
   queue.writeCache = advertisesCache;
   queue.fua = advertisesCache && ns.hasFlush === true;
   queue.dax = hasPages;
+  declareIoLayers(queue, PMEM_IO_LAYERS);
   return queue;
 }
 

@@ -5,11 +5,13 @@
  * Differs from Linux: the mapping is the administrator's choice (pmem-mapping.ts); uncached, as Linux's, unless told otherwise.
  */
 import { KernelError, NUMA_NO_NODE, SECTOR_SIZE, hex, hex16, physAddr, type Resource } from '@holdfast/lib';
-import { BLK_STS, addDisk, createBadblocks, createQueue, delDisk, registerBlkdev, setMaxHwSectors, unregisterBlkdev } from '@holdfast/block';
+import {
+  BLK_STS, addDisk, createBadblocks, createQueue, declareIoLayers, delDisk, registerBlkdev, setMaxHwSectors, unregisterBlkdev,
+} from '@holdfast/block';
 import type { Driver, PlatformDevice } from '@holdfast/driver-core';
 import { attachPmem, claimRegion, probeWithUndo, type PmemRange, type UndoList } from './pmem-attach.js';
 import { createPmemDax } from './pmem-dax.js';
-import { pmem41Operations, type PmemDevice } from './pmem-io.js';
+import { PMEM_IO_LAYERS, pmem41Operations, type PmemDevice } from './pmem-io.js';
 import { choosePmemMapping } from './pmem-mapping.js';
 import type { PmemNeeds } from './pmem-needs.js';
 
@@ -73,6 +75,7 @@ function attachDisk(needs: PmemNeeds, undo: UndoList, device: PlatformDevice, ra
   };
   const queue = createQueue();
   setMaxHwSectors(queue.limits, MAX_HW_SECTORS, Infinity);
+  declareIoLayers(queue, PMEM_IO_LAYERS);
   const disk = addDisk(block, {
     name,
     ops: pmem41Operations(pmem),

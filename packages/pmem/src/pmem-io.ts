@@ -10,7 +10,7 @@ import { PAGE_SIZE, SECTOR_SIZE } from '@holdfast/lib';
 import type { Pfn, PhysAddr, Sector } from '@holdfast/lib';
 import {
   BLK_STS, REQ, VEC, bioEndWith, createBvecIter, nextBvec, nextSegment, opIsWrite, startIter,
-  type Badblocks, type Bio, type BlkStatus, type BlockDeviceOperations,
+  type Badblocks, type Bio, type BlkStatus, type BlockDeviceOperations, type IoLayer,
 } from '@holdfast/block';
 import { CHUNK_SIZE, type Mapping, type PhysicalMemory } from '@holdfast/machine';
 
@@ -37,6 +37,9 @@ export interface PmemDevice {
   /** 4.2 to 4.7 advertised no write cache, and completed each write only when it was durable (wmb_pmem). */
   readonly flushEachWrite: boolean;
 }
+
+/** Both drivers copy by frame number: one of the few that the RFC of 2015 converted, and it needed little. */
+export const PMEM_IO_LAYERS: readonly IoLayer[] = [{ name: 'pmem', takesPageless: true, does: 'copies by frame number' }];
 
 /** What today's driver does with bios and single pages. */
 export function pmemOperations(pmem: PmemDevice): BlockDeviceOperations {

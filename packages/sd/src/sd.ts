@@ -6,8 +6,8 @@
  */
 import { KERN, PAGE_SIZE, type Printk, SECTOR_SIZE } from '@holdfast/lib';
 import {
-  type Bio, type Block, type BlkStatus, type Gendisk, BLK_STS, REQ, REQ_OP, addDisk, bioEndWith, createBvecIter, createQueue, delDisk, nextBvec, opIsWrite, opOf,
-  registerBlkdev, setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize, startIter, unregisterBlkdev,
+  type Bio, type Block, type BlkStatus, type Gendisk, BLK_STS, REQ, REQ_OP, addDisk, bioEndWith, createBvecIter, createQueue, declareIoLayers, delDisk, nextBvec,
+  opIsWrite, opOf, registerBlkdev, setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize, startIter, unregisterBlkdev,
 } from '@holdfast/block';
 import { CHUNK_SIZE, type PhysicalMemory } from '@holdfast/machine';
 import type { Drive } from './drive.js';
@@ -48,6 +48,7 @@ function attachDrive(drive: Drive, index: number, { block, memory, printk }: SdN
   queue.limits.discardGranularity = drive.atomBytes;
   queue.rotational = false;
   queue.writeCache = queue.fua = drive.writeCache;
+  declareIoLayers(queue, [{ name: 'sd', takesPageless: false, does: 'was not converted: its host adapter maps pages for DMA' }]);
   const { sizeBytes, sectorBytes } = drive;
   printk(`sd 0:0:${index}:0: [${name}] ${sizeBytes / sectorBytes} ${sectorBytes}-byte logical blocks: (${decimal(sizeBytes)}/${binary(sizeBytes)})`, KERN.notice);
   printk(`sd 0:0:${index}:0: [${name}] Write cache: ${drive.writeCache ? 'enabled' : 'disabled'}, read cache: enabled, supports DPO and FUA`, KERN.notice);
