@@ -16,7 +16,7 @@ import { busEntries, deviceEntries } from './sysfs-devices.js';
 import { pciBusExtras, pciFilesOf } from './sysfs-pci.js';
 import { ndctlOf, nvdimmDevChar, sysClassNd } from './sysfs-nvdimm.js';
 import { type NodeTexts, memoryDir, nodeDir } from './sysfs-memory.js';
-import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsText } from './vfs.js';
+import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsDirWith, vfsText } from './vfs.js';
 
 export interface SysNeeds {
   readonly block: Block;
@@ -43,10 +43,8 @@ export function createSys(needs: SysNeeds): VfsDir {
     bus: vfsDir(() => busEntries(buses, (bus) => pciBusExtras(pci, bus))),
     class: vfsDir({ block: vfsDir(() => sysClassBlock(block)), nd: vfsDir(() => sysClassNd(nvdimms)) }),
     dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => ({ ...sysDevChar(dax), ...nvdimmDevChar(nvdimms) })) }),
-    devices: vfsDir(() => ({
+    devices: vfsDirWith({ system: systemDir(needs), virtual: vfsDir({ block: vfsDir(() => virtualDisks(block)) }) }, () => ({
       ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device), ...pciFilesOf(pci, device) })),
-      system: systemDir(needs),
-      virtual: vfsDir({ block: vfsDir(() => virtualDisks(block)) }),
     })),
     firmware: vfsDir({ memmap: memmapDir(needs.firmwareMemmap), acpi: vfsDir({ tables: tablesDir(needs.acpiTables) }) }),
     module: vfsDir(Object.fromEntries(Object.entries(needs.modules).map(([name, attributes]) => [name, vfsDir({ parameters: vfsDir(vfsAttributes(attributes)) })]))),

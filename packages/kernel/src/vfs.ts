@@ -74,6 +74,16 @@ export function vfsDir(entries: Record<string, VfsNode> | (() => Record<string, 
   };
 }
 
+/** A directory of fixed entries, and of others behind them that are computed only where those will not do. */
+export function vfsDirWith(fixed: Readonly<Record<string, VfsNode>>, entries: () => Record<string, VfsNode>): VfsDir {
+  const others = vfsDir(entries);
+  return {
+    kind: 'dir',
+    list: () => [...others.list(), ...Object.keys(fixed)],
+    lookup: (name) => (Object.hasOwn(fixed, name) ? fixed[name] : others.lookup(name)),
+  };
+}
+
 /** A read-only file whose text is made at each read. */
 export function vfsText(read: () => string, mode = 0o444): VfsFile {
   return { kind: 'file', mode, read };

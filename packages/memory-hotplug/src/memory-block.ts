@@ -92,7 +92,12 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
   const changed = createRunMap<MemoryBlock>(sameBlock);
 
   const has = (nr: number): boolean => present.has(nr);
-  const block = (nr: number): MemoryBlock => changed.get(nr) ?? early.block(nr);
+  /** The block that is on its way offline. */
+  let leaving: number | undefined;
+  const block = (nr: number): MemoryBlock => {
+    const found = changed.get(nr) ?? early.block(nr);
+    return nr === leaving ? { ...found, state: 'going-offline' } : found;
+  };
   const set = (nr: number, value: MemoryBlock): void => changed.set(nr, nr + 1, value);
   const rangeOf = (nr: number): Range<Pfn> => ({ start: (nr * pagesPerBlock) as Pfn, end: ((nr + 1) * pagesPerBlock) as Pfn });
   const framesOf = (nr: number, { origin, nrVmemmap, nrKept }: MemoryBlock): BlockFrames => ({ ...rangeOf(nr), nrVmemmap, nrKept, early: origin === EARLY });
@@ -165,12 +170,11 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
       if (!old.zone) throw new KernelError('EINVAL', `memory${nr} lies in more than one zone or node`);
       const frames = framesOf(nr, old);
       if (hasHoles(deps.iomem, frames.start * PAGE_SIZE, frames.end * PAGE_SIZE)) throw new KernelError('EINVAL', `memory${nr} has holes`);
-      set(nr, { ...old, state: 'going-offline' });
+      leaving = nr;
       try {
         onliner.offlinePages(frames, old.zone);
-      } catch (error) {
-        set(nr, old);
-        throw error;
+      } finally {
+        leaving = undefined;
       }
       sections.setOnline(frames, false);
       account(old.group, old.zone, -pagesPerBlock);

@@ -6,8 +6,8 @@
  * blocks freed in bulk are listed by ascending address.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, PAGEBLOCK_ORDER } from '@holdfast/lib';
-import { ALLOCATED, type Buddy, RUN, cutBulk, listHead, peekHandle, pfnOf } from './buddy.js';
-import { startRun } from './buddy-runs.js';
+import { ALLOCATED, type Buddy, cutBulk, listHead, peekHandle } from './buddy.js';
+import { startRun, startRunAt } from './buddy-runs.js';
 import { MIGRATE_MOVABLE, type MigrateType } from './migratetype.js';
 
 /** Frames `[startPfn, endPfn)`. */
@@ -22,13 +22,12 @@ interface Frames {
  */
 export function takeBulk(buddy: Buddy, order: number, type: MigrateType, maxPages: number): Frames | undefined {
   const head = listHead(MAX_PAGE_ORDER, MIGRATE_MOVABLE);
-  const handle = buddy.next[head]!;
-  const nrBlocks = buddy.runs.get(handle) ?? 0;
-  const wanted = Math.min(nrBlocks, Math.floor(maxPages / MAX_ORDER_NR_PAGES));
-  if (order < PAGEBLOCK_ORDER || wanted <= 0 || (buddy.state[handle]! & RUN) === 0 || ownBlocks(buddy, order, type)) return undefined;
-  const startPfn = pfnOf(buddy, handle);
-  const endPfn = startPfn + wanted * MAX_ORDER_NR_PAGES;
-  shortenRun(buddy, handle, wanted, nrBlocks);
+  const run = buddy.runs.get(buddy.next[head]!);
+  const wanted = Math.floor(maxPages / MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES;
+  if (order < PAGEBLOCK_ORDER || wanted <= 0 || run === undefined || ownBlocks(buddy, order, type)) return undefined;
+  const { startPfn } = run;
+  const endPfn = Math.min(startPfn + wanted, run.endPfn);
+  startRunAt(buddy, run, endPfn);
   buddy.freePages -= endPfn - startPfn;
   recordBlocks(buddy, startPfn, endPfn, type, order);
   buddy.vmemmap.initRange(startPfn, endPfn, buddy.nid, buddy.zoneIndex, 'blocks', order);
@@ -46,16 +45,6 @@ function ownBlocks(buddy: Buddy, order: number, type: MigrateType): boolean {
     if (other !== MIGRATE_MOVABLE && buddy.next[head] !== head) return true;
   }
   return false;
-}
-
-function shortenRun(buddy: Buddy, handle: number, taken: number, nrBlocks: number): void {
-  const before = buddy.prev[handle]!;
-  const after = buddy.next[handle]!;
-  buddy.next[before] = after;
-  buddy.prev[after] = before;
-  buddy.state[handle] = 0;
-  buddy.runs.delete(handle);
-  if (taken < nrBlocks) startRun(buddy, pfnOf(buddy, handle) + taken * MAX_ORDER_NR_PAGES, nrBlocks - taken, before);
 }
 
 /** Note pageblock types and blocks in use: in the slots of sections that have one, else in bulk. */
@@ -90,7 +79,7 @@ export function putBulk(buddy: Buddy, startPfn: number, endPfn: number): Frames[
   const inUse = from < to ? cutBulk(buddy, from, to).filter((range) => range.order !== undefined) : [];
   for (const range of inUse) {
     buddy.bulk.push({ ...range, order: undefined });
-    startRun(buddy, range.startPfn, (range.endPfn - range.startPfn) / MAX_ORDER_NR_PAGES, listHead(MAX_PAGE_ORDER, range.type));
+    startRun(buddy, range.startPfn, range.endPfn, listHead(MAX_PAGE_ORDER, range.type));
     buddy.vmemmap.initRange(range.startPfn, range.endPfn, buddy.nid, buddy.zoneIndex, 'free');
     buddy.freePages += range.endPfn - range.startPfn;
   }

@@ -48,8 +48,8 @@ function canSteal(order: number, type: number): boolean {
 }
 
 function stealBlock(buddy: Buddy, order: number, from: number, type: number): void {
-  const handle = buddy.next[listHead(order, from)]!;
-  if ((buddy.state[handle]! & RUN) !== 0) splitRunHead(buddy, handle);
+  const entry = buddy.next[listHead(order, from)]!;
+  const handle = (buddy.state[entry]! & RUN) === 0 ? entry : splitRunHead(buddy, entry);
   const oldType = blockTypeOf(buddy, handle);
   if (oldType !== MIGRATE_HIGHATOMIC && order >= PAGEBLOCK_ORDER) {
     const first = handle >>> PAGEBLOCK_ORDER;

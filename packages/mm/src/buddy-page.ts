@@ -7,7 +7,7 @@
  */
 import { MAX_ORDER_NR_PAGES, PAGES_PER_SECTION } from '@holdfast/lib';
 import { ALLOCATED, type Buddy, LIST_STRIDE, NR_ORDERS, ORDER_MASK, RUN, peekHandle, pfnOf } from './buddy.js';
-import { collectRuns } from './buddy-runs.js';
+import { runHolding } from './buddy-runs.js';
 import { MIGRATE_TYPES } from './migratetype.js';
 import {
   DIRECT_MAP_BASE_L4, LIST_POISON1_LO, LIST_POISON2_LO, LIST_POISON_HI, PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE,
@@ -44,7 +44,7 @@ export function freeListOwner(buddy: Buddy, structPhys = 0): FreeListOwner {
     const area = Math.floor(handle / LIST_STRIDE) * (MIGRATE_TYPES * 16 + 8); // free_area: a list_head a type, then nr_free
     return DIRECT_MAP_BASE_L4 + BigInt(structPhys + area + (handle % LIST_STRIDE) * 16);
   };
-  const lastPfnOf = (handle: number): number => pfnOf(buddy, handle) + ((buddy.runs.get(handle) ?? 1) - 1) * MAX_ORDER_NR_PAGES;
+  const lastPfnOf = (handle: number): number => (buddy.runs.get(handle)?.endPfn ?? pfnOf(buddy, handle) + MAX_ORDER_NR_PAGES) - MAX_ORDER_NR_PAGES;
 
   return {
     describe: (startPfn, endPfn, words, at) => describeBlocks(buddy, startPfn, endPfn, words, at),
@@ -69,17 +69,16 @@ function placeInLists(buddy: Buddy, pfn: number): { handle: number; first: boole
   const handle = peekHandle(buddy, pfn);
   const state = handle === 0 ? 0 : buddy.state[handle]!;
   if ((state & ORDER_MASK) !== 0 && (state & RUN) === 0) return { handle, first: true, last: true };
-  const run = collectRuns(buddy).find(({ startPfn, endPfn }) => pfn >= startPfn && pfn < endPfn);
+  const run = runHolding(buddy, pfn);
   return run && { handle: run.handle, first: pfn === run.startPfn, last: pfn + MAX_ORDER_NR_PAGES === run.endPfn };
 }
 
 /** Bring `[startPfn, endPfn)`, written as whole free blocks, to what has become of them. */
 function describeBlocks(buddy: Buddy, startPfn: number, endPfn: number, words: Int32Array, at: number): void {
-  const runs = collectRuns(buddy);
   for (let pfn = startPfn; pfn < endPfn; ) {
     const blockEnd = Math.min((Math.floor(pfn / MAX_ORDER_NR_PAGES) + 1) * MAX_ORDER_NR_PAGES, endPfn);
     const handle = peekHandle(buddy, pfn);
-    if (handle !== 0 && !runs.some((run) => pfn >= run.startPfn && pfn < run.endPfn)) {
+    if (handle !== 0 && runHolding(buddy, pfn) === undefined) {
       const first = at + (pfn - startPfn) * WORDS_PER_PAGE;
       for (let page = 0; page < blockEnd - pfn; page++) describePage(buddy.state[handle + page]!, words, first + page * WORDS_PER_PAGE);
     }

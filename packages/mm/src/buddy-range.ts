@@ -7,7 +7,7 @@ import { type Buddy, ORDER_MASK, blockTypeOf, handleOf, listHead, memmapOf, peek
 import { freeOnePage } from './buddy-core.js';
 import { moveFreeBlocks } from './buddy-fallback.js';
 import { clearFreeHead, writeFreeHead } from './buddy-page.js';
-import { addRun, collectRuns, splitRunsWithin } from './buddy-runs.js';
+import { addRun, runHolding, splitRunsWithin } from './buddy-runs.js';
 import { MIGRATE_ISOLATE, MIGRATE_MOVABLE, type MigrateType } from './migratetype.js';
 import { PG_RESERVED_MASK } from './page-flags.js';
 import { PAGE_FLAGS, PAGE_REFCOUNT, WORDS_PER_PAGE } from './page.js';
@@ -131,9 +131,8 @@ function mergeAgain(buddy: Buddy, handle: number): void {
 
 /** The first frame of a range that is not free, or undefined if all are (test_pages_isolated). */
 export function firstBusyPfn(buddy: Buddy, startPfn: number, endPfn: number): number | undefined {
-  const runs = collectRuns(buddy);
   for (let pfn = startPfn; pfn < endPfn; ) {
-    const run = runs.find((candidate) => pfn >= candidate.startPfn && pfn < candidate.endPfn);
+    const run = runHolding(buddy, pfn);
     const handle = peekHandle(buddy, pfn);
     const order = handle === 0 ? -1 : (buddy.state[handle]! & ORDER_MASK) - 1;
     if (run !== undefined) pfn = run.endPfn;

@@ -12,13 +12,13 @@
  * empty, and page_type, private and refcount are kept in the bytes at each step; with that, a random order-0 load on 1 GiB runs at a third
  * of the speed (28 million operations per second against 9).
  *
- * Whole blocks of the highest order that nobody has touched since boot (or hot-add) are not listed one by one: the first of a *run* is, with
- * RUN in its state, and `runs` tells how many follow it, ascending. So a zone of 16 TiB is one list entry.
+ * Whole blocks of the highest order that nobody has touched since boot (or hot-add) are not listed one by one: a *run* of them is, ascending,
+ * as one entry with RUN in its state, whose handle is no frame's (buddy-runs.ts). So a zone of 16 TiB is one list entry.
  *
  * Invariant: 0 < (state[h] & ORDER_MASK) exactly while `h` is in a list, and a made struct page says PageBuddy exactly then.
  * Differs from Linux: nr_free is counted when asked for; the two list pointers of a free page are written when somebody reads them.
  */
-import { MAX_PAGE_ORDER, PAGES_PER_SECTION, PAGEBLOCK_ORDER, bugOn } from '@holdfast/lib';
+import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, PAGEBLOCK_ORDER, bugOn } from '@holdfast/lib';
 import { MIGRATE_MOVABLE, MIGRATE_TYPES, type MigrateType } from './migratetype.js';
 import type { Vmemmap } from './vmemmap.js';
 
@@ -27,7 +27,7 @@ export const NR_ORDERS = MAX_PAGE_ORDER + 1;
 export const LIST_STRIDE = 8;
 /** In `state`: the page is the first of a block in use. */
 export const ALLOCATED = 0x40;
-/** In `state`: the free block is the first of a run. */
+/** In `state`: the list entry is a run. */
 export const RUN = 0x80;
 /** In `state`: order + 1. */
 export const ORDER_MASK = 0x0f;
@@ -60,9 +60,21 @@ export interface Buddy {
   /** Slots of sections that were removed. */
   readonly spareSlots: number[];
   /** Blocks in the run that starts at a handle. */
-  readonly runs: Map<number, number>;
+  readonly runs: Map<number, BuddyRun>;
+  /** The same, by address. */
+  readonly runList: BuddyRun[];
+  /** Handles for list entries of runs: those given back, and the next new one. */
+  readonly spareNodes: number[];
+  nextNode: number;
   /** What is known of sections without a slot, beside runs: made by buddy-bulk.ts. Disjoint, in no order. */
   bulk: BulkRange[];
+}
+
+/** Whole free blocks `[startPfn, endPfn)` of the highest order, listed as `handle`. */
+export interface BuddyRun {
+  readonly handle: number;
+  startPfn: number;
+  endPfn: number;
 }
 
 /** Frames `[startPfn, endPfn)` whose pageblocks are of one type; in use as blocks of `order`, or free if that is undefined. */
@@ -92,6 +104,9 @@ export function createBuddy(vmemmap: Vmemmap, nid: number, zoneIndex: number): B
     endPfn: 0,
     spareSlots: [],
     runs: new Map(),
+    runList: [],
+    spareNodes: [],
+    nextNode: 0,
     bulk: [],
   };
   for (let head = 0; head < NR_ORDERS * LIST_STRIDE; head++) {
@@ -136,7 +151,9 @@ export function peekHandle(buddy: Buddy, pfn: number): number {
   return slot === 0 ? 0 : slot * PAGES_PER_SECTION + (pfn - section * PAGES_PER_SECTION);
 }
 
+/** The first frame of a list entry. */
 export function pfnOf(buddy: Buddy, handle: number): number {
+  if ((buddy.state[handle]! & RUN) !== 0) return buddy.runs.get(handle)!.startPfn;
   return buddy.slotPfn[handle >>> SLOT_SHIFT]! + (handle & (PAGES_PER_SECTION - 1));
 }
 
@@ -154,11 +171,24 @@ export function blockTypeOf(buddy: Buddy, handle: number): MigrateType {
   return buddy.blockType[handle >>> PAGEBLOCK_ORDER]! as MigrateType;
 }
 
+/** A slot of no section: its handles are list entries of runs. */
+export function makeNodeSlot(buddy: Buddy): number {
+  const slot = newSlot(buddy);
+  buddy.memmaps[slot] = NOT_MADE;
+  buddy.slotPfn[slot] = NaN;
+  return slot;
+}
+
+function newSlot(buddy: Buddy): number {
+  const slot = buddy.spareSlots.pop() ?? buddy.memmaps.length;
+  if (slot === buddy.slotPfn.length) growSlots(buddy, slot * 2);
+  return slot;
+}
+
 function makeSlot(buddy: Buddy, section: number): number {
   const index = section - buddy.firstSection;
   bugOn(!(index >= 0 && index < buddy.slotOfSection.length), `section ${section} is outside zone ${buddy.zoneIndex} of node ${buddy.nid}`);
-  const slot = buddy.spareSlots.pop() ?? buddy.memmaps.length;
-  if (slot === buddy.slotPfn.length) growSlots(buddy, slot * 2);
+  const slot = newSlot(buddy);
   buddy.memmaps[slot] = buddy.vmemmap.isMaterialised(section) ? buddy.vmemmap.memmap(section) : NOT_MADE;
   buddy.slotPfn[slot] = section * PAGES_PER_SECTION;
   buddy.slotOfSection[index] = slot;
@@ -224,7 +254,10 @@ export function countFreeBlocks(buddy: Buddy): Float64Array {
   for (let order = 0; order < NR_ORDERS; order++) {
     for (let type = 0; type < MIGRATE_TYPES; type++) {
       const head = listHead(order, type);
-      for (let at = buddy.next[head]!; at !== head; at = buddy.next[at]!) counts[head]! += buddy.runs.get(at) ?? 1;
+      for (let at = buddy.next[head]!; at !== head; at = buddy.next[at]!) {
+        const run = buddy.runs.get(at);
+        counts[head]! += run ? (run.endPfn - run.startPfn) / MAX_ORDER_NR_PAGES : 1;
+      }
     }
   }
   return counts;

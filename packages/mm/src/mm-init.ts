@@ -87,7 +87,8 @@ export function createMm(needs: MmNeeds): Mm {
   const nodes = new Map(layout.nodes.map((node) => [node.nid, createPgdat(node, vmemmap)]));
   let zonelists: Zonelists = buildZonelists(nodes, needs.fallbackOrders());
   const allocator = createPageAllocator({ nodes, vmemmap, printk, zonelists: () => zonelists });
-  const allZones = (): Zone[] => [...nodes.values()].flatMap(({ zones }) => zones);
+  const zones = [...nodes.values()].flatMap((node) => node.zones);
+  const allZones = (): readonly Zone[] => zones;
 
   const zone = (nid: NodeId, index: ZoneIndex): Zone => {
     const pgdat = nodes.get(nid);
@@ -177,7 +178,7 @@ export function createMm(needs: MmNeeds): Mm {
     totalRamPages: () => allZones().reduce((sum, { managed }) => sum + managed, 0),
     onlinePages(start, end, nid, index, reserved = NONE_RESERVED, offline = []) {
       const target = zone(nid, index);
-      const online = allZones().flatMap(({ ranges }) => rangesWithin(ranges, start, end))[0];
+      const online = zones.map(({ ranges }) => rangesWithin(ranges, start, end)[0]).find((range) => range !== undefined);
       bugOn(online !== undefined, `pfns ${start}-${end - 1} cannot go online: ${online?.start} is`);
       const wasEmpty = !isPopulated(target);
       addZoneRange(target, start, end);

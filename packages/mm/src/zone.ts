@@ -96,11 +96,25 @@ export function isPopulated(zone: Zone): boolean {
   return zone.present > 0;
 }
 
-/** The parts of sorted ranges that lie in `[start, end)`. */
+/** The parts of sorted, disjoint ranges that lie in `[start, end)`. */
 export function rangesWithin(ranges: readonly Range<Pfn>[], start: number, end: number): Range<Pfn>[] {
-  return ranges
-    .map((range) => ({ start: Math.max(range.start, start) as Pfn, end: Math.min(range.end, end) as Pfn }))
-    .filter((range) => range.start < range.end);
+  const parts: Range<Pfn>[] = [];
+  for (let i = firstEndingAfter(ranges, start); i < ranges.length && ranges[i]!.start < end; i++) {
+    const range = ranges[i]!;
+    if (range.start < range.end) parts.push({ start: Math.max(range.start, start) as Pfn, end: Math.min(range.end, end) as Pfn });
+  }
+  return parts.filter((part) => part.start < part.end);
+}
+
+function firstEndingAfter(ranges: readonly Range<Pfn>[], pfn: number): number {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ranges[middle]!.end > pfn) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** The parts of sorted ranges that do not lie in `[start, end)`. */
@@ -120,7 +134,7 @@ export function growZoneSpan(zone: Zone, start: number, end: number): void {
 /** Count `[start, end)`, which is in no zone, as memory of this one, and stretch the span over it. */
 export function addZoneRange(zone: Zone, start: Pfn, end: Pfn): void {
   growZoneSpan(zone, start, end);
-  zone.ranges = mergeRanges([...zone.ranges, { start, end }]);
+  insertRange(zone.ranges, start, end);
   zone.present += end - start;
 }
 
@@ -128,8 +142,8 @@ export function addZoneRange(zone: Zone, start: Pfn, end: Pfn): void {
 export function removeZoneRange(zone: Zone, start: Pfn, end: Pfn): void {
   const inside = rangesWithin(zone.ranges, start, end).reduce((sum, range) => sum + range.end - range.start, 0);
   bugOn(inside !== end - start, `zone ${zone.name}: frames ${start}-${end - 1} are not all in it`);
-  zone.ranges = withoutRange(zone.ranges, start, end);
-  zone.offline = withoutRange(zone.offline, start, end);
+  cutRange(zone.ranges, start, end);
+  if (zone.offline.length > 0) zone.offline = withoutRange(zone.offline, start, end);
   zone.present -= end - start;
   shrinkZoneSpan(zone, start, end);
 }
@@ -159,13 +173,31 @@ function smallestOnline(zone: Zone, from: number): number | undefined {
 
 /** One past the last frame of the zone before `end`, or a multiple of 2 MiB before that. */
 function biggestOnline(zone: Zone, end: number): number | undefined {
-  for (const range of zone.ranges.toReversed()) {
+  for (let i = zone.ranges.length - 1; i >= 0; i--) {
+    const range = zone.ranges[i]!;
     if (range.start >= end) continue;
     const steps = Math.max(0, Math.ceil((end - range.end) / PAGES_PER_SUBSECTION));
     const pfn = end - 1 - steps * PAGES_PER_SUBSECTION;
     if (pfn >= range.start) return pfn + 1;
   }
   return undefined;
+}
+
+/** Add a range that overlaps none, joined to those that it touches. */
+function insertRange(ranges: Range<Pfn>[], start: Pfn, end: Pfn): void {
+  const at = firstEndingAfter(ranges, start);
+  const [before, after] = [ranges[at - 1], ranges[at]];
+  const first = before?.end === start ? at - 1 : at;
+  const last = after?.start === end ? at + 1 : at;
+  ranges.splice(first, last - first, { start: first < at ? before!.start : start, end: last > at ? after!.end : end });
+}
+
+/** Take away `[start, end)`. */
+function cutRange(ranges: Range<Pfn>[], start: Pfn, end: Pfn): void {
+  const first = firstEndingAfter(ranges, start);
+  let last = first;
+  while (last < ranges.length && ranges[last]!.start < end) last++;
+  ranges.splice(first, last - first, ...withoutRange(ranges.slice(first, last), start, end));
 }
 
 /** Sorted, with those that touch made one. */
