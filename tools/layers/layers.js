@@ -14,7 +14,7 @@ export const LAYERS = [
   ['nvdimm'],
   ['pmem', 'pmem-pci', 'dax', 'kmem', 'sd'],
   ['kernel'],
-  ['nbd'],
+  ['nbd', 'compare'],
   ['cli'],
 ];
 

@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { KernelError } from '@holdfast/lib';
 import type { BootCommandOptions, Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
+import type { CompareCommandOptions } from './compare-command.js';
 import type { NbdCommandOptions } from './nbd-command.js';
 import type { SizeCommandOptions } from './size-command.js';
 
@@ -17,6 +18,7 @@ Examples:
   holdfast boot --pci-pmem size=1G,image=card.img --run lspci --run lsblk
   holdfast boot --firmware DIR --json             the facts, as one JSON object
   holdfast size --size 1T                         what is left of a namespace in each mode, and what it costs
+  holdfast compare --size 1T                      every struct-page design on the same device, side by side
   holdfast nbd --size 10G --socket /tmp/pmem.sock  a disk for qemu, fio, nbdcopy: it prints the URI
   holdfast boot --firmware DIR --sysroot out      /proc and /sys as files; then: lsmem --sysroot out
 `;
@@ -30,7 +32,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
     .enablePositionalOptions()
     .addHelpText('after', `\nWithout a command: boots a default machine and shows what it does; in a terminal, its console follows.\n${EXAMPLES}`)
-    .usage('[boot [options] | size [options] | nbd [options]]')
+    .usage('[boot [options] | size [options] | compare [options] | nbd [options]]')
     .argument('[command]')
     .allowExcessArguments(true)
     .action(async (command?: string) => {
@@ -81,6 +83,21 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .action(async (options: SizeCommandOptions) => {
       const { sizeCommand } = await import('./size-command.js');
       status = sizeCommand(options, terminal);
+    });
+  program
+    .command('compare')
+    .description('put every struct-page design on the same device: what each costs, what works, what a power cut loses')
+    .option('--size <size>', 'persistent memory of the device', '1T')
+    .option('--memory <size>', 'RAM of the machine (default: 16G and a sixteenth of the device, at most 1T)')
+    .option('--designs <names>', 'only these, with commas between them')
+    .option('--mapping <type>', 'memory type of the device: uc, wc, wt, wb', 'wb')
+    .option('--workload <name>', 'randwrite-4k, randread-4k, seqwrite-128k, seqread-128k, overwrite-hot, dax-log', 'randwrite-4k')
+    .option('--json', 'print JSON')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
+    .action(async (options: CompareCommandOptions) => {
+      const { compareCommand } = await import('./compare-command.js');
+      status = compareCommand(options, terminal);
     });
   program
     .command('nbd')

@@ -2,11 +2,12 @@
  * boot(): a machine, its firmware and a command line become a running kernel. Mirrors init/main.c: start_kernel.
  * Read it from top to bottom: it is the story that the log tells.
  */
-import { DEFAULT_RELEASE, KERN, KernelPanic, createIda, createIomem, findParam, parseCmdline } from '@holdfast/lib';
+import { DEFAULT_RELEASE, KERN, KernelPanic, MIB, PAGE_SIZE, type PhysAddr, createIda, createIomem, findParam, parseCmdline, physAddr } from '@holdfast/lib';
 import { createBlock } from '@holdfast/block';
 import { createDaxHosts } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
 import { createPlatformBus } from '@holdfast/driver-core';
+import type { MemoryType } from '@holdfast/machine';
 import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
 import { createNvdimms } from '@holdfast/nvdimm';
@@ -101,6 +102,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     frames: mm.memmapSource,
     memremapPages: (pgmap, nid) => deviceMemory.memremapPages(pgmap, nid),
     memoryHotplug,
+    chargeStores: (where, sizeBytes, type) => chargePageInit(machine, where, sizeBytes, type),
     pageRefs: mm.pageRefs,
   };
 
@@ -166,6 +168,14 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
       machine.poweroff();
     },
   };
+}
+
+/** RAM is RAM: of struct pages there, what counts is how many bytes are stored, not where; and it does not wear. */
+function chargePageInit(machine: BootOptions['machine'], where: PhysAddr | 'ram', sizeBytes: number, type: MemoryType): void {
+  if (where !== 'ram') return machine.chargeStores(where, sizeBytes, type);
+  const from = machine.clock.now;
+  machine.chargeStores(physAddr(MIB), PAGE_SIZE, type); // the kernel's own image lies there, so that all machines have it
+  machine.clock.advance((machine.clock.now - from) * (sizeBytes / PAGE_SIZE - 1));
 }
 
 function acpiTables({ srat, slit, nfit }: BootOptions['firmware']): Record<string, Uint8Array> {

@@ -101,6 +101,8 @@ export interface PhysicalMemory {
   chunk(nr: number): Uint8Array;
   /** The same for reading: undefined if it was never written and reads as zeros, or if nothing is attached. */
   peekChunk(nr: number): Uint8Array | undefined;
+  /** The numbers of the chunks in `[start, start + sizeBytes)` that may hold anything but zeros, ascending: all others need no look. */
+  presentChunks(start: PhysAddr, sizeBytes: number): number[];
   /** A view of one 4 KiB frame for writing, as {@link chunk}; the same object at each call, so that a hot path allocates nothing. */
   frame(pfn: number): Uint8Array;
   /** Is every byte of `[start, start + sizeBytes)` backed by some medium? */

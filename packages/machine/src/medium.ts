@@ -155,13 +155,23 @@ export class MediumStore implements Medium {
     this.#chunks.set(k, chunk);
   }
 
+  /** Chunks from `first` to `last` of the grid that may hold anything but zeros; of an image, all that it does not know to be holes. */
+  present(first: number, last: number): number[] {
+    const known = [...new Set([...this.#chunks.keys(), ...this.#noisy.keys(), ...this.#frozen.keys()])].filter((k) => k >= first && k <= last);
+    const { backing } = this;
+    if (backing === undefined) return known;
+    const held = new Set(known);
+    return [...range(first, last + 1)].filter((k) => {
+      const { from, to } = this.#span(k);
+      return held.has(k) || !backing.isKnownZero(this.#offset(k, from), to - from);
+    });
+  }
+
   /** Make `[start, end)` of the grid zeros. */
   clear(start: number, end: number): void {
     const first = Math.floor(start / CHUNK_SIZE);
     const last = Math.floor((end - 1) / CHUNK_SIZE);
-    const present = this.backing === undefined ? new Set([...this.#chunks.keys(), ...this.#noisy.keys(), ...this.#frozen.keys()]) : range(first, last + 1);
-    for (const k of present) {
-      if (k < first || k > last) continue;
+    for (const k of this.present(first, last)) {
       const from = Math.max(start - k * CHUNK_SIZE, 0);
       const to = Math.min(end - k * CHUNK_SIZE, CHUNK_SIZE);
       if (from === 0 && to === CHUNK_SIZE && this.#noisy.delete(k)) continue;

@@ -160,6 +160,15 @@ export class AddressSpace implements PhysicalMemory {
     return this.peek(nr)?.bytes;
   }
 
+  presentChunks(start: number, sizeBytes: number): number[] {
+    const present = new Set<number>();
+    for (const { start: from, end, medium, gridStart } of this.#windows) {
+      const [first, last] = [chunkNr(Math.max(start, from)), chunkNr(Math.min(start + sizeBytes, end) - 1)];
+      for (const k of medium.present(first - chunkNr(gridStart), last - chunkNr(gridStart))) present.add(k + chunkNr(gridStart));
+    }
+    return [...present].sort((a, b) => a - b);
+  }
+
   frame(pfn: number): Uint8Array {
     const nr = Math.floor(pfn / FRAMES_PER_CHUNK);
     return this.#raw(nr).chunk.frame(pfn - nr * FRAMES_PER_CHUNK);

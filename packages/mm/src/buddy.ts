@@ -127,9 +127,13 @@ export function setSpan(buddy: Buddy, startPfn: number, endPfn: number): void {
   buddy.endPfn = endPfn;
   const old = buddy.slotOfSection;
   const oldFirst = old.length > 0 ? buddy.firstSection : Infinity;
-  const first = Math.min(Math.floor(startPfn / PAGES_PER_SECTION), oldFirst);
-  const end = Math.max(Math.ceil(endPfn / PAGES_PER_SECTION), buddy.firstSection + old.length);
-  if (first === oldFirst && end === oldFirst + old.length) return;
+  const oldEnd = buddy.firstSection + old.length;
+  let first = Math.min(Math.floor(startPfn / PAGES_PER_SECTION), oldFirst);
+  let end = Math.max(Math.ceil(endPfn / PAGES_PER_SECTION), oldEnd);
+  if (first === oldFirst && end === oldEnd) return;
+  // Twice as large when it grows: memory is added block by block, and a table for each block would be a quadratic matter.
+  if (old.length > 0 && end > oldEnd) end = Math.max(end, oldEnd + old.length);
+  if (old.length > 0 && first < oldFirst) first = Math.max(0, Math.min(first, oldFirst - old.length));
   buddy.slotOfSection = new Int32Array(end - first);
   if (old.length > 0) buddy.slotOfSection.set(old, oldFirst - first);
   buddy.firstSection = first;

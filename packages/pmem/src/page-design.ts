@@ -6,7 +6,7 @@
  * keeps on the device lies at its end. A design that is detached, or failed to attach, leaves no struct page, section or resource behind.
  */
 import type { KernelRelease, NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
-import type { Clock, Cpu, PhysicalMemory } from '@holdfast/machine';
+import type { Clock, Cpu, MemoryType, PhysicalMemory } from '@holdfast/machine';
 import type { DevPagemap, MemoryHotplug, PageSource } from '@holdfast/memory-hotplug';
 import type { DevicePages, PageRefs } from '@holdfast/mm';
 
@@ -66,6 +66,11 @@ export interface PageHost {
   memremapPages(pgmap: DevPagemap, nid: NodeId): () => void;
   /** Memory that is added and removed: what makes RAM of a part of a device. */
   readonly memoryHotplug: MemoryHotplug;
+  /**
+   * Pass the time of storing so many bytes of struct pages, to the device or to RAM, and count the wear (Machine.chargeStores): an array
+   * that still reads as its defaults has not been made, and costs what it would cost all the same. Without it no time passes.
+   */
+  chargeStores?(where: PhysAddr | 'ram', sizeBytes: number, type: MemoryType): void;
   /** The references that struct pages count. */
   readonly pageRefs: PageRefs;
 }

@@ -115,21 +115,19 @@ function checkSameKernel(name: string, found: PageArea, wanted: PageArea): void 
   );
 }
 
-/** Is `[from, end)` of a device all zeros? Memory that was never written need not be looked at. */
+/** Is `[from, end)` of a device all zeros? Memory that was never written is not looked at. */
 function checkZeros({ memory }: PageHost, { name, start }: DesignDevice, from: number, end: number): void {
-  for (let at = start + from; at < start + end; ) {
-    const nr = Math.floor(at / CHUNK_SIZE);
+  for (const nr of memory.presentChunks(physAdd(start, from), end - from)) {
+    const at = Math.max(start + from, nr * CHUNK_SIZE);
     const next = Math.min(start + end, (nr + 1) * CHUNK_SIZE);
-    const bytes = memory.peekChunk(nr)?.subarray(at % CHUNK_SIZE, next - nr * CHUNK_SIZE);
+    const bytes = memory.peekChunk(nr)?.subarray(at - nr * CHUNK_SIZE, next - nr * CHUNK_SIZE);
     const used = bytes ? firstNonZero(bytes) : -1;
-    if (used >= 0) {
-      const offset = at + used - start;
-      throw new KernelError(
-        'EBUSY',
-        `${name}: there are data at byte ${hex(offset)} (${binarySize(start + end - at - used)} before the end of what its struct pages need, ${hex(from)}-${hex(end - 1)}): pmem.page_area=overwrite takes it all the same`,
-      );
-    }
-    at = next;
+    if (used < 0) continue;
+    const offset = at + used - start;
+    throw new KernelError(
+      'EBUSY',
+      `${name}: there are data at byte ${hex(offset)} (${binarySize(start + end - at - used)} before the end of what its struct pages need, ${hex(from)}-${hex(end - 1)}): pmem.page_area=overwrite takes it all the same`,
+    );
   }
 }
 
