@@ -1,6 +1,6 @@
 /**
  * dax_device: memory that can be reached with loads and stores, page by page, and the disks that have one.
- * Mirrors drivers/dax/super.c: alloc_dax, kill_dax, dax_direct_access, dax_add_host, fs_dax_get_by_bdev (6.1).
+ * Mirrors drivers/dax/super.c: alloc_dax, kill_dax, dax_direct_access, dax_zero_page_range, dax_add_host, fs_dax_get_by_bdev (6.1).
  *
  * Invariant: nothing is reached through a device that was killed.
  * Differs from Linux: a device's inode numbers are taken by the driver, see DaxChrdev.
@@ -16,18 +16,20 @@ export type DaxAccessMode = 'access' | 'recovery';
 export interface DaxOperations {
   /** Where page `pgoff` is, and how many pages from there on can be reached; 0 behind the end. @throws KernelError EIO for a bad block */
   directAccess(pgoff: number, nrPages: number, mode: DaxAccessMode): { readonly pfn: Pfn; readonly nrPages: number };
-  /** Copy out, by the driver's own mapping. */
-  read(offset: number, target: Uint8Array): void;
+  /** Copy out, by the driver's own mapping; returns how many bytes came before the first that is lost. */
+  read(offset: number, target: Uint8Array): number;
   /** Copy in, such that the driver's next flush makes it durable. */
   write(offset: number, source: Uint8Array): void;
+  /** The same over bad blocks, which whole pages heal: returns how many bytes were taken, 0 where the poison stays (dax_recovery_write). */
+  recoveryWrite(offset: number, source: Uint8Array): number;
+  /** Zero whole pages, which heals them. @throws KernelError EIO where poison stays */
+  zeroPageRange(pgoff: number, nrPages: number): void;
   /** Write back the CPU's cache lines of pages (arch_wb_cache_pmem): durable after the driver's next flush. */
   writeBack(pgoff: number, nrPages: number): void;
   /** Must stores be written back, or does the platform save the caches (dax_write_cache_enabled)? */
   readonly writeCache: boolean;
   /** Stores that were written back stay: MAP_SYNC can be promised. Not where a flush takes the host's help, as with virtio-pmem. */
   readonly synchronous: boolean;
-  /** Can any of these bytes of physical memory not be read? */
-  isPoisoned(start: number, length: number): boolean;
 }
 
 export interface DaxDevice extends DaxOperations {
@@ -53,8 +55,9 @@ export function createDaxDevice(name: string, operations: DaxOperations): DaxDev
     directAccess: (pgoff, nrPages, mode) => operations.directAccess(pgoff, nrPages, mode),
     read: (offset, target) => operations.read(offset, target),
     write: (offset, source) => operations.write(offset, source),
+    recoveryWrite: (offset, source) => operations.recoveryWrite(offset, source),
+    zeroPageRange: (pgoff, nrPages) => operations.zeroPageRange(pgoff, nrPages),
     writeBack: (pgoff, nrPages) => operations.writeBack(pgoff, nrPages),
-    isPoisoned: (start, length) => operations.isPoisoned(start, length),
     onKill(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -82,13 +85,18 @@ export function daxDirectAccess(
   return { pfn, nrPages: Math.min(available, nrPages) };
 }
 
+/** Zero pages of a device, and heal them. @throws KernelError EOPNOTSUPP without a device, ENXIO if it is dead, and the driver's */
+export function daxZeroPageRange(device: DaxDevice | undefined, pgoff: number, nrPages: number): void {
+  if (!device) throw new KernelError('EOPNOTSUPP', 'the device has no direct access');
+  if (!device.alive) throw new KernelError('ENXIO', `${device.name} is gone`);
+  device.zeroPageRange(pgoff, nrPages);
+}
+
 /** The dax devices of one kernel's disks. */
 export interface DaxHosts {
   /** The memory of a disk is this device's. Returns the undo, which kills it. */
   addHost(disk: Gendisk, device: DaxDevice): () => void;
   of(disk: Gendisk): DaxDevice | undefined;
-  /** Can any of these bytes of physical memory not be read? */
-  isPoisoned(start: number, length: number): boolean;
 }
 
 export function createDaxHosts(): DaxHosts {
@@ -102,10 +110,6 @@ export function createDaxHosts(): DaxHosts {
       };
     },
     of: (disk) => devices.get(disk),
-    isPoisoned(start, length) {
-      for (const device of devices.values()) if (device.isPoisoned(start, length)) return true;
-      return false;
-    },
   };
 }
 

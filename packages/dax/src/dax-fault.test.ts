@@ -32,7 +32,7 @@ function setUp({ sizeBytes = 8 * MIB, addr = 0, type = 'mapped', extent = Infini
       if (badPage >= pgoff && badPage < pgoff + nrPages) throw new KernelError('EIO', 'bad block');
       return { pfn: (DEVICE_PFN + pgoff) as never, nrPages: PAGES - pgoff };
     },
-    read: () => {}, write: () => {}, writeCache: true, synchronous, isPoisoned: () => false,
+    read: (_offset, target) => target.length, write: () => {}, recoveryWrite: (_offset, source) => source.length, zeroPageRange: () => {}, writeCache: true, synchronous,
     writeBack: (pgoff, nrPages) => void calls.push(`writeBack ${pgoff} ${nrPages}`),
   });
   const mapping = createDaxMapping(device, {

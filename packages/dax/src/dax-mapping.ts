@@ -55,9 +55,9 @@ export interface DaxMapping {
   layoutBusyPage(first: number, count: number, pages: Pick<UserPages, 'deviceHolds'>): Pfn | undefined;
   /** Forget pages `[first, first + count)` of the file, which are being cut off or punched. */
   invalidate(first: number, count: number): void;
-  /** Bytes of the file; how many there were. @throws KernelError EIO, and {@link daxDirectAccess}'s */
+  /** Bytes of the file; how many there were, before the first that is lost. @throws KernelError EIO, EFAULT at poison nobody knew of, and {@link daxDirectAccess}'s */
   read(offset: number, target: Uint8Array): number;
-  /** @throws KernelError ENOSPC at the end of a file that cannot grow, EIO … */
+  /** Heals the bad blocks of pages that it writes whole. @throws KernelError ENOSPC at the end of a file that cannot grow, EFAULT if poison stays, EIO … */
   write(offset: number, source: Uint8Array): number;
 }
 
@@ -79,23 +79,40 @@ export function createDaxMapping(device: DaxDevice, extents: DaxExtents): DaxMap
   };
   const pagesOf = (entry: number): number => (daxEntryHas(entry, DAX_ENTRY.PMD) ? PG_PMD_NR : 1);
 
-  const moveBytes = (offset: number, length: number, forWrite: boolean, move: (extent: DaxExtent, at: number, done: number, count: number) => void): number => {
-    for (let done = 0; done < length;) {
+  /** How many bytes at byte `addr` of the device can be reached at once, at most `length`; and whether only a write that heals may. */
+  const reach = (addr: number, length: number, forWrite: boolean): { readonly count: number; readonly heal: boolean } => {
+    const first = Math.floor(addr / PAGE_SIZE);
+    const nrPages = Math.floor((addr + length - 1) / PAGE_SIZE) - first + 1;
+    const upTo = (pages: number): number => Math.min(length, (first + pages) * PAGE_SIZE - addr);
+    try {
+      return { count: upTo(daxDirectAccess(device, first, nrPages).nrPages), heal: false };
+    } catch (error) {
+      if (!forWrite || !(error instanceof KernelError) || error.code !== 'EIO') throw error;
+      return { count: upTo(daxDirectAccess(device, first, nrPages, 'recovery').nrPages), heal: true };
+    }
+  };
+
+  /** Walk `length` bytes of the file; `move` returns how many of `count` it took, and taking fewer ends the walk (dax_iomap_iter). */
+  const moveBytes = (offset: number, length: number, forWrite: boolean, move: (extent: DaxExtent, at: number, done: number, count: number, heal: boolean) => number): number => {
+    let done = 0;
+    while (done < length) {
       const at = offset + done;
       const extent = extents.extentAt(at, length - done, forWrite);
-      const count = Math.min(length - done, extent.start + extent.length - at);
-      const first = Math.floor((extent.addr + at - extent.start) / PAGE_SIZE);
-      const last = Math.floor((extent.addr + at - extent.start + count - 1) / PAGE_SIZE);
+      const addr = extent.addr + at - extent.start;
+      let moved: number;
       try {
-        if (extent.type === 'mapped' || forWrite) daxDirectAccess(device, first, last - first + 1, forWrite ? 'recovery' : 'access');
+        const inExtent = Math.min(length - done, extent.start + extent.length - at);
+        const { count, heal } = extent.type === 'mapped' || forWrite ? reach(addr, inExtent, forWrite) : { count: inExtent, heal: false };
+        moved = move(extent, addr, done, count, heal);
+        if (moved === 0) throw new KernelError('EFAULT', `${device.name}: poison at byte ${addr}, which ${forWrite ? `a write of ${count} bytes does not heal` : 'no load gets past'}`);
+        if (moved < count) return done + moved;
       } catch (error) {
         if (done === 0 || !(error instanceof KernelError)) throw error;
         return done;
       }
-      move(extent, extent.addr + at - extent.start, done, count);
-      done += count;
+      done += moved;
     }
-    return length;
+    return done;
   };
 
   return {
@@ -166,14 +183,18 @@ export function createDaxMapping(device: DaxDevice, extents: DaxExtents): DaxMap
       if (length <= 0) return 0;
       return moveBytes(offset, length, false, ({ type }, at, done, count) => {
         const part = target.subarray(done, done + count);
-        if (type === 'mapped') device.read(at, part);
-        else part.fill(0);
+        if (type === 'mapped') return device.read(at, part);
+        part.fill(0);
+        return count;
       });
     },
     write(offset, source) {
-      return moveBytes(offset, source.length, true, ({ isNew }, at, done, count) => {
+      return moveBytes(offset, source.length, true, ({ isNew }, at, done, count, heal) => {
         if (isNew === true) mmaps.unmapRange(Math.floor((offset + done) / PAGE_SIZE), Math.ceil((((offset + done) % PAGE_SIZE) + count) / PAGE_SIZE));
-        device.write(at, source.subarray(done, done + count));
+        const part = source.subarray(done, done + count);
+        if (heal) return device.recoveryWrite(at, part);
+        device.write(at, part);
+        return count;
       });
     },
   };

@@ -9,7 +9,7 @@ export { type DevDaxFileSpec, devDaxFile } from './dax-mmap.js';
 // Memory behind disks: dax_device.
 export {
   type DaxAccessMode, type DaxDevice, type DaxHosts, type DaxOperations,
-  createDaxDevice, createDaxHosts, daxDirectAccess, daxPartOffset, fsDaxGetByBdev,
+  createDaxDevice, createDaxHosts, daxDirectAccess, daxPartOffset, daxZeroPageRange, fsDaxGetByBdev,
 } from './dax-device.js';
 // Files whose pages are that memory: of a file system, or a block device.
 export { type DaxExtent, type DaxExtents, type DaxMapping, createDaxMapping } from './dax-mapping.js';

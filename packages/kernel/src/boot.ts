@@ -140,7 +140,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   let lastPid = 1; // init
   const processes: ProcessNeeds = {
     pages: mm.userPages,
-    access: createUserAccess({ cpu: machine.cpu, memory: machine.memory, isPoisoned: (start, length) => daxHosts.isPoisoned(start, length) }),
+    access: createUserAccess({ cpu: machine.cpu, memory: machine.memory }),
     files: createFileOpener({ root, daxHosts, release }),
     nextPid: () => ++lastPid,
   };

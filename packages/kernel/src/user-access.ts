@@ -5,16 +5,14 @@
  * Invariant: each access goes to the frames that the page tables name at that moment, write-back, and costs what the medium behind costs.
  * Differs from Linux: walking page tables and handling a fault take no time; accessed and dirty bits are set at the first touch of a piece.
  */
-import { PAGE_SIZE, type PhysAddr } from '@holdfast/lib';
+import { PAGE_SIZE, type PhysAddr, roundDown } from '@holdfast/lib';
 import { CHUNK_SIZE, type Cpu, type Mapping, type PhysicalMemory } from '@holdfast/machine';
-import { type Leaf, type MmStruct, PTE, faultIn, isNormalPage, isSignal, leafSize } from '@holdfast/mm';
+import { type Leaf, type MmStruct, PTE, faultIn, isSignal, leafSize, linearPageIndex } from '@holdfast/mm';
 import { Signal } from './signal.js';
 
 export interface UserAccessNeeds {
   readonly cpu: Cpu;
   readonly memory: Pick<PhysicalMemory, 'isBacked'>;
-  /** Can any of these bytes of device memory not be read? */
-  readonly isPoisoned: (start: number, length: number) => boolean;
 }
 
 /** All addresses are virtual, all lengths bytes. Each call may end with a {@link Signal}, what was done before it stays done. */
@@ -33,7 +31,7 @@ export interface UserAccess {
 /** Views of memory that are kept at a time. */
 const MAX_VIEWS = 1024;
 
-export function createUserAccess({ cpu, memory, isPoisoned }: UserAccessNeeds): UserAccess {
+export function createUserAccess({ cpu, memory }: UserAccessNeeds): UserAccess {
   /** By the first byte that they show: chunks, and single frames where a chunk is not all there. */
   const views = new Map<number, Mapping>();
 
@@ -59,7 +57,7 @@ export function createUserAccess({ cpu, memory, isPoisoned }: UserAccessNeeds): 
   /** Call `use` for each piece that is physically consecutive: `offset` bytes into a view, `done` bytes of all behind it. */
   const eachPiece = (
     mm: MmStruct, address: number, length: number, write: boolean,
-    use: (view: Mapping, offset: number, done: number, count: number) => void, check?: (leaf: Leaf, phys: number, count: number, at: number) => void,
+    use: (view: Mapping, offset: number, done: number, count: number, leaf: Leaf) => void,
   ): void => {
     for (let done = 0; done < length;) {
       const at = address + done;
@@ -69,20 +67,28 @@ export function createUserAccess({ cpu, memory, isPoisoned }: UserAccessNeeds): 
       const view = viewAt(phys);
       const offset = phys - view.start;
       const count = Math.min(length - done, leaf.start + leafSize(leaf.level) - at, view.sizeBytes - offset);
-      check?.(leaf, phys, count, at);
       if (write && (leaf.flags & PTE.DIRTY) === 0) mm.pageTable.set(leaf.start, leaf.level, leaf.pfn, leaf.flags | PTE.DIRTY | PTE.ACCESSED);
-      use(view, offset, done, count);
+      use(view, offset, done, count, leaf);
       done += count;
     }
   };
 
-  const checkPoison = (leaf: Leaf, phys: number, count: number, at: number): void => {
-    if (!isNormalPage(leaf) && isPoisoned(phys, count)) throw new Signal({ signal: 'SIGBUS', code: 'BUS_MCEERR_AR', address: at });
+  /**
+   * The machine check of a load at `address`: the page of a file is taken out of all processes, so that the next touch faults, and whoever
+   * loaded it is told its address (memory_failure, kill_me_maybe).
+   */
+  const memoryFailure = (mm: MmStruct, address: number, leaf: Leaf): never => {
+    const vma = mm.find(address);
+    if (vma) vma.file?.mmaps.unmapRange(linearPageIndex(vma, leaf.start), leafSize(leaf.level) / PAGE_SIZE, false);
+    throw new Signal({ signal: 'SIGBUS', code: 'BUS_MCEERR_AR', address: roundDown(address, PAGE_SIZE) });
   };
 
   return {
     load(mm, address, target) {
-      eachPiece(mm, address, target.length, false, (view, offset, done, count) => view.read(offset, target, done, count), checkPoison);
+      eachPiece(mm, address, target.length, false, (view, offset, done, count, leaf) => {
+        const lost = view.readRecoverable(offset, target, done, count);
+        if (lost > 0) memoryFailure(mm, address + done + count - lost, leaf);
+      });
     },
     store(mm, address, source) {
       eachPiece(mm, address, source.length, true, (view, offset, done, count) => view.write(offset, source, done, count));

@@ -2,7 +2,7 @@
 import { parseRelease } from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
 import { type Kernel, MAP, PROT, type Process, Signal, readFile, writeFile } from '../src/index.js';
-import { GIB, bootedPc, pcMachine } from './fixture.js';
+import { GIB, PMEM, bootedPc, pcMachine } from './fixture.js';
 
 const MIB = 2 ** 20;
 const RW = PROT.READ | PROT.WRITE;
@@ -146,6 +146,26 @@ describe('a mapping of /dev/pmem0', () => {
     const { process, address } = mapPmem(bootedPc());
     process.pin(address, 8192, { write: true }).put();
     expect(errnoOf(() => process.pin(address, 4096, { longterm: true }))).toBe('EOPNOTSUPP');
+  });
+
+  it('answers a load of lost bytes with SIGBUS, in each process, and a load beside them with bytes', () => {
+    const machine = pcMachine();
+    const kernel = bootedPc({ machine });
+    const [one, other] = [mapPmem(kernel), mapPmem(kernel)];
+    one.process.store(one.address, new Uint8Array(3 * 4096).fill(7));
+    machine.poison.inject(PMEM.start + 4096 + 640, 1);
+    const checks: number[] = [];
+    machine.onMachineCheck((addr) => checks.push(addr));
+    for (const { process, address } of [one, other]) {
+      expect(process.load(address + 4096, 640)).toEqual(new Uint8Array(640).fill(7));
+      expect(signalOf(() => process.load(address, 2 * 4096))).toBe('SIGBUS BUS_MCEERR_AR');
+      expect(process.mm.pageTable.find(address + 4096)).toBeUndefined();
+      expect(process.load(address + 4096 + 704, 64)).toEqual(new Uint8Array(64).fill(7));
+    }
+    expect(checks).toEqual([PMEM.start + 4096 + 640, PMEM.start + 4096 + 640]);
+    const buffer = one.process.mmap(null, { length: 8192 });
+    expect(one.process.pread(one.fd, buffer, 8192, 0)).toBe(4096 + 640);
+    expect(errnoOf(() => one.process.pread(one.fd, buffer, 64, 4096 + 640))).toBe('EFAULT');
   });
 
   it('answers with SIGBUS when the device is gone, and behind its end', () => {

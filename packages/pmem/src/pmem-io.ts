@@ -124,7 +124,7 @@ function writePiece(pmem: PmemDevice, sector: Sector, pfn: Pfn, offset: number, 
 }
 
 /** Clear the poison under a write, if there is any; false if not all of it went. */
-function healForWrite(pmem: PmemDevice, sector: Sector, at: number, length: number): boolean {
+export function healForWrite(pmem: PmemDevice, sector: Sector, at: number, length: number): boolean {
   if (!pmem.badblocks.check(sector, length / SECTOR_SIZE)) return true;
   const cleared = pmem.clearPoison((pmem.mapping.start + at) as PhysAddr, length);
   const nrSectors = Math.floor(cleared / SECTOR_SIZE);
