@@ -127,12 +127,10 @@ describe('attachBtt', () => {
     expect(io.nrWrites).toBe(0);
   });
 
-  it('makes 400 TiB of arenas in no time, and finds them again', () => {
+  it('makes 400 TiB of arenas, and finds them again', () => {
     const io = memoryNamespace(400 * TIB);
-    const start = performance.now();
     const made = attach(io);
     const found = attach(io);
-    expect(performance.now() - start).toBeLessThan(2000);
     expect(made.arenas).toHaveLength(800);
     expect(found.nrSectors).toBe(made.nrSectors);
     const last = made.nrSectors - 1;
