@@ -37,7 +37,7 @@ export interface BlockDeviceFile {
   fsync(): void;
   /** BLKFLSBUF: write what is dirty, and forget what is cached. */
   flushBuffers(): void;
-  /** BLKDISCARD. @throws KernelError EOPNOTSUPP where the device cannot */
+  /** BLKDISCARD. @throws KernelError EOPNOTSUPP where the device cannot, EINVAL for anything but whole sectors of it, EPERM if read-only */
   discard(offset: number, length: number): void;
   /** BLKZEROOUT, by writing zeros. @throws KernelError EINVAL for anything but whole blocks of the device, EPERM, EIO */
   zeroout(offset: number, length: number): void;
@@ -127,6 +127,7 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }
     },
     discard(offset, length) {
       if (limits.maxDiscardSectors === 0) throw new KernelError('EOPNOTSUPP', `${bdev.name} does not support discard`);
+      checkDiscard(bdev, offset, length);
       const file = cached();
       if (file) truncateInodePages(file.mapping, offset, offset + length);
       const bio = allocBio(bdev, 0, REQ_OP.DISCARD);
@@ -177,6 +178,13 @@ function writeDirect(bdev: BlockDevice, source: Uint8Array, offset: number, leng
 export function issueFlush(bdev: BlockDevice): void {
   const status = submitBioWait(allocBio(bdev, 0, REQ_OP.WRITE | REQ.PREFLUSH | REQ.SYNC));
   if (status !== BLK_STS.NOTSUPP) checkStatus(bdev, status, 'flush');
+}
+
+function checkDiscard(bdev: BlockDevice, offset: number, length: number): void {
+  if (!isAligned(offset, SECTOR_SIZE) || !isAligned(length, SECTOR_SIZE) || offset + length > bdevSizeBytes(bdev)) {
+    throw new KernelError('EINVAL', `${bdev.name}: discard of ${length} bytes at ${offset}: expected whole sectors inside ${bdevSizeBytes(bdev)}`);
+  }
+  if (bdevReadOnly(bdev)) throw new KernelError('EPERM', `${bdev.name} is read-only`);
 }
 
 function checkZeroout(bdev: BlockDevice, offset: number, length: number): void {

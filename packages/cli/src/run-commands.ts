@@ -52,8 +52,8 @@ export interface RunnerOptions {
   readonly output?: Output;
   /** Print behind each refusal why. */
   readonly explain?: boolean;
-  /** Asked before each command of `run`; what it throws ends the script, and comes out of `runScript`. */
-  readonly before?: (cmd: string) => void;
+  /** Asked before each command of `run`: false passes over it, which leaves no record but its number; what it throws comes out of `runScript`. */
+  readonly before?: (cmd: string) => boolean;
 }
 
 export function createCommandRunner(system: System, { output, explain = false, before: ask }: RunnerOptions = {}): CommandRunner {
@@ -103,7 +103,11 @@ export function createCommandRunner(system: System, { output, explain = false, b
 
   async function runWord(cmd: string, evaluate: (text: string) => Promise<number>): Promise<number> {
     if (cmd.trim() === 'lite') return takeLite();
-    ask?.(cmd);
+    if (ask?.(cmd) === false) {
+      count++;
+      shell.setVariable('RC', '0');
+      return 0;
+    }
     const rc = await record(cmd, () => evaluate(cmd));
     shell.setVariable('RC', String(rc));
     return rc;

@@ -64,6 +64,8 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
     },
     fsync: () => void durable.set(volatile),
     flushBuffers: () => {},
+    discard: () => {},
+    zeroout: () => {},
     close: () => {},
   }) };
   const bootKernel = (): BootOutcome => {

@@ -16,16 +16,36 @@ describe('probe', () => {
   it.each([
     ['mmap /dev/dax0.0 0 2097152 shared', 0, 'mmap /dev/dax0.0 0 2097152 shared = mapped va-mod-2M=0x0 touch=ok\n'],
     ['mmap /dev/dax0.0 0 2097152 private', 0, 'mmap /dev/dax0.0 0 2097152 private = -1 EINVAL (Invalid argument)\n'],
-    ['mmap /dev/dax1.0 0 2097152 shared', 0, 'mmap /dev/dax1.0 0 2097152 shared = -1 ENOENT (No such file or directory)\n'],
+    ['mmap /dev/dax1.0 0 2097152 shared', 1, 'mmap /dev/dax1.0 0 2097152 shared : open = -1 ENOENT (No such file or directory)\n'],
     ['pread /dev/pmem1 0 4096', 0, 'pread /dev/pmem1 0 4096 = 4096\n'],
     ['pread /dev/pmem1 67108864 4096', 0, 'pread /dev/pmem1 67108864 4096 = 0\n'],
     ['pwrite /dev/pmem1 0 512', 0, 'pwrite /dev/pmem1 0 512 = 512\n  fsync = 0\n'],
     ['pwrite /dev/dax0.0 0 512', 1, 'pwrite /dev/dax0.0 0 512 = -1 EINVAL (Invalid argument)\n'],
+    ['pwrite /dev/pmem1 512 512 direct', 0, 'pwrite /dev/pmem1 512 512 direct = 512\n  fsync = 0\n'],
+    ['pread /dev/pmem1 100 512 direct', 1, 'pread /dev/pmem1 100 512 direct = -1 EINVAL (Invalid argument)\n'],
+    ['pread /dev/pmem1 0 512 direct bufskew', 1, 'pread /dev/pmem1 0 512 direct bufskew = -1 EINVAL (Invalid argument)\n'],
+    ['pread /dev/pmem1 0 512 bufskew', 0, 'pread /dev/pmem1 0 512 bufskew = 512\n'],
+    ['open /dev/pmem7 r', 1, 'open /dev/pmem7 r : open = -1 ENOENT (No such file or directory)\n'],
+    ['ioctl-size /dev/pmem1', 0, 'ioctl-size /dev/pmem1 size=67108864 ssz=512 pbsz=4096 ro=0 alignoff=0\n'],
+    ['zeroout /dev/pmem1 0 1048576', 0, 'zeroout /dev/pmem1 0 1048576 = 0\n'],
+    ['discard /dev/pmem1 0 4096', 1, 'discard /dev/pmem1 0 4096 = -1 EOPNOTSUPP (Operation not supported)\n'],
+    ['zeroout /dev/dax0.0 0 4096', 1, 'zeroout /dev/dax0.0 0 4096 = -1 ENOTTY (Inappropriate ioctl for device)\n'],
     ['fsync /dev/pmem1', 0, 'fsync /dev/pmem1 = 0\n'],
     ['seekend /dev/pmem1', 0, 'seekend /dev/pmem1 = 67108864\n'],
-    ['jump /dev/pmem1', 1, "probe: expected one of mmap, pread, pwrite, fsync, seekend, and a file\nTry 'probe --help' for more information.\n"],
+    ['jump /dev/pmem1', 1, "probe: expected one of mmap, pread, pwrite, fsync, open, seekend, ioctl-size, discard, secdiscard, zeroout, and a file\nTry 'probe --help' for more information.\n"],
     ['pread /dev/pmem1 zero 1', 1, "probe: 'zero': expected a number of bytes\nTry 'probe --help' for more information.\n"],
   ])('%s', async (call, status, out) => expect(await run(`probe ${call}`)).toEqual({ status, out }));
+
+  it('opens a read-only disk for writing, and is refused when it writes', async () => {
+    const { out } = await run('blockdev --setro /dev/pmem1', 'probe open /dev/pmem1 rw', 'probe pwrite /dev/pmem1 0 4096 direct', 'probe zeroout /dev/pmem1 0 4096');
+    expect(out).toContain('open /dev/pmem1 rw = 0\n');
+    expect(out.match(/-1 EPERM/g)).toHaveLength(2);
+  });
+
+  it('leaves a device closed behind it', async () => {
+    const { out } = await run('probe pwrite /dev/pmem1 0 4096', 'blkdiscard /dev/pmem1');
+    expect(out).toContain('BLKDISCARD failed: Operation not supported');
+  });
 
   it('finds nobody behind a device that no driver lets be mapped', async () => {
     const { out } = await run('daxctl disable-device dax0.0', 'probe mmap /dev/dax0.0 0 2097152 shared');

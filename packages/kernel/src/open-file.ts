@@ -84,7 +84,6 @@ export function createFileOpener({ root, daxHosts, release }: OpenFileNeeds): Fi
         case 'dir':
           throw new KernelError('EISDIR', `${path} is a directory`);
         case 'block': {
-          if (write && bdevReadOnly(node.bdev)) throw new KernelError('EACCES', `${path} is read-only`);
           if (dax) return openDax(path, node, daxOf(node.bdev), { read, write, rules });
           return openBlock(path, node, { read, write, direct });
         }

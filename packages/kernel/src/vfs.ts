@@ -57,7 +57,7 @@ export interface VfsCharDevice {
 }
 
 /** A block device, open: what every user of one calls. */
-export type BlockFile = Omit<BlockDeviceFile, 'discard' | 'zeroout'>;
+export type BlockFile = BlockDeviceFile;
 
 export type VfsNode = VfsDir | VfsFile | VfsLink | VfsBlockDevice | VfsCharDevice;
 

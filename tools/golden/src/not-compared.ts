@@ -33,7 +33,12 @@ export const NOT_COMPARED: readonly NotCompared[] = [
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
-export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe \w+ \/dev\/dax\d+)\b/;
+export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe|blkdiscard)\b/;
+
+/** Commands that are passed over, and what comes behind them is replayed: nothing of it depends on them. */
+export const PASSED_OVER: readonly { readonly cmd: RegExp; readonly reason: string }[] = [
+  { cmd: /^mkswap\b/, reason: 'swap is not simulated' },
+];
 
 /** Why the rest of a guest script is not replayed. */
 export function whyNotReplayed(line: string): string {
@@ -73,7 +78,12 @@ const CLAIM = /\b(btt|pfn|dax)(\d+)\.\d+\b/g;
 /** Text that names claims: what tools say, what the kernel logs, paths, and attributes that lead to one. */
 function textWithoutChance(text: string, name: string): string {
   if (/^(?:btt|pfn|dax)_seed$|^(?:stderr|error|dmesg|holder|path)$/.test(name)) return withoutPlace(text).replace(CLAIM, '$1$2.n');
-  return text;
+  return name === 'stdout' ? withoutPage(text) : text;
+}
+
+/** Which page of the address space a mapping of less than 2 MiB got is random, too; that it is a page is not. */
+function withoutPage(text: string): string {
+  return text.replace(/^(mmap \S+ \d+ (\d+) .*va-mod-2M=0x)[0-9a-f]*(?:000|0) (?=touch)/gm, (all, start: string, length: string) => (Number(length) < 2 ** 21 ? `${start}* ` : all));
 }
 
 /** Where a process's mapping was to lie is random on the real kernel; how long it was is not. */

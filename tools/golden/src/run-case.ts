@@ -9,7 +9,7 @@ import {
 import { DEFAULT_RELEASE } from '@holdfast/lib';
 import { type Comparison, type Difference, compareFacts } from './compare.js';
 import type { CapturedCommand, GoldenCase } from './load-case.js';
-import { REPLAYED, reasonFor, whyNotReplayed, withoutChance } from './not-compared.js';
+import { PASSED_OVER, REPLAYED, reasonFor, whyNotReplayed, withoutChance } from './not-compared.js';
 
 export interface CaseResult extends Comparison {
   readonly name: string;
@@ -67,9 +67,10 @@ const NOT_FACTS = ['case', 'boot', 'panic', 'errors'];
 
 /** Run what the guest ran, up to the first command that the console does not know; captures behind it are left out with it. */
 async function replay(golden: GoldenCase, system: System, facts: BootFacts): Promise<Replay> {
-  const { runner, stoppedAt } = await runGuest(golden, system);
+  const { runner, passedOver, stoppedAt } = await runGuest(golden, system);
+  const captured = golden.commands.filter(({ cmd }) => !passedOver.some((one) => one.cmd === cmd));
   // A guest whose commands went otherwise may have run more of them, or fewer: then the lists differ, too.
-  const commands = stoppedAt === undefined ? golden.commands : golden.commands.slice(0, runner.records.length);
+  const commands = stoppedAt === undefined ? captured : captured.slice(0, runner.records.length);
   const ours = withCommands(facts, runner);
   const names = stoppedAt === undefined ? Object.keys({ ...golden.expected.captures, ...runner.captures }) : Object.keys(runner.captures);
   const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(names.filter((name) => all[name]).map((name) => [name, all[name]!]));
@@ -77,7 +78,7 @@ async function replay(golden: GoldenCase, system: System, facts: BootFacts): Pro
     expected: { ...without(golden.expected, NOT_FACTS), captures: withManagedChanges(pick(golden.expected.captures)), commands: commands.map(normalize) },
     actual: { ...without(ours, NOT_FACTS), captures: withManagedChanges(pick(ours.captures)), commands: ours.commands.map((record) => normalize(record as CapturedCommand)) },
     commands,
-    leftOut: new Map(stoppedAt === undefined ? [] : [[whyNotReplayed(stoppedAt), golden.commands.length - commands.length]]),
+    leftOut: passedOver.reduce((sum, { reason }) => addCounts(sum, new Map([[reason, 1]])), notReached(stoppedAt, captured.length - commands.length)),
   };
 }
 
@@ -98,17 +99,37 @@ sweep() {
 /** Ends a script at a command that is not to be replayed. */
 class Stop extends Error {}
 
-async function runGuest({ guest }: GoldenCase, system: System): Promise<{ runner: CommandRunner; stoppedAt: string | undefined }> {
-  const before = (cmd: string): void => {
-    if (!REPLAYED.test(cmd)) throw new Stop(cmd);
+function notReached(stoppedAt: string | undefined, commands: number): Map<string, number> {
+  return new Map(stoppedAt === undefined ? [] : [[whyNotReplayed(stoppedAt), commands]]);
+}
+
+interface PassedOver {
+  readonly cmd: string;
+  readonly reason: string;
+}
+
+interface GuestRun {
+  readonly runner: CommandRunner;
+  readonly passedOver: readonly PassedOver[];
+  /** The command that ended the replay. */
+  readonly stoppedAt: string | undefined;
+}
+
+async function runGuest({ guest }: GoldenCase, system: System): Promise<GuestRun> {
+  const passedOver: PassedOver[] = [];
+  const before = (cmd: string): boolean => {
+    const rule = PASSED_OVER.find((one) => one.cmd.test(cmd));
+    if (rule) passedOver.push({ cmd, reason: rule.reason });
+    else if (!REPLAYED.test(cmd)) throw new Stop(cmd);
+    return !rule;
   };
   const runner = createCommandRunner(system, { before });
   try {
     if (system.kernel) await runner.runScript(`${GUEST_PRELUDE}\n${guest}`);
-    return { runner, stoppedAt: undefined };
+    return { runner, passedOver, stoppedAt: undefined };
   } catch (error) {
     if (!(error instanceof Stop)) throw error;
-    return { runner, stoppedAt: error.message };
+    return { runner, passedOver, stoppedAt: error.message };
   }
 }
 

@@ -1,68 +1,121 @@
 /**
- * probe: one system call on a file, and what it answers. Not a tool that machines have, but the one of the golden captures' guests:
- * `mmap` maps a file and reads the first byte, `pread`, `pwrite`, `fsync` and `seekend` ask what their names say.
+ * probe: one system call on a file, and what it answers. Not a tool that machines have, but the one of the golden captures' guests.
+ *
+ * What moves bytes or maps goes through a process of its own, so that O_DIRECT meets pages and addresses as a program's would: `direct` opens
+ * so, `bufskew` puts the buffer where no sector may begin. It sees the kernel's own files, and not the console's /tmp.
  */
-import { MAP, PROT, type Process, Signal, resolvePath } from '@holdfast/kernel';
-import { KernelError, strerror } from '@holdfast/lib';
+import { type BlockFile, MAP, PROT, type Process, Signal, resolvePath } from '@holdfast/kernel';
+import { KernelError, PAGE_SIZE, SECTOR_SIZE, roundUp, strerror } from '@holdfast/lib';
 import type { Command, CommandIo } from '../console/command.js';
 import { UsageError } from '../console/getopt.js';
-import { openFile } from '../console/open-file.js';
+import { textAt } from '../facts/sysfs.js';
 
 const TWO_MIB = 2 ** 21;
+/** Bytes that a skewed buffer starts past a page: no multiple of what any device asks of an address. */
+const SKEW = 4;
 const MAP_FLAGS: Readonly<Record<string, number>> = { shared: MAP.SHARED, private: MAP.PRIVATE, sync: MAP.SHARED_VALIDATE | MAP.SYNC };
 
-type Call = (io: CommandIo, path: string, args: readonly string[]) => string;
+/** The path as it was opened. */
+interface Opened {
+  readonly io: CommandIo;
+  readonly process: Process;
+  readonly fd: number;
+  readonly path: string;
+  readonly args: readonly string[];
+}
+
+interface Call {
+  /** Open for writing, too. */
+  readonly writes?: boolean | ((args: readonly string[]) => boolean);
+  /** What stands behind `=`. @throws KernelError */
+  answer(opened: Opened): string;
+  /** A failure of the call is the status of the command, too. */
+  readonly fails?: boolean;
+  /** Its arguments are answered by a line of its own, without `=`. */
+  readonly plain?: boolean;
+}
 
 const CALLS: Readonly<Record<string, Call>> = {
-  mmap,
-  pread: (io, path, [offset, length]) => String(openFile(io.root, path).pread(new Uint8Array(number(length)), number(offset))),
-  pwrite(io, path, [offset, length]) {
-    const file = openFile(io.root, path, { write: true });
-    const written = file.pwrite(new Uint8Array(number(length)), number(offset));
-    file.fsync();
-    return `${written}\n  fsync = 0`;
+  mmap: { writes: true, answer: mmap },
+  pread: {
+    fails: true,
+    answer: ({ process, fd, args: [offset, length, ...how] }) => String(process.pread(fd, bufferFor(process, length, how), number(length), number(offset))),
   },
-  fsync(io, path) {
-    openFile(io.root, path).fsync();
-    return '0';
+  pwrite: {
+    writes: true,
+    fails: true,
+    answer({ process, fd, args: [offset, length, ...how] }) {
+      const written = process.pwrite(fd, bufferFor(process, length, how), number(length), number(offset));
+      process.fsync(fd);
+      return `${written}\n  fsync = 0`;
+    },
   },
-  seekend: (io, path) => String(sizeOf(io, path)),
+  fsync: {
+    answer({ process, fd }) {
+      process.fsync(fd);
+      return '0';
+    },
+  },
+  open: { writes: ([mode]) => mode === 'rw', fails: true, answer: () => '0' },
+  seekend: { answer: ({ io, path }) => String(sizeOf(io, path)) },
+  'ioctl-size': { plain: true, fails: true, answer: ioctlSize },
+  discard: { writes: true, fails: true, answer: ({ io, path, args: [offset, length] }) => ioctl(io, path, (file) => file.discard(number(offset), number(length))) },
+  secdiscard: {
+    writes: true,
+    fails: true,
+    answer: ({ io, path }) => ioctl(io, path, () => {
+      throw new KernelError('EOPNOTSUPP', 'no driver here has secure erase');
+    }),
+  },
+  zeroout: { writes: true, fails: true, answer: ({ io, path, args: [offset, length] }) => ioctl(io, path, (file) => file.zeroout(number(offset), number(length))) },
 };
 
-/** Calls whose failure is the status of the command, too. */
-const FAIL_WITH_STATUS = ['pread', 'pwrite'];
-
 export const probe: Command = {
-  usage: 'probe mmap FILE OFFSET LENGTH shared|private|sync [w] | pread FILE OFFSET LENGTH | pwrite FILE OFFSET LENGTH | fsync FILE | seekend FILE',
+  usage: 'probe CALL FILE [ARGUMENT]…',
+  help: [
+    'mmap FILE OFFSET LENGTH shared|private|sync [w]     map, and read the first byte',
+    'pread|pwrite FILE OFFSET LENGTH [direct] [bufskew]  with O_DIRECT, from an odd address',
+    'discard|secdiscard|zeroout FILE OFFSET LENGTH       ioctls of block devices',
+    'open FILE r|rw     fsync FILE     seekend FILE     ioctl-size FILE',
+  ].join('\n'),
   run(io) {
-    const [name, path, ...args] = io.args;
+    const [name, file, ...args] = io.args;
     const call = name !== undefined && Object.hasOwn(CALLS, name) ? CALLS[name] : undefined;
-    if (!call || path === undefined) throw new UsageError(`expected one of ${Object.keys(CALLS).join(', ')}, and a file`);
-    const answer = (text: string): void => io.out(`${io.args.join(' ')} = ${text}\n`);
+    if (!call || file === undefined) throw new UsageError(`expected one of ${Object.keys(CALLS).join(', ')}, and a file`);
+    const path = io.resolve(file);
+    const process = io.kernel.createProcess('probe');
+    let opened = false;
     try {
-      answer(call(io, io.resolve(path), args));
+      const write = typeof call.writes === 'function' ? call.writes(args) : (call.writes ?? false);
+      const fd = process.open(path, { write, direct: args.includes('direct') });
+      opened = true;
+      const text = call.answer({ io, process, fd, path, args });
+      io.out(`${io.args.join(' ')}${call.plain ? ' ' : ' = '}${text}\n`);
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      answer(`-1 ${error.code} (${strerror(error.code)})`);
+      io.out(`${io.args.join(' ')}${opened ? '' : ' : open'} = -1 ${error.code} (${strerror(error.code)})\n`);
       io.explain({ rule: error.message });
-      return FAIL_WITH_STATUS.includes(name!) ? 1 : 0;
+      return call.fails || !opened ? 1 : 0;
+    } finally {
+      process.exit();
     }
   },
 };
 
-function mmap({ kernel }: CommandIo, path: string, [offset, length, kind, access]: readonly string[]): string {
-  const process = kernel.createProcess('probe');
-  try {
-    const isWritten = access === 'w';
-    const fd = process.open(path, { write: true });
-    const address = process.mmap(fd, {
-      offset: number(offset), length: number(length), prot: isWritten ? PROT.READ | PROT.WRITE : PROT.READ, flags: MAP_FLAGS[kind ?? ''] ?? MAP.SHARED,
-    });
-    return `mapped va-mod-2M=0x${(address % TWO_MIB).toString(16)} touch=${touch(process, address)}`;
-  } finally {
-    process.exit();
-  }
+/** Memory of the process for that many bytes, at the start of a page unless it is to be skewed. */
+function bufferFor(process: Process, length: string | undefined, how: readonly string[]): number {
+  return process.mmap(null, { length: roundUp(number(length) + SKEW, PAGE_SIZE) }) + (how.includes('bufskew') ? SKEW : 0);
+}
+
+function mmap({ process, fd, args: [offset, length, kind, access] }: Opened): string {
+  const address = process.mmap(fd, {
+    offset: number(offset),
+    length: number(length),
+    prot: access === 'w' ? PROT.READ | PROT.WRITE : PROT.READ,
+    flags: MAP_FLAGS[kind ?? ''] ?? MAP.SHARED,
+  });
+  return `mapped va-mod-2M=0x${(address % TWO_MIB).toString(16)} touch=${touch(process, address)}`;
 }
 
 function touch(process: Process, address: number): string {
@@ -75,10 +128,33 @@ function touch(process: Process, address: number): string {
   }
 }
 
+/** BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKROGET, BLKALIGNOFF. */
+function ioctlSize({ io, path }: Opened): string {
+  let text = '';
+  ioctl(io, path, (file) => {
+    const alignment = textAt(io.root, `/sys/class/block/${path.split('/').at(-1)}/alignment_offset`) ?? '0';
+    text = `size=${file.sizeBytes} ssz=${file.logicalBlockSize} pbsz=${file.physicalBlockSize} ro=${Number(file.readOnly)} alignoff=${alignment}`;
+  });
+  return text;
+}
+
+function ioctl({ root }: CommandIo, path: string, call: (file: BlockFile) => void): string {
+  const { node } = resolvePath(root, path);
+  if (node.kind !== 'block') throw new KernelError('ENOTTY', `${path} is no block device`);
+  const file = node.open();
+  try {
+    call(file);
+    return '0';
+  } finally {
+    file.close();
+  }
+}
+
 /** A character device has no end. */
 function sizeOf({ root }: CommandIo, path: string): number {
   const { node } = resolvePath(root, path);
-  return node.kind === 'block' ? node.open().sizeBytes : 0;
+  if (node.kind !== 'block') return 0;
+  return node.bdev.nrSectors * SECTOR_SIZE;
 }
 
 function number(text: string | undefined): number {

@@ -27,6 +27,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   cmp: { summary: 'compare two files byte by byte', load: async () => (await import('./cmp.js')).cmp },
   dd: { summary: 'copy blocks, and count them', load: async () => (await import('./dd.js')).dd },
   blockdev: { summary: 'ask and set what a block device is', load: async () => (await import('./blockdev.js')).blockdev },
+  blkdiscard: { summary: 'discard the blocks of a device', load: async () => (await import('./blkdiscard.js')).blkdiscard },
   daxctl: { summary: 'list and change device-dax devices', load: async () => (await import('./daxctl/daxctl.js')).daxctl },
   lsblk: { summary: 'list block devices', load: async () => (await import('./lsblk.js')).lsblk },
   lspci: { summary: 'list PCI devices', load: async () => (await import('./lspci.js')).lspci },
