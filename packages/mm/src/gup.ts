@@ -25,11 +25,14 @@ export interface GupFlags {
 /** Frames that are held. */
 export interface UserFrames {
   readonly pfns: readonly Pfn[];
+  /** For each: has it a struct page? Always, but from {@link getUserPfns}. */
+  readonly hasPage: readonly boolean[];
   /** Give all of them back. */
   put(): void;
 }
 
 type Hold = () => void;
+const nothingHeld: Hold = () => {};
 
 /**
  * Hold the pages behind `count` pages from `start` on. Where only the first ones are to be had, they are the answer.
@@ -52,6 +55,7 @@ export function pinUserPages(mm: MmStruct, start: number, count: number, flags: 
 
 function collect(mm: MmStruct, start: number, count: number, flags: GupFlags, byPfn: boolean): UserFrames {
   const pfns: Pfn[] = [];
+  const hasPage: boolean[] = [];
   const holds: Hold[] = [];
   const first = roundDown(start, PAGE_SIZE);
   if (flags.pin) mm.hasPinned = true;
@@ -61,7 +65,9 @@ function collect(mm: MmStruct, start: number, count: number, flags: GupFlags, by
       checkArea(mm.find(address), address, flags);
       const leaf = faultPage(mm, address, flags.write === true);
       const pfn = (leaf.pfn + (address - leaf.start) / PAGE_SIZE) as Pfn;
-      holds.push(hold(mm, leaf, pfn, flags, byPfn));
+      const isBare = byPfn && !isNormalPage(leaf) && mm.pages.deviceOf(pfn)?.ioByPfn === true;
+      holds.push(isBare ? nothingHeld : hold(mm, leaf, pfn, flags));
+      hasPage.push(!isBare);
       pfns.push(pfn);
     }
   } catch (error) {
@@ -69,6 +75,7 @@ function collect(mm: MmStruct, start: number, count: number, flags: GupFlags, by
   }
   return {
     pfns,
+    hasPage,
     put() {
       for (let release = holds.pop(); release; release = holds.pop()) release();
     },
@@ -94,8 +101,8 @@ function faultPage(mm: MmStruct, address: number, write: boolean): Leaf {
 }
 
 /** Take a reference to what an entry maps. Returns how to give it back. */
-function hold({ pages }: MmStruct, leaf: Leaf, pfn: Pfn, { pin, longterm }: GupFlags, byPfn: boolean): Hold {
-  if (pages.isZeroPage(pfn)) return () => {};
+function hold({ pages }: MmStruct, leaf: Leaf, pfn: Pfn, { pin, longterm }: GupFlags): Hold {
+  if (pages.isZeroPage(pfn)) return nothingHeld;
   if (isNormalPage(leaf)) {
     if (pin) {
       pages.pinPage(pfn);
@@ -105,7 +112,6 @@ function hold({ pages }: MmStruct, leaf: Leaf, pfn: Pfn, { pin, longterm }: GupF
     return () => pages.putPage(pfn);
   }
   const device = pages.deviceOf(pfn);
-  if (byPfn && device?.ioByPfn) return () => {};
   if ((leaf.flags & PTE.DEVMAP) === 0) throw new KernelError('EFAULT', `frame ${hex(pfn)}${device ? ` of ${device.owner}` : ''} has no struct page`);
   if (!device) throw new KernelError('EFAULT', `the device of frame ${hex(pfn)} is gone`);
   pages.holdDevicePage(device, pfn, longterm === true);

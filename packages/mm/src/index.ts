@@ -5,7 +5,7 @@ export {
   PAGE_MEMCG, PAGE_PGMAP, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE, PAGE_TYPE_BUDDY, PAGE_UNMAPPED, PAGE_ZONE_DEVICE_DATA, VMEMMAP_BASE_L4, VMEMMAP_BASE_L5,
   WORDS_PER_MEMMAP, WORDS_PER_PAGE, decodePage, pageToPfn, pfnToPage, readWord64, writeWord64,
 } from './page.js';
-export { type PageFlag, PG, flagsNode, flagsZone, pageFlagNames, pageLinks } from './page-flags.js';
+export { NEW_PAGE_FLAGS_LO, type PageFlag, PG, flagsNode, flagsZone, pageFlagNames, pageLinks } from './page-flags.js';
 export { type FreeListOwner, type Vmemmap, type VmemmapNeeds, createVmemmap } from './vmemmap.js';
 export type { PristineRun, PristineState } from './page-init.js';
 // The buddy allocator of one zone.

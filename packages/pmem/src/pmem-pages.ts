@@ -8,7 +8,10 @@ import { pagesOnDevice } from './designs/device.js';
 import { dynamicPages } from './designs/dynamic.js';
 import { hotplugPages } from './designs/hotplug.js';
 import { noPages } from './designs/none.js';
+import { pfnScatterlists } from './designs/pfn.js';
 import { pagesInRam } from './designs/ram.js';
+import { temporaryPages } from './designs/temporary.js';
+import { variablePages } from './designs/variable.js';
 import { type DeviceParam, deviceParam, deviceValue } from './device-param.js';
 import type { DesignOptions, PageAreaPolicy, PageDesign } from './page-design.js';
 
@@ -16,7 +19,10 @@ import type { DesignOptions, PageAreaPolicy, PageDesign } from './page-design.js
 export const PAGE_DESIGNS = {
   none: noPages,
   ram: pagesInRam,
+  pfn: pfnScatterlists,
   dynamic: dynamicPages,
+  temporary: temporaryPages,
+  variable: variablePages,
   device: pagesOnDevice,
   hotplug: hotplugPages,
   'add-section': addSectionPages,
