@@ -78,7 +78,7 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
   const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
   const cpus = options.cpus === undefined ? undefined : wholeNumber(options.cpus, '--cpus', 1, 256);
   const added = addNvdimms(loaded.firmware, nvdimms);
-  const dimmImages = placeDimmImages(loaded.firmware, loaded.dimmImages);
+  const dimmImages = placeDimmImages(loaded.firmware, loaded.dimmImages, note);
   const images = new Map([...added.images, ...dimmImages.images]);
   const labels = new Map([...added.labels, ...dimmImages.labels]);
   const la57 = options.la57 ?? (needFiveLevels(cards) || undefined);

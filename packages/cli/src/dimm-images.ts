@@ -19,8 +19,11 @@ export interface DimmImages {
   readonly bounds: readonly number[];
 }
 
-/** @throws KernelError ENOENT for a missing file, EINVAL where a file cannot be that of its DIMM */
-export function placeDimmImages(firmware: Firmware, files: ReadonlyMap<number, string>): DimmImages {
+/**
+ * A description may come without its files, as one of a machine far away does: then the DIMM keeps its bytes in memory, and `note` says so.
+ * @throws KernelError EINVAL where a file cannot be that of its DIMM
+ */
+export function placeDimmImages(firmware: Firmware, files: ReadonlyMap<number, string>, note: (text: string) => void): DimmImages {
   const [images, labels, handles] = [new Map<number, string>(), new Map<number, number>(), new Map<number, number>()];
   const bounds: number[] = [];
   const owners = new Map<string, number>();
@@ -29,9 +32,12 @@ export function placeDimmImages(firmware: Firmware, files: ReadonlyMap<number, s
     const other = owners.get(file);
     if (other !== undefined) throw refuse(`DIMM 0x${other.toString(16)} has it already`);
     owners.set(file, handle);
-    if (!existsSync(file)) throw new KernelError('ENOENT', `image ${file} of DIMM 0x${handle.toString(16)}: no such file; one of its media and label area, zeros at first, can be made with truncate`);
-    const start = startOfDimm(firmware, handle, refuse);
     const { labelSizeBytes, mediaSizeBytes } = dimmOf(firmware, handle);
+    if (!existsSync(file)) {
+      note(`image ${file} of DIMM 0x${handle.toString(16)}: no such file, so its bytes are lost at the end; to keep them: truncate -s ${mediaSizeBytes + labelSizeBytes} ${file}`);
+      continue;
+    }
+    const start = startOfDimm(firmware, handle, refuse);
     bounds.push(start, start + mediaSizeBytes);
     images.set(start, file);
     handles.set(start, handle);

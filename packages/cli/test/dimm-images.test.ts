@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GIB, KIB, KernelError, MIB } from '@holdfast/lib';
@@ -75,7 +75,6 @@ describe('a firmware folder with images', () => {
   });
 
   it.each<[string, DimmEntry[], RegExp]>([
-    ['a missing file', [{ image: 'none.img' }], /^ENOENT: image \/fw\/none.img of DIMM 0x\w+: no such file/],
     ['one file for two', [{ image: 'nv1.img' }], /^EINVAL: image \/fw\/nv1.img of DIMM 0x\w+: DIMM 0x\w+ has it already/],
     ['a size that is not the range’s', [{ media_size: MEDIA / 2 }], /^EINVAL: .*media_size is 33554432, and the NFIT's range has 67108864 bytes/],
     ['a file of another size', [{ label_size: 2 * LABELS }], /^EINVAL: image \/fw\/nv0.img: it has 67239936 bytes, expected 67371008/],
@@ -83,6 +82,22 @@ describe('a firmware folder with images', () => {
     ['an image that is no name', [{ image: '' }], /^EINVAL: .*entry 0: image is ""; expected/],
   ])('refuses %s', async (_what, entries, message) => {
     expect(await refusal(folder(...entries))).toMatch(message);
+  });
+
+  it('boots a description that came without its files, and says how to keep the bytes', async () => {
+    const firmware = folder({ image: 'none.img' });
+    const notes: string[] = [];
+    const system = await bootFromOptions({ firmware }, (text) => notes.push(text));
+    const runner = createCommandRunner(system);
+    await runner.run('ndctl init-labels -f nmem0');
+    expect(runner.status).toBe(1); // the region is active: the DIMM has its label area
+    await runner.run('echo hello > /dev/pmem0');
+    expect(runner.status).toBe(0);
+    system.close();
+    expect(notes.map((note) => note.replaceAll(dir, ''))).toEqual([
+      'image /fw/none.img of DIMM 0x1: no such file, so its bytes are lost at the end; to keep them: truncate -s 67239936 /fw/none.img',
+    ]);
+    expect(existsSync(join(firmware, 'none.img'))).toBe(false);
   });
 
   it('refuses two names of one file', async () => {
