@@ -23,7 +23,7 @@ export {
 // Memory without struct pages: its pfn_t, the lists of them, and which layers take it.
 export { PFN, decodePfnT, encodePfnT, pfnHasPage, pfnIsDevmap } from './pfn-t.js';
 export { readPfnSg, writePfnSg } from './pfn-scatterlist.js';
-export { declareIoLayers, ioLayersOf, whoNeedsPages } from './pfn-io.js';
+export { declareIoLayers, formatIoLayers, ioLayersOf, whoNeedsPages } from './pfn-io.js';
 // What a driver registers.
 export { BLOCK_EXT_MAJOR, createBlock, registerBlkdev, unregisterBlkdev } from './block.js';
 export { type GendiskSpec, addDisk, createQueue, delDisk, markDiskDead } from './gendisk.js';

@@ -36,3 +36,14 @@ export function whoNeedsPages(disks: readonly Gendisk[]): { disk: string; layer:
     .filter(({ takesPageless }) => !takesPageless)
     .map(({ name, does }) => ({ disk: disk.name, layer: name, does })));
 }
+
+/**
+ * The report of it: a line for each layer of each disk, and behind a disk's name the answer to a bio over frames without struct pages.
+ * `pmem0: yes`, `sda: EOPNOTSUPP`.
+ */
+export function formatIoLayers(disks: readonly Gendisk[]): string {
+  return disks.map((disk) => {
+    const layers = ioLayersOf(disk).map(({ name, takesPageless, does }) => `  ${name}: ${takesPageless ? 'takes them' : 'needs struct pages'}: ${does}\n`);
+    return `${disk.name}: ${disk.queue.takesPageless ? 'yes' : 'EOPNOTSUPP'}\n${layers.join('')}`;
+  }).join('');
+}

@@ -16,6 +16,8 @@ const OTHER_DISK_BYTES = 64 * MIB;
 const LOW_RAM = 2 * GIB;
 const DRIVER = '/sys/bus/nd/drivers/nd_pmem';
 const DEVICE = 'namespace0.0';
+/** Drivers that take frames by number where a design offers them so; no other design makes a difference to them. */
+const CMDLINE = 'pmem.mapping=wb pmem.pages=none sd_mod.by_pfn holdfast_dma.by_pfn';
 
 export interface RigSpec {
   /** Bytes of persistent memory: a multiple of 128 MiB. */
@@ -68,7 +70,7 @@ function bootRig(hardware: Hardware): Rig {
     row(4 * GIB, start, 'usable'),
     row(start, start + spec.sizeBytes, 'persistent (type 12)'),
   ].join('\n');
-  const { kernel, panic } = boot({ machine, firmware: { e820 }, cmdline: 'pmem.mapping=wb pmem.pages=none', pci: host, drives: [drive] });
+  const { kernel, panic } = boot({ machine, firmware: { e820 }, cmdline: CMDLINE, pci: host, drives: [drive] });
   if (!kernel) throw new KernelError('ENOMEM', `the kernel panicked: ${panic}`);
   const detach = (): void => writeFile(kernel.root, `${DRIVER}/unbind`, DEVICE);
   detach();

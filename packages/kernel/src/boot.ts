@@ -175,7 +175,7 @@ function chargePageInit(machine: BootOptions['machine'], where: PhysAddr | 'ram'
   if (where !== 'ram') return machine.chargeStores(where, sizeBytes, type);
   const from = machine.clock.now;
   machine.chargeStores(physAddr(MIB), PAGE_SIZE, type); // the kernel's own image lies there, so that all machines have it
-  machine.clock.advance((machine.clock.now - from) * (sizeBytes / PAGE_SIZE - 1));
+  machine.clock.advance((machine.clock.now - from) * Math.max(0, sizeBytes / PAGE_SIZE - 1));
 }
 
 function acpiTables({ srat, slit, nfit }: BootOptions['firmware']): Record<string, Uint8Array> {

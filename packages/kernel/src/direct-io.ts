@@ -1,9 +1,10 @@
 /**
  * O_DIRECT: bios whose pages are a process's own. Mirrors block/fops.c: blkdev_direct_IO; block/bio.c: bio_iov_iter_get_pages.
  *
- * Invariant: the frames of a bio are held until it has ended.
+ * Invariant: the frames of a bio that have struct pages are held until it has ended. A bio over frames that have none is marked so, and ends
+ * with EOPNOTSUPP where a layer on its way needs them.
  */
-import { BIO_MAX_VECS, BLK_STS, REQ, REQ_OP, type BlockDevice, allocBio, bdevSizeBytes, bioAddPage, blkStatusToErrno, resetBio, submitBioWait } from '@holdfast/block';
+import { BIO_MAX_VECS, BLK_STS, PFN, REQ, REQ_OP, type BlockDevice, allocBio, bdevSizeBytes, bioAddPfn, blkStatusToErrno, resetBio, submitBioWait } from '@holdfast/block';
 import { KernelError, PAGE_SIZE, SECTOR_SIZE, isAligned, sector } from '@holdfast/lib';
 import { type MmStruct, getUserPfns } from '@holdfast/mm';
 
@@ -18,7 +19,8 @@ export interface DirectIo {
 
 /**
  * Move bytes between a process's memory and a device; returns how many.
- * @throws KernelError EINVAL if not aligned to the logical block, EFAULT if the memory cannot be held for I/O, EIO, and getUserPages'
+ * @throws KernelError EINVAL if not aligned to the logical block, EFAULT if the memory cannot be held for I/O,
+ * EOPNOTSUPP if it has no struct pages and the disk's driver needs them, EIO, and getUserPages'
  */
 export function blkdevDirectIo(bdev: BlockDevice, mm: MmStruct, { write, address, length, offset }: DirectIo): number {
   const { logicalBlockSize } = bdev.disk.queue.limits;
@@ -38,8 +40,8 @@ export function blkdevDirectIo(bdev: BlockDevice, mm: MmStruct, { write, address
         resetBio(bio, bdev, op);
         bio.sector = sector((offset + done) / SECTOR_SIZE);
         let inPage = from % PAGE_SIZE;
-        for (const pfn of frames.pfns) {
-          bioAddPage(bio, pfn, Math.min(PAGE_SIZE - inPage, count - done - bio.sizeBytes), inPage);
+        for (const [i, pfn] of frames.pfns.entries()) {
+          bioAddPfn(bio, pfn, frames.hasPage[i] ? 0 : PFN.DEV, Math.min(PAGE_SIZE - inPage, count - done - bio.sizeBytes), inPage);
           inPage = 0;
         }
         const bytes = bio.sizeBytes;

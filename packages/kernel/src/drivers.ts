@@ -5,7 +5,7 @@
  */
 import {
   type Attribute, type Ida, type KernelParam, type KernelRelease, type Printk, type Resource,
-  createIda, moduleParams, releaseAtLeast,
+  boolParam, createIda, moduleParams, releaseAtLeast,
 } from '@holdfast/lib';
 import { parseNfit } from '@holdfast/acpi';
 import type { Block } from '@holdfast/block';
@@ -152,20 +152,25 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
         { level: 'device', name: 'pmem_init', run: () => startPlatformPmem(platform, pmem) },
       ];
   const { pci } = needs;
+  const dma = moduleParams('holdfast_dma', BY_PFN, params, printk);
   const card: Initcall[] = pci
     ? [{ level: 'device', name: 'pmem_pci_init', run: () => pci.registerDriver(createPmemPciDriver({ ...pmem, pci, memregions: needs.memregions })) },
-      { level: 'device', name: 'holdfast_dma_init', run: () => pci.registerDriver(createDmaEngineDriver({ pci, memory: pmem.memory, pages: needs.block.needs.pages, devicePages: needs.devicePages }, needs.dmaChannels)) }]
+      { level: 'device', name: 'holdfast_dma_init', run: () => pci.registerDriver(createDmaEngineDriver({ pci, memory: pmem.memory, pages: needs.block.needs.pages, devicePages: needs.devicePages, byPfn: dma.values.by_pfn }, needs.dmaChannels)) }]
     : [];
-  return { initcalls: [...initcalls, ...card], buses: [nvdimms.bus], modules: { pmem: attributes } };
+  return { initcalls: [...initcalls, ...card], buses: [nvdimms.bus], modules: { pmem: attributes, ...(pci ? { holdfast_dma: dma.attributes } : {}) } };
 }
 
-function sdDrivers({ block, drives, machine, printk }: DriverNeeds): DriverSet {
+function sdDrivers({ block, drives, machine, params, printk }: DriverNeeds): DriverSet {
+  const { values, attributes } = moduleParams('sd_mod', BY_PFN, params, printk);
   return {
-    initcalls: [{ level: 'device', name: 'init_sd', run: () => attachDrives(drives, { block, memory: machine.memory, printk }) }],
+    initcalls: [{ level: 'device', name: 'init_sd', run: () => attachDrives(drives, { block, memory: machine.memory, printk, byPfn: values.by_pfn }) }],
     buses: [],
-    modules: {},
+    modules: drives.length > 0 ? { sd_mod: attributes } : {},
   };
 }
+
+/** Ours: whether a driver takes I/O that names frames without struct pages by their numbers, as the drivers that the RFC of 2015 converted. */
+const BY_PFN = { by_pfn: boolParam(false, 0o444) };
 
 /** What a hypervisor gives: virtio-pmem since 5.3, virtio-mem since 5.8. */
 function virtioDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {

@@ -2,7 +2,7 @@
  * /sys: what each subsystem shows, hung together. Mirrors fs/sysfs, with the directories that this kernel has something to say in.
  */
 import type { Attribute } from '@holdfast/lib';
-import type { Block } from '@holdfast/block';
+import { type Block, formatIoLayers } from '@holdfast/block';
 import type { DaxBus } from '@holdfast/dax';
 import type { Bus, Device } from '@holdfast/driver-core';
 import type { FirmwareMemmapEntry } from '@holdfast/e820';
@@ -47,6 +47,8 @@ export function createSys(needs: SysNeeds): VfsDir {
       ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device), ...pciFilesOf(pci, device) })),
     })),
     firmware: vfsDir({ memmap: memmapDir(needs.firmwareMemmap), acpi: vfsDir({ tables: tablesDir(needs.acpiTables) }) }),
+    // debugfs, where Linux mounts it. Ours: which layers take I/O that names frames without struct pages by their numbers.
+    kernel: vfsDir({ debug: vfsDir({ pfn_io: vfsText(() => formatIoLayers(block.disks)) }) }),
     module: vfsDir(Object.fromEntries(Object.entries(needs.modules).map(([name, attributes]) => [name, vfsDir({ parameters: vfsDir(vfsAttributes(attributes)) })]))),
   });
 }

@@ -23,6 +23,8 @@ export interface SdNeeds {
   readonly block: Block;
   readonly memory: Pick<PhysicalMemory, 'chunk'>;
   readonly printk: Printk;
+  /** Does the driver take bios of frames without struct pages? Default false, as of drivers that were not converted. */
+  readonly byPfn?: boolean;
 }
 
 /** Give each drive its disk: sda, sdb, … The returned function flushes the drives and takes the disks away. */
@@ -37,7 +39,7 @@ export function attachDrives(drives: readonly Drive[], needs: SdNeeds): () => vo
   };
 }
 
-function attachDrive(drive: Drive, index: number, { block, memory, printk }: SdNeeds): Gendisk {
+function attachDrive(drive: Drive, index: number, { block, memory, printk, byPfn = false }: SdNeeds): Gendisk {
   const name = `sd${String.fromCharCode(97 + index)}`;
   const queue = createQueue();
   setMaxHwSectors(queue.limits, MAX_HW_SECTORS);
@@ -48,7 +50,7 @@ function attachDrive(drive: Drive, index: number, { block, memory, printk }: SdN
   queue.limits.discardGranularity = drive.atomBytes;
   queue.rotational = false;
   queue.writeCache = queue.fua = drive.writeCache;
-  declareIoLayers(queue, [{ name: 'sd', takesPageless: false, does: 'was not converted: its host adapter maps pages for DMA' }]);
+  declareIoLayers(queue, [{ name: 'sd', takesPageless: byPfn, does: byPfn ? 'maps frames for DMA by number' : 'maps pages for DMA' }]);
   const { sizeBytes, sectorBytes } = drive;
   printk(`sd 0:0:${index}:0: [${name}] ${sizeBytes / sectorBytes} ${sectorBytes}-byte logical blocks: (${decimal(sizeBytes)}/${binary(sizeBytes)})`, KERN.notice);
   printk(`sd 0:0:${index}:0: [${name}] Write cache: ${drive.writeCache ? 'enabled' : 'disabled'}, read cache: enabled, supports DPO and FUA`, KERN.notice);

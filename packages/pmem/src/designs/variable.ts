@@ -1,5 +1,5 @@
 /**
- * Struct pages of variable size: one for each unit of 2 MiB or 1 GiB, and smaller ones only where somebody needs them. Mentioned in the
+ * Struct pages of variable size: one for each unit of 2 MiB or 1 GiB (or of 4 KiB, to compare), and smaller ones only where somebody needs them. Mentioned in the
  * thread of April 2015 (row 19); what Linux came to have are compound devmaps (5.17), folios, and a vmemmap without its tail pages (6.0).
  *
  *   1 GiB ─┬─ 2 MiB ─┬─ 4 KiB      each step down is an array of 512 struct pages, 32 KiB of RAM,
@@ -21,7 +21,7 @@ import { checkIdle } from './counted-pages.js';
 import { type PageArray, allocPageArray, initDevicePage, wordOf } from './page-array.js';
 
 const DEFAULT_UNIT = 2 * MIB;
-const UNITS: readonly number[] = [2 * MIB, GIB];
+const UNITS: readonly number[] = [PAGE_SIZE, 2 * MIB, GIB];
 /** A unit is split into 512, as page tables are. */
 const SPLIT_SHIFT = 9;
 
@@ -143,7 +143,7 @@ function attachUnits(device: DesignDevice, host: PageHost): VariablePages {
 
 /** @throws KernelError EINVAL */
 function checkUnit({ name, start, sizeBytes }: DesignDevice, unitBytes: number): void {
-  if (!UNITS.includes(unitBytes)) throw new KernelError('EINVAL', `${name}: units of ${binarySize(unitBytes)}: expected 2 MiB or 1 GiB`);
+  if (!UNITS.includes(unitBytes)) throw new KernelError('EINVAL', `${name}: units of ${binarySize(unitBytes)}: expected 4 KiB, 2 MiB or 1 GiB`);
   if (!isAligned(start, unitBytes) || !isAligned(sizeBytes, unitBytes)) {
     throw new KernelError('EINVAL', `${name}: units of ${binarySize(unitBytes)} need both ends of the device at multiples of that: see pmem.unit_bytes`);
   }
