@@ -163,6 +163,8 @@ export interface RequestQueue {
 export interface IoLayer {
   readonly name: string;
   readonly takesPageless: boolean;
+  /** It refuses a segment (what of a bio lies in one frame) that is not whole logical blocks. */
+  readonly wholeBlocks?: boolean;
   /** What it does with the memory, for people. */
   readonly does: string;
 }

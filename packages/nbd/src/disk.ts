@@ -2,12 +2,13 @@
  * What an export's commands act on: a block device of the simulated kernel, reached by bios.
  *
  * Memory of an I/O is a {@link Slab}: frames of the simulated RAM that follow each other, so that a bio can name them and a socket can read
- * into them or write from them. Nothing is copied on the way but by the driver itself, and nothing is allocated per I/O.
+ * into them or write from them. Nothing is copied on the way but by the driver itself, and nothing is allocated per I/O. The exception is a
+ * layer that takes whole blocks only (BTT): a payload lies where the client's headers left it, and goes through a slab of its own then.
  */
 import { PAGE_SIZE, SECTOR_SIZE, type Pfn, type Sector } from '@holdfast/lib';
 import {
   type Bio, type BlkStatus, type BlockDevice, type PageSource,
-  BLK_STS, REQ, REQ_OP, allocBio, bdevReadOnly, bdevSizeBytes, bioAddPage, resetBio, submitBio,
+  BLK_STS, REQ, REQ_OP, allocBio, bdevReadOnly, bdevSizeBytes, bioAddPage, opIsWrite, resetBio, submitBio,
 } from '@holdfast/block';
 import { CHUNK_SIZE, type PhysicalMemory } from '@holdfast/machine';
 import { NBD, type NbdError, STATE_HOLE, STATE_ZERO } from './protocol.js';
@@ -67,7 +68,19 @@ export function createBdevDisk({ bdev, memory, pages, extent }: DiskNeeds): NbdD
   const { limits } = queue;
   const bio = allocBio(bdev, 1, REQ_OP.READ);
 
+  const grain = queue.ioLayers.some(({ wholeBlocks }) => wholeBlocks === true) ? Math.min(limits.logicalBlockSize, PAGE_SIZE) : 1;
+  let bounce: Slab | undefined;
+
   const run = (opf: number, slab: Slab, at: number, offset: number, length: number): NbdError => {
+    if (at % grain === 0) return runInPlace(opf, slab, at, offset, length);
+    bounce ??= disk.allocSlab();
+    const isWrite = opIsWrite(opf);
+    if (isWrite) bounce.bytes.set(slab.bytes.subarray(at, at + length));
+    const error = runInPlace(opf, bounce, 0, offset, length);
+    if (!isWrite) slab.bytes.set(bounce.bytes.subarray(0, length), at);
+    return error;
+  };
+  const runInPlace = (opf: number, slab: Slab, at: number, offset: number, length: number): NbdError => {
     resetBio(bio, bdev, opf);
     bio.sector = (offset / SECTOR_SIZE) as Sector;
     bioAddPage(bio, slab.first, length, at);

@@ -2,11 +2,12 @@
  * A booted kernel with one pmem disk behind an export, and a client that speaks to the state machines without a socket.
  */
 import { createDram, createMachine, createNvdimm } from '@holdfast/machine';
-import { type Kernel, boot } from '@holdfast/kernel';
+import { type Kernel, boot, readFile, writeFile } from '@holdfast/kernel';
+import { type Drive, createDrive } from '@holdfast/sd';
 import { type NbdDisk, createBdevDisk } from '../src/disk.js';
 import type { NbdExport } from '../src/export.js';
 import { createHandshake } from '../src/handshake.js';
-import { IHAVEOPT, OPT, REPLY_MAGIC, REQUEST_MAGIC } from '../src/protocol.js';
+import { IHAVEOPT, INFO, OPT, REPLY_MAGIC, REQUEST_MAGIC } from '../src/protocol.js';
 import { type Transmission, createTransmission } from '../src/transmission.js';
 
 const GIB = 2 ** 30;
@@ -14,22 +15,43 @@ const PMEM_START = 4 * GIB;
 
 const hex16 = (value: number): string => `0x${value.toString(16).padStart(16, '0')}`;
 
-export function bootedKernel(sizeBytes: number): Kernel {
+export function bootedKernel(sizeBytes: number, drives: readonly Drive[] = []): Kernel {
   const machine = createMachine({ media: [{ start: 0, medium: createDram(GIB) }, { start: PMEM_START, medium: createNvdimm({ sizeBytes }) }] });
   const e820 = [
     `BIOS-e820: [mem ${hex16(0)}-${hex16(0x9fbff)}] usable`,
     `BIOS-e820: [mem ${hex16(0x100000)}-${hex16(GIB - 1)}] usable`,
     `BIOS-e820: [mem ${hex16(PMEM_START)}-${hex16(PMEM_START + sizeBytes - 1)}] persistent (type 12)`,
   ].join('\n');
-  const { kernel, panic } = boot({ machine, firmware: { e820 }, cmdline: 'pmem.mapping=wb' });
+  const { kernel, panic } = boot({ machine, drives, firmware: { e820 }, cmdline: 'pmem.mapping=wb' });
   if (!kernel) throw new Error(panic);
   return kernel;
 }
 
 export function pmemDisk(sizeBytes: number, extent?: Parameters<typeof createBdevDisk>[0]['extent']): NbdDisk {
-  const kernel = bootedKernel(sizeBytes);
-  const bdev = kernel.block.disks[0]!.part0;
+  return diskOf(bootedKernel(sizeBytes), 'pmem0', extent);
+}
+
+function diskOf(kernel: Kernel, name: string, extent?: Parameters<typeof createBdevDisk>[0]['extent']): NbdDisk {
+  const bdev = kernel.block.disks.find((disk) => disk.name === name)!.part0;
   return createBdevDisk({ bdev, memory: kernel.machine.memory, pages: kernel.block.needs.pages, ...(extent ? { extent } : {}) });
+}
+
+/** A BTT, made through sysfs as ndctl does. */
+export function bttDisk(sizeBytes: number, sectorBytes: number): NbdDisk {
+  const kernel = bootedKernel(sizeBytes);
+  const store = (path: string, text: string): void => writeFile(kernel.root, `/sys/bus/nd/${path}`, text);
+  const seed = (readFile(kernel.root, '/sys/bus/nd/devices/region0/btt_seed') as string).trim();
+  store('drivers/nd_pmem/unbind', 'namespace0.0');
+  store(`devices/${seed}/uuid`, '3f8a1e52-7c64-4b0d-9e35-a1d2c3b4e5f6');
+  store(`devices/${seed}/sector_size`, String(sectorBytes));
+  store(`devices/${seed}/namespace`, 'namespace0.0');
+  store('drivers/nd_pmem/bind', seed);
+  return diskOf(kernel, 'pmem0s');
+}
+
+/** A disk with a volatile write cache. */
+export function cachedDisk(sizeBytes: number, spec: { readonly sectorBytes?: number } = {}): NbdDisk {
+  return diskOf(bootedKernel(16 * 2 ** 20, [createDrive({ sizeBytes, ...spec })]), 'sda');
 }
 
 export function exportOf(disk: NbdDisk | undefined, name = 'pmem0'): NbdExport {
@@ -98,7 +120,7 @@ export function client(disk: NbdDisk, { structured = false, slow = false, export
     handshake.feed(option(OPT.STRUCTURED_REPLY));
     handshake.feed(option(OPT.SET_META_CONTEXT, contextData(exported.name, ['base:allocation'])));
   }
-  const { next } = handshake.feed(option(OPT.GO, goData(exported.name)));
+  const { next } = handshake.feed(option(OPT.GO, goData(exported.name, [INFO.BLOCK_SIZE])));
   if (next !== 'transmission') throw new Error(`the handshake ends with ${next}`);
   let heard: Buffer[] = [];
   let closed = false;

@@ -14,7 +14,7 @@ import {
 import { type Btt, readSector, writeSector } from '@holdfast/nvdimm';
 import type { PmemNeeds } from './pmem-needs.js';
 
-const BTT_IO_LAYER: IoLayer = { name: 'btt', takesPageless: true, does: 'copies sectors by frame number' };
+const BTT_IO_LAYER: IoLayer = { name: 'btt', takesPageless: true, wholeBlocks: true, does: 'copies sectors by frame number' };
 /** Linux checksums a bio's pages before it hands them on, and maps each by its struct page (bio_integrity_process). */
 const INTEGRITY_IO_LAYER: IoLayer = { name: 'integrity', takesPageless: false, does: 'maps pages by struct page, to checksum them' };
 
