@@ -25,6 +25,8 @@ export interface Connection {
   readonly session: Session | undefined;
   /** End it now, in the middle of whatever it does. */
   drop(): void;
+  /** End it when what was answered is sent. */
+  finish(): void;
   /** See {@link Transmission.rebind}. */
   rebind(disk: NbdDisk | undefined): void;
 }
@@ -49,6 +51,7 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
       return session;
     },
     drop: () => socket.destroy(),
+    finish: () => (transmission ? transmission.finish() : void socket.end()),
     rebind: (disk) => transmission?.rebind(disk),
   };
 

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,6 +111,29 @@ describe('the server', () => {
     socket.resume();
     await gone;
     expect(server.connections.size).toBe(0);
+    await server.listen({ socket: path });
+  });
+
+  test('a socket file that a killed server left is taken over; one in use, or a file that is no socket, is not', async () => {
+    const stale = join(folder, 'stale');
+    spawnSync(process.execPath, ['-e', `require('net').createServer().listen(${JSON.stringify(stale)}, () => process.kill(process.pid, 'SIGKILL'))`]);
+    expect(existsSync(stale)).toBe(true);
+    const other = createNbdServer({ exports: () => [exportOf(undefined)] });
+    await other.listen({ socket: stale });
+    await expect(createNbdServer({ exports: () => [] }).listen({ socket: stale })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await other.close();
+    writeFileSync(stale, 'precious');
+    await expect(other.listen({ socket: stale })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    expect(readFileSync(stale, 'utf8')).toBe('precious');
+  });
+
+  test('an orderly end sends what was answered', async () => {
+    const { socket, take } = await ready();
+    socket.write(request(CMD.READ, 0, MIB));
+    const all = take(16 + MIB);
+    await vi.waitFor(() => expect(server.counters.reads).toBe(1));
+    await server.close();
+    expect((await all).length).toBe(16 + MIB);
     await server.listen({ socket: path });
   });
 });

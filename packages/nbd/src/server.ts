@@ -1,7 +1,8 @@
 /**
  * The server: it listens on a Unix socket or a loopback port, and serves its exports to whoever comes.
  */
-import { type Server, type Socket, createServer } from 'node:net';
+import { lstatSync, rmSync } from 'node:fs';
+import { type Server, type Socket, connect, createServer } from 'node:net';
 import type { TLSSocketOptions } from 'node:tls';
 import { type Connection, serveConnection } from './connection.js';
 import type { NbdExport } from './export.js';
@@ -10,6 +11,8 @@ import type { NbdCounters } from './transmission.js';
 
 /** Clients at a time; the next one is turned away. */
 const MAX_CONNECTIONS = 128;
+/** What replies have to reach their client when the server closes. Host milliseconds. */
+const FINISH_MS = 300;
 
 export interface NbdServerOptions {
   /** Asked for each listing and each client anew. */
@@ -21,9 +24,9 @@ export interface NbdServerOptions {
 export interface NbdServer {
   readonly counters: NbdCounters;
   readonly connections: ReadonlySet<Connection>;
-  /** @throws the host's error if the address cannot be had */
+  /** A socket file that a killed server left is taken over. @throws the host's error if the address cannot be had: EADDRINUSE, EACCES, … */
   listen(address: NbdAddress): Promise<void>;
-  /** Take no more clients, let go of those there are. */
+  /** Take no more clients; those there are get the replies to what was carried out, unless they are slow. */
   close(): Promise<void>;
 }
 
@@ -55,20 +58,51 @@ export function createNbdServer({ exports, tls, maxConnections = MAX_CONNECTIONS
     counters,
     connections,
     address: () => server.address(),
-    listen: (address) =>
-      new Promise((resolve, reject) => {
-        server.once('error', reject);
-        const listening = (): void => {
-          server.off('error', reject);
-          resolve();
-        };
-        if ('socket' in address) server.listen(address.socket, listening);
-        else server.listen(address.port, address.host ?? '127.0.0.1', listening);
-      }),
+    async listen(address) {
+      try {
+        await listenOn(server, address);
+      } catch (error) {
+        if (!('socket' in address) || !isInUse(error) || !lstatSync(address.socket).isSocket() || (await answers(address.socket))) throw error;
+        rmSync(address.socket);
+        await listenOn(server, address);
+      }
+    },
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const connection of connections) connection.drop();
+        const deadline = setTimeout(() => connections.forEach((connection) => connection.drop()), FINISH_MS);
+        server.close(() => {
+          clearTimeout(deadline);
+          resolve();
+        });
+        for (const connection of connections) connection.finish();
       }),
   };
+}
+
+function listenOn(server: Server, address: NbdAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const listening = (): void => {
+      server.off('error', reject);
+      resolve();
+    };
+    server.once('error', reject);
+    if ('socket' in address) server.listen(address.socket, listening);
+    else server.listen(address.port, address.host ?? '127.0.0.1', listening);
+  });
+}
+
+function isInUse(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+}
+
+/** Does anybody listen on a socket file? */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+  });
 }

@@ -52,6 +52,8 @@ export interface Transmission {
   received(length: number, space: Uint8Array): boolean;
   /** From now on use this disk, in memory of another boot; undefined: fail what comes in with ESHUTDOWN. */
   rebind(disk: NbdDisk | undefined): void;
+  /** Take no more requests; close once the replies that are laid out are sent. */
+  finish(): void;
   /** Give the memory back. Not after the disk's machine has lost its power. */
   free(): void;
 }
@@ -363,6 +365,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
   };
 
   const shut = (): void => {
+    if (closing) return;
     closing = true;
     replies.flush();
     if (replies.idle()) close();
@@ -403,6 +406,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
       requests.slab.bytes.set(before.slab.bytes.subarray(before.start, before.end));
       requests.end = before.end - before.start;
     },
+    finish: shut,
     free() {
       requests.slab.free();
       replies.slab.free();
