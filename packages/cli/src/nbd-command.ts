@@ -1,7 +1,6 @@
 /**
  * `holdfast nbd`: boots a machine and serves its disks to real NBD clients, until it is told to stop.
  */
-import { rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { type NbdAddress, type NbdCounters, createMachineExports, createNbdServer } from '@holdfast/nbd';
 import { type BootCommandOptions, type Terminal, bootFromOptions } from './boot-command.js';
@@ -23,6 +22,7 @@ const STATUS_MS = 1000;
 /** Runs until a signal. @returns the exit status @throws CliError for options that do not fit together */
 export async function nbdCommand(options: NbdCommandOptions, terminal: Terminal): Promise<number> {
   const address = addressOf(options);
+  const signalled = untilSignal(); // whenever one comes, also while the machine boots
   const system = await bootFromOptions(withDisk(options), (text) => terminal.err(`holdfast: ${text}\n`));
   try {
     if (!system.kernel) throw new CliError(`the kernel panicked: ${system.panic}`);
@@ -35,10 +35,9 @@ export async function nbdCommand(options: NbdCommandOptions, terminal: Terminal)
     await server.listen(address);
     for (const { name } of exports()) terminal.out(`${uriOf(server.address() as AddressInfo | string, name)}\n`);
     const stopStatus = terminal.interactive ? showStatus(server.counters, terminal) : () => {};
-    await untilSignal();
+    await signalled;
     stopStatus();
     await server.close();
-    if ('socket' in address) rmSync(address.socket, { force: true });
     return 0;
   } finally {
     system.close();
@@ -95,8 +94,9 @@ function showStatus(counters: NbdCounters, terminal: Terminal): () => void {
   };
 }
 
+/** Listens for good: a second signal must not cut the orderly end short that the first one began. */
 function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
   });
 }
