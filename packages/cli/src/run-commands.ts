@@ -52,11 +52,11 @@ export interface RunnerOptions {
   readonly output?: Output;
   /** Print behind each refusal why. */
   readonly explain?: boolean;
-  /** Asked before each command of `run`: false passes over it, which leaves no record but its number; what it throws comes out of `runScript`. */
-  readonly before?: (cmd: string) => boolean;
+  /** Told of each command before it runs; what it throws comes out of `runScript`, and the command leaves no record. */
+  readonly before?: (cmd: string) => void;
 }
 
-export function createCommandRunner(system: System, { output, explain = false, before: ask }: RunnerOptions = {}): CommandRunner {
+export function createCommandRunner(system: System, { output, explain = false, before: onCommand }: RunnerOptions = {}): CommandRunner {
   const records: (CommandRecord | LiteRecord)[] = [];
   const captures: Record<string, Capture> = {};
   let before: LiteState | undefined;
@@ -103,11 +103,7 @@ export function createCommandRunner(system: System, { output, explain = false, b
 
   async function runWord(cmd: string, evaluate: (text: string) => Promise<number>): Promise<number> {
     if (cmd.trim() === 'lite') return takeLite();
-    if (ask?.(cmd) === false) {
-      count++;
-      shell.setVariable('RC', '0');
-      return 0;
-    }
+    onCommand?.(cmd);
     const rc = await record(cmd, () => evaluate(cmd));
     shell.setVariable('RC', String(rc));
     return rc;

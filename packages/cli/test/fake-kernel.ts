@@ -88,7 +88,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
       dev: vfsDir({ pmem0 }),
       ...files,
     });
-    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, dma: [], devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, createProcess: noProcess, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
+    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, dma: [], devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, swap: { swapon: () => {}, swapoff: () => {} }, createProcess: noProcess, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
   };
   return createSystem({ machine, firmware: { e820: 'BIOS-e820: [mem 0x0000000000000000-0x000000003fffffff] usable' }, cmdline: '', bootKernel });
 }

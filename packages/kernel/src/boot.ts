@@ -28,6 +28,7 @@ import { setupArch } from './setup-arch.js';
 import { devBlock } from './sysfs-block.js';
 import { devDax } from './sysfs-dax.js';
 import { devNvdimm } from './sysfs-nvdimm.js';
+import { createSwapCalls } from './swap-calls.js';
 import { createSys } from './sysfs.js';
 import { createUserAccess } from './user-access.js';
 import { vfsDir } from './vfs.js';
@@ -156,6 +157,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     log,
     block,
     root,
+    swap: createSwapCalls(root, mm.swap),
     createProcess: (comm) => createProcess(processes, comm),
     sleep(ns) {
       machine.clock.advance(ns);

@@ -14,3 +14,6 @@ export type { Process, ProcessMmap } from './process.js';
 export type { OpenOptions } from './open-file.js';
 export { Signal } from './signal.js';
 export { MAP, PROT } from '@holdfast/mm';
+// Swap areas: the calls of a kernel, and the page that mkswap writes.
+export type { SwapCalls } from './swap-calls.js';
+export { encodeSwapHeader } from '@holdfast/mm';

@@ -11,6 +11,7 @@ import type { Pci } from '@holdfast/pci';
 import type { AttachedDesign } from '@holdfast/pmem';
 import type { KernelLog } from './kernel-log.js';
 import type { Process } from './process.js';
+import type { SwapCalls } from './swap-calls.js';
 import type { VfsDir } from './vfs.js';
 
 /** A running kernel, for callers. Nothing below `kernel` ever receives it. */
@@ -33,6 +34,7 @@ export interface Kernel {
   readonly block: Block;
   /** `/`, with `proc`, `sys` and `dev`. */
   readonly root: VfsDir;
+  readonly swap: SwapCalls;
   /** A new process of that name, with nothing mapped and nothing open. @throws KernelError ENOMEM */
   createProcess(comm: string): Process;
   /** Let virtual nanoseconds pass, with what the kernel does by itself meanwhile: write what has been dirty for too long. */

@@ -6,9 +6,9 @@ import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
 import {
-  type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type MovablePages, type PageCache, type PageRefs, type Pgdat, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type MovablePages, type PageCache, type PageRefs, type Pgdat, type Swap, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
   __GFP_RECLAIMABLE,
-  countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createUserPages, earlyFreeK, formatBuddyinfo,
+  countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createSwap, createUserPages, earlyFreeK, formatBuddyinfo,
   formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
   formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, totalReservePages, zonelistPages,
 } from '@holdfast/mm';
@@ -29,6 +29,7 @@ export interface MmInitNeeds {
 
 /** The texts of /proc that are mm's. */
 export interface MmTexts {
+  readonly swaps: () => string;
   readonly buddyinfo: () => string;
   readonly kpageflags: () => string;
   readonly meminfo: () => string;
@@ -56,6 +57,7 @@ export interface MemoryManagement {
   /** Frames that boot gave a node, holes with struct pages included. */
   readonly pageRuns: readonly PageRun[];
   readonly pageCache: PageCache;
+  readonly swap: Swap;
   readonly texts: MmTexts;
   readonly nodeTexts: NodeTexts;
   totalRamBytes(): number;
@@ -106,7 +108,7 @@ export function mmInit({ arch, machine, release, printk, cmdline, image, deviceP
   // The image's first uninitialised page stands for empty_zero_page.
   const zeroFrame = physToPfn(physAddr(image.sections.find(({ name }) => name === 'Kernel bss')!.start));
   const userPages = createUserPages({ memory: machine.memory, mm, devicePages, nid: numa.withMemory[0]!, zeroFrame });
-  return { ...viewsOf(mm, onliner, arch, machine), userPages };
+  return { ...viewsOf(mm, onliner, arch, machine, createSwap(printk, release)), userPages };
 }
 
 /** KiB that are taken of the memory whose struct pages are made before the allocator starts. */
@@ -125,7 +127,7 @@ function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[])
   return reserved * PAGE_K;
 }
 
-function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine): Omit<MemoryManagement, 'userPages'> {
+function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine, swap: Swap): Omit<MemoryManagement, 'userPages'> {
   const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
   const home = numa.withMemory[0]!;
   const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);
@@ -151,12 +153,14 @@ function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memor
     movable: mm.movable,
     pageRuns: pageRunsOf(layout),
     pageCache,
+    swap,
     texts: {
       buddyinfo: () => formatBuddyinfo(onlineNodes()),
       kpageflags: () => formatKpageflags(onlineNodes(), mm.vmemmap),
-      meminfo: () => formatMeminfo(onlineNodes(), { pageCache: countPageCache(pageCache) }),
+      meminfo: () => formatMeminfo(onlineNodes(), { pageCache: countPageCache(pageCache), swapPages: swap.totalPages }),
       pagetypeinfo: () => formatPagetypeinfo(onlineNodes()),
       zoneinfo: () => formatZoneinfo(onlineNodes()),
+      swaps: () => swap.format(),
       vmstat: () => formatVmstat(pageCache, freePages()),
     },
     nodeTexts: {

@@ -29,6 +29,7 @@ export function createProc({ cmdline, release, iomem, block, mm, pageCache, prin
     meminfo: vfsText(mm.meminfo),
     pagetypeinfo: vfsText(mm.pagetypeinfo, 0o400),
     partitions: vfsText(() => formatPartitions(block)),
+    swaps: vfsText(mm.swaps),
     uptime: vfsText(() => `${(now() / 1e9).toFixed(2)} ${(now() / 1e9).toFixed(2)}\n`),
     version: vfsText(() => `${versionBanner(release)}\n`),
     vmstat: vfsText(mm.vmstat),

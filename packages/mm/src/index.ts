@@ -49,6 +49,9 @@ export { balanceDirtyPages, dirtyLimits, filemapFdatawrite, filemapWriteAndWait,
 export { type FileRaState, createRaState, initRaSize, nextRaSize } from './readahead.js';
 export { destroyMapping, dropPagecache, invalidateInodePages2, invalidateMappingPages, truncateInodePages } from './truncate.js';
 export { type ErrSeq, createErrSeq, errseqCheckAndAdvance, errseqSample, errseqSet } from './errseq.js';
+// Swap areas.
+export { type Swap, type SwapDevice, createSwap } from './swapfile.js';
+export { type SwapHeaderSpec, encodeSwapHeader, readSwapHeader } from './swap-header.js';
 // Processes' memory: address spaces, their page tables, faults, and who holds the pages behind them.
 export { PTE } from './pte.js';
 export { type Leaf, type LeafLevel, type PageTable, type PageTableNeeds, TASK_SIZE, createPageTable, leafSize } from './page-table.js';

@@ -1,7 +1,7 @@
 /**
  * The texts of /proc/meminfo and /sys/devices/system/node/nodeN/meminfo. Mirrors fs/proc/meminfo.c and drivers/base/node.c of 6.1.
  *
- * Differs from Linux: there is no slab, swap or user memory here, so their lines say 0; and the lines of a node say nothing of its page cache.
+ * Differs from Linux: there is no slab or user memory here, so their lines say 0; and the lines of a node say nothing of its page cache.
  */
 import { type NodeId, PAGE_SIZE } from '@holdfast/lib';
 import type { PageCacheCounts } from './page-cache-counts.js';
@@ -20,6 +20,8 @@ export interface MeminfoExtras {
   readonly directMap1G?: number;
   /** In pages, unlike the others. */
   readonly pageCache?: PageCacheCounts;
+  /** Pages of swap areas, all of them free. */
+  readonly swapPages?: number;
 }
 
 const AFTER_AVAILABLE = [
@@ -31,15 +33,15 @@ const AFTER_VMALLOC_TOTAL = ['VmallocUsed', 'VmallocChunk', 'Percpu'] as const;
 const AFTER_CORRUPTED = ['AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'] as const;
 const HUGE_COUNTS = ['HugePages_Total', 'HugePages_Free', 'HugePages_Rsvd', 'HugePages_Surp'] as const;
 
-export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, directMap2M = 0, directMap1G = 0, pageCache = NO_PAGE_CACHE }: MeminfoExtras = {}): string {
+export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, directMap2M = 0, directMap1G = 0, pageCache = NO_PAGE_CACHE, swapPages = 0 }: MeminfoExtras = {}): string {
   const { total, free } = pagesOf(nodes);
-  const cacheLines = linesOf(pageCache);
+  const lines: Partial<Record<string, number>> = { ...linesOf(pageCache), SwapTotal: swapPages, SwapFree: swapPages };
   return [
     kB('MemTotal', total * KB_PER_PAGE),
     kB('MemFree', free * KB_PER_PAGE),
     kB('MemAvailable', availablePages(nodes, free, pageCache) * KB_PER_PAGE),
-    ...AFTER_AVAILABLE.map((name) => kB(name, (cacheLines[name] ?? 0) * KB_PER_PAGE)),
-    kB('CommitLimit', Math.floor(total / 2) * KB_PER_PAGE),
+    ...AFTER_AVAILABLE.map((name) => kB(name, (lines[name] ?? 0) * KB_PER_PAGE)),
+    kB('CommitLimit', (Math.floor(total / 2) + swapPages) * KB_PER_PAGE),
     kB('Committed_AS', 0),
     kB('VmallocTotal', VMALLOC_TOTAL_KB),
     ...AFTER_VMALLOC_TOTAL.map((name) => kB(name, 0)),

@@ -33,12 +33,7 @@ export const NOT_COMPARED: readonly NotCompared[] = [
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
-export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe|blkdiscard)\b/;
-
-/** Commands that are passed over, and what comes behind them is replayed: nothing of it depends on them. */
-export const PASSED_OVER: readonly { readonly cmd: RegExp; readonly reason: string }[] = [
-  { cmd: /^mkswap\b/, reason: 'swap is not simulated' },
-];
+export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe|blkdiscard|mkswap|swapon|swapoff)\b/;
 
 /** Why the rest of a guest script is not replayed. */
 export function whyNotReplayed(line: string): string {
@@ -78,7 +73,7 @@ const CLAIM = /\b(btt|pfn|dax)(\d+)\.\d+\b/g;
 /** Text that names claims: what tools say, what the kernel logs, paths, and attributes that lead to one. */
 function textWithoutChance(text: string, name: string): string {
   if (/^(?:btt|pfn|dax)_seed$|^(?:stderr|error|dmesg|holder|path)$/.test(name)) return withoutPlace(text).replace(CLAIM, '$1$2.n');
-  return name === 'stdout' ? withoutPage(text) : text;
+  return name === 'stdout' ? withoutPage(text).replace(/^UUID=[-0-9a-f]{36}$/gm, 'UUID=*') : text;
 }
 
 /** Which page of the address space a mapping of less than 2 MiB got is random, too; that it is a page is not. */

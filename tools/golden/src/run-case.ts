@@ -9,7 +9,7 @@ import {
 import { DEFAULT_RELEASE } from '@holdfast/lib';
 import { type Comparison, type Difference, compareFacts } from './compare.js';
 import type { CapturedCommand, GoldenCase } from './load-case.js';
-import { PASSED_OVER, REPLAYED, reasonFor, whyNotReplayed, withoutChance } from './not-compared.js';
+import { REPLAYED, reasonFor, whyNotReplayed, withoutChance } from './not-compared.js';
 
 export interface CaseResult extends Comparison {
   readonly name: string;
@@ -67,10 +67,9 @@ const NOT_FACTS = ['case', 'boot', 'panic', 'errors'];
 
 /** Run what the guest ran, up to the first command that the console does not know; captures behind it are left out with it. */
 async function replay(golden: GoldenCase, system: System, facts: BootFacts): Promise<Replay> {
-  const { runner, passedOver, stoppedAt } = await runGuest(golden, system);
-  const captured = golden.commands.filter(({ cmd }) => !passedOver.some((one) => one.cmd === cmd));
+  const { runner, stoppedAt } = await runGuest(golden, system);
   // A guest whose commands went otherwise may have run more of them, or fewer: then the lists differ, too.
-  const commands = stoppedAt === undefined ? captured : captured.slice(0, runner.records.length);
+  const commands = stoppedAt === undefined ? golden.commands : golden.commands.slice(0, runner.records.length);
   const ours = withCommands(facts, runner);
   const names = stoppedAt === undefined ? Object.keys({ ...golden.expected.captures, ...runner.captures }) : Object.keys(runner.captures);
   const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(names.filter((name) => all[name]).map((name) => [name, all[name]!]));
@@ -78,7 +77,7 @@ async function replay(golden: GoldenCase, system: System, facts: BootFacts): Pro
     expected: { ...without(golden.expected, NOT_FACTS), captures: withManagedChanges(pick(golden.expected.captures)), commands: commands.map(normalize) },
     actual: { ...without(ours, NOT_FACTS), captures: withManagedChanges(pick(ours.captures)), commands: ours.commands.map((record) => normalize(record as CapturedCommand)) },
     commands,
-    leftOut: passedOver.reduce((sum, { reason }) => addCounts(sum, new Map([[reason, 1]])), notReached(stoppedAt, captured.length - commands.length)),
+    leftOut: notReached(stoppedAt, golden.commands.length - commands.length),
   };
 }
 
@@ -103,33 +102,23 @@ function notReached(stoppedAt: string | undefined, commands: number): Map<string
   return new Map(stoppedAt === undefined ? [] : [[whyNotReplayed(stoppedAt), commands]]);
 }
 
-interface PassedOver {
-  readonly cmd: string;
-  readonly reason: string;
-}
-
 interface GuestRun {
   readonly runner: CommandRunner;
-  readonly passedOver: readonly PassedOver[];
   /** The command that ended the replay. */
   readonly stoppedAt: string | undefined;
 }
 
 async function runGuest({ guest }: GoldenCase, system: System): Promise<GuestRun> {
-  const passedOver: PassedOver[] = [];
-  const before = (cmd: string): boolean => {
-    const rule = PASSED_OVER.find((one) => one.cmd.test(cmd));
-    if (rule) passedOver.push({ cmd, reason: rule.reason });
-    else if (!REPLAYED.test(cmd)) throw new Stop(cmd);
-    return !rule;
+  const before = (cmd: string): void => {
+    if (!REPLAYED.test(cmd)) throw new Stop(cmd);
   };
   const runner = createCommandRunner(system, { before });
   try {
     if (system.kernel) await runner.runScript(`${GUEST_PRELUDE}\n${guest}`);
-    return { runner, passedOver, stoppedAt: undefined };
+    return { runner, stoppedAt: undefined };
   } catch (error) {
     if (!(error instanceof Stop)) throw error;
-    return { runner, passedOver, stoppedAt: error.message };
+    return { runner, stoppedAt: error.message };
   }
 }
 
