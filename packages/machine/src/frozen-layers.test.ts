@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { MIB, physAddr } from '@holdfast/lib';
 import { expect, test } from 'vitest';
-import type { ImageBacking } from './image-backing.js';
+import type { FrozenImage, ImageBacking } from './image-backing.js';
 import { createMachine } from './machine.js';
 import { createNvdimm } from './medium.js';
 import { createOverlayImage } from './overlay-image.js';
@@ -27,6 +27,7 @@ const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('write' as const), at: place, fill: fc.integer({ min: 1, max: 255 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear' as const), at: place }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('freeze' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const), nr: fc.nat() }) },
 );
 
 function spots(image: ImageBacking): number[] {
@@ -44,16 +45,18 @@ function spots(image: ImageBacking): number[] {
   return found;
 }
 
-test.each([false, true])('a frozen state stays what it was, whatever is stored later (image: %s)', (withImage) => {
+test.each([false, true])('a frozen state stays what it was, whatever is stored or let go of later (image: %s)', (withImage) => {
   fc.assert(
-    fc.property(fc.array(step, { minLength: 4, maxLength: 16 }), (steps) => {
+    fc.property(fc.array(step, { minLength: 4, maxLength: 18 }), (steps) => {
       const medium = withImage ? createNvdimm({ backing: memoryImage() }) : createNvdimm({ sizeBytes: SIZE });
       const machine = createMachine({ media: [{ start: START, medium }] });
-      const kept: { image: ImageBacking; then: number[] }[] = [];
+      const kept: { image: FrozenImage; then: number[] }[] = [];
       for (const each of steps) {
         if (each.kind === 'write') machine.memory.write(physAddr(START + each.at), new Uint8Array(64).fill(each.fill));
         else if (each.kind === 'clear') machine.memory.clear(physAddr(START + each.at), 64);
-        else {
+        else if (each.kind === 'release') {
+          for (const { image } of kept.splice(each.nr % (kept.length + 1), 1)) image.release();
+        } else {
           machine.poweroff();
           const image = medium.freeze();
           kept.push({ image, then: spots(image) });
@@ -66,7 +69,7 @@ test.each([false, true])('a frozen state stays what it was, whatever is stored l
       expect(now).toEqual(spots({ ...memoryImage(), read: (offset, target, at) => void (target[at] = bytes[offset]!), isKnownZero: () => false }));
       for (const { image, then } of kept) expect(spots(image)).toEqual(then);
     }),
-    { numRuns: withImage ? 12 : 40 },
+    { numRuns: withImage ? 8 : 20 },
   );
 });
 

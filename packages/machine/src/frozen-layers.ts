@@ -4,9 +4,11 @@
  *
  * A layer holds the chunks that the store had in memory when it was frozen. Of a chunk that had been in no layer before, what it was (its
  * image's content, or zeros) is put into the newest layer when the store first asks for it; so whatever no layer knows has never changed.
+ *
+ * Invariant: the newest layer stays, let go of or not: the store itself reads from it.
  */
 import { CHUNK_SIZE } from './hardware.js';
-import type { ImageBacking } from './image-backing.js';
+import type { FrozenImage, ImageBacking } from './image-backing.js';
 
 /** A chunk's bytes, or null for zeros. */
 type Saved = Uint8Array | null;
@@ -15,34 +17,70 @@ export interface FrozenLayers {
   readonly isEmpty: boolean;
   /** Chunks that some layer holds. */
   keys(): Set<number>;
-  /** Take over the chunks of the store, which has none in memory then. Returns the layer's number. */
-  freeze(chunks: ReadonlyMap<number, Uint8Array>): number;
+  /** Take over the chunks of the store, which has none in memory then. */
+  freeze(chunks: ReadonlyMap<number, Uint8Array>): FrozenLayer;
   /** What the store holds at chunk `k`, if it is in a layer: to be copied before use. */
   latest(k: number): Saved | undefined;
   /** The store is about to use chunk `k`, which no layer has: this is what it was. Does nothing if nothing was ever frozen. */
   keepOriginal(k: number, bytes: Saved): void;
   /** What chunk `k` held when layer `layer` was made; undefined if it has not changed since, and the image or zeros tell. */
-  at(layer: number, k: number): Saved | undefined;
+  at(layer: FrozenLayer, k: number): Saved | undefined;
+  /** Nobody reads `layer` any more: chunks that no other one needs go. */
+  release(layer: FrozenLayer): void;
+}
+
+/** One of the states, to be named to the layers that made it. */
+export interface FrozenLayer {
+  readonly chunks: Map<number, Saved>;
 }
 
 export function createFrozenLayers(): FrozenLayers {
-  const layers: Map<number, Saved>[] = [];
+  const layers: FrozenLayer[] = [];
+  const released = new Set<FrozenLayer>();
+  const has = (k: number): ((layer: FrozenLayer) => boolean) => ({ chunks }) => chunks.has(k);
+
+  /** Take layer `index`, not the newest, out. What others read through it goes to a neighbour. */
+  const remove = (index: number): void => {
+    const before = layers.slice(0, index);
+    const next = layers[index + 1]!.chunks;
+    for (const [k, bytes] of layers[index]!.chunks) {
+      // The first layer that knows a chunk speaks for those before it; any other one for those behind it.
+      const heir = before.length > 0 && !before.some(has(k)) ? before.at(-1)!.chunks : next;
+      if (!heir.has(k)) heir.set(k, bytes);
+    }
+    layers.splice(index, 1);
+  };
+  const removeReleased = (): void => {
+    for (const layer of released) {
+      if (layer === layers.at(-1)) continue;
+      remove(layers.indexOf(layer));
+      released.delete(layer);
+    }
+  };
+
   return {
     get isEmpty() {
       return layers.length === 0;
     },
-    keys: () => new Set(layers.flatMap((layer) => [...layer.keys()])),
+    keys: () => new Set(layers.flatMap(({ chunks }) => [...chunks.keys()])),
     freeze(chunks) {
-      layers.push(new Map(chunks));
-      return layers.length - 1;
+      const layer = { chunks: new Map<number, Saved>(chunks) };
+      layers.push(layer);
+      removeReleased();
+      return layer;
     },
-    latest: (k) => layers.findLast((layer) => layer.has(k))?.get(k),
+    latest: (k) => layers.findLast(has(k))?.chunks.get(k),
     keepOriginal(k, bytes) {
-      if (layers.length > 0 && !layers.some((layer) => layer.has(k))) layers.at(-1)!.set(k, bytes);
+      if (layers.length > 0 && !layers.some(has(k))) layers.at(-1)!.chunks.set(k, bytes);
     },
     at(layer, k) {
-      const before = layers.slice(0, layer + 1).findLast((each) => each.has(k));
-      return (before ?? layers.slice(layer + 1).find((each) => each.has(k)))?.get(k);
+      const index = layers.indexOf(layer);
+      const known = layers.slice(0, index + 1).findLast(has(k)) ?? layers.slice(index + 1).find(has(k));
+      return known?.chunks.get(k);
+    },
+    release(layer) {
+      released.add(layer);
+      removeReleased();
     },
   };
 }
@@ -51,7 +89,7 @@ export function createFrozenLayers(): FrozenLayers {
  * Frozen layer `layer` as an image that can be read. `phase` is the distance of its first byte from the grid of chunks, and `backing` is
  * where chunks are that no layer knows.
  */
-export function frozenImage(layers: FrozenLayers, layer: number, { sizeBytes, phase, backing }: { sizeBytes: number; phase: number; backing: ImageBacking | undefined }): ImageBacking {
+export function frozenImage(layers: FrozenLayers, layer: FrozenLayer, { sizeBytes, phase, backing }: { sizeBytes: number; phase: number; backing: ImageBacking | undefined }): FrozenImage {
   const eachPiece = (offset: number, length: number, use: (saved: Saved | undefined, within: number, at: number, count: number) => void): void => {
     for (let done = 0; done < length; ) {
       const at = offset + done + phase;
@@ -81,5 +119,6 @@ export function frozenImage(layers: FrozenLayers, layer: number, { sizeBytes, ph
     write() {
       throw new TypeError('a frozen image cannot be written');
     },
+    release: () => layers.release(layer),
   };
 }

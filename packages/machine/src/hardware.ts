@@ -4,7 +4,7 @@
  * Invariant: bytes live in one place only, the media behind the physical address space. Caches are modelled by what a power cut
  * would take back, so that a reader always sees the newest store.
  */
-import type { ImageBacking } from './image-backing.js';
+import type { FrozenImage } from './image-backing.js';
 import { KernelPanic, type PhysAddr, type Range } from '@holdfast/lib';
 
 /** Bytes of one chunk of physical memory: made when first written, and zeros until then. */
@@ -49,7 +49,7 @@ export interface Medium {
    * What a non-volatile medium holds now, to be read later, however it changes meanwhile. Only while the machine has no power: nothing is
    * copied until the medium is used again.
    */
-  freeze(): ImageBacking;
+  freeze(): FrozenImage;
 }
 
 /**

@@ -11,3 +11,9 @@ export interface ImageBacking {
   /** Returns when the bytes would survive the death of this process. @throws KernelError EIO, ENOSPC */
   write(offset: number, source: Uint8Array, sourceOffset: number, length: number): void;
 }
+
+/** What a store held when it was frozen. */
+export interface FrozenImage extends ImageBacking {
+  /** Nobody reads it any more: give its memory back. */
+  release(): void;
+}

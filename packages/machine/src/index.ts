@@ -12,7 +12,7 @@ export {
   type ArsRange, type ArsStatus, type NvdimmRootMethods, type NvdimmRootSpec,
   ARS_OVERFLOW, ARS_RETURN_KNOWN, ARS_STATUS, ARS_TYPE, DSM_STATUS, INJECT_NOTIFY, createNvdimmRootMethods,
 } from './nvdimm-root-methods.js';
-export type { ImageBacking } from './image-backing.js';
+export type { FrozenImage, ImageBacking } from './image-backing.js';
 // States of a chunked store that goes on, and images over images.
 export { type FrozenLayers, createFrozenLayers, frozenImage } from './frozen-layers.js';
 export { createOverlayImage } from './overlay-image.js';

@@ -11,7 +11,7 @@ import { DirtyRanges } from './dirty-ranges.js';
 import { mediumFigures } from './costs.js';
 import { createFrozenLayers, frozenImage } from './frozen-layers.js';
 import { CHUNK_SIZE, type MediaWear, type Medium, type MediumKind } from './hardware.js';
-import type { ImageBacking } from './image-backing.js';
+import type { FrozenImage, ImageBacking } from './image-backing.js';
 import { MediaController } from './media-controller.js';
 
 /** Ranges an image may lag behind by; past it they are written early, which the model allows: lines may be evicted at any time. */
@@ -192,7 +192,7 @@ export class MediumStore implements Medium {
     this.#chunks.clear();
   }
 
-  freeze(): ImageBacking {
+  freeze(): FrozenImage {
     bugOn(this.volatile, 'medium: what forgets cannot be frozen');
     this.syncAll();
     const layer = this.#frozen.freeze(new Map([...this.#chunks].map(([k, chunk]) => [k, chunk.bytes])));

@@ -10,7 +10,7 @@
  * Invariant: an image file holds no byte that is not on the medium, and every one that is.
  */
 import { KernelError, type Random, bugOn, seededRandom } from '@holdfast/lib';
-import { CHUNK_SIZE, type ImageBacking, createFrozenLayers, frozenImage } from '@holdfast/machine';
+import { CHUNK_SIZE, type FrozenImage, type ImageBacking, createFrozenLayers, frozenImage } from '@holdfast/machine';
 
 /** What the drive is. */
 export interface DriveSpec {
@@ -55,7 +55,7 @@ export interface Drive {
   /** The same, chosen by a seed: some cuts lose all they can, some nothing. */
   powercut(seed: number): { readonly undecided: number; readonly lost: number };
   /** What the medium holds now, to be read later, however it changes meanwhile. Only when nothing is open. */
-  freeze(): ImageBacking;
+  freeze(): FrozenImage;
 }
 
 /** What an atom held before one of the writes that are open. */
