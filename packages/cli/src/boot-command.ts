@@ -2,37 +2,19 @@
  * `holdfast boot`: from options to a machine, from a machine to a kernel, and from a kernel to what was asked of it.
  */
 import { readFileSync } from 'node:fs';
-import { E820_TYPE_RESERVED, parseE820Text } from '@holdfast/e820';
-import { type BootOutcome, type Firmware, formatLogLine } from '@holdfast/kernel';
-import { DEFAULT_RELEASE, GIB, KIB, KernelError, type KernelRelease, parseRelease, parseSize } from '@holdfast/lib';
-import { createNvdimmRootMethods } from '@holdfast/machine';
-import type { ConfigArea } from '@holdfast/nvdimm';
-import { buildMachine } from './build-machine.js';
-import { CliError } from './cli-error.js';
+import { type BootOutcome, formatLogLine } from '@holdfast/kernel';
+import { KernelError } from '@holdfast/lib';
+import { type MachineDescription, assembleHardware, openImages, planBoot } from './boot-plan.js';
 import { isGuestScript, scriptCommands } from './console/script-lines.js';
-import { placeDimmImages, withImageLabels } from './dimm-images.js';
-import { type LoadedFirmware, loadFirmware } from './firmware.js';
-import { labelledDimmFirmware } from './labelled-dimms.js';
-import { openDrives, parseDisk } from './drives.js';
-import { parseFields } from './fields.js';
-import { planMachine } from './machine-plan.js';
-import { pcMap, pmemLines } from './pc-map.js';
-import { needFiveLevels, parsePciPmem, plugCards } from './pci-cards.js';
+import { plugCards } from './pci-cards.js';
 import type { CommandRunner } from './run-commands.js';
 import { type System, createSystem } from './system.js';
 import { parseVirtioMem, parseVirtioPmem, plugVirtio } from './virtio-devices.js';
 
 /** As commander gives them; all text as typed. */
-export interface BootCommandOptions {
-  firmware?: string;
-  memory?: string;
-  cmdline?: string;
-  kernel?: string;
-  nvdimm?: string[];
-  disk?: string[];
+export interface BootCommandOptions extends MachineDescription {
   virtioPmem?: string[];
   virtioMem?: string[];
-  pciPmem?: string[];
   run?: string[];
   script?: string;
   dmesg?: boolean;
@@ -40,12 +22,6 @@ export interface BootCommandOptions {
   sysroot?: string;
   /** Print, behind each command that failed, which rule refused it and what would do. */
   explain?: boolean;
-  seed?: string;
-  cpus?: string;
-  la57?: boolean;
-  bareMetal?: boolean;
-  /** The firmware scrubs, clears and injects media errors of its NVDIMMs. */
-  ars?: boolean;
 }
 
 /** Where output goes, and whether a person sits there. */
@@ -55,141 +31,22 @@ export interface Terminal {
   err(text: string): void;
 }
 
-interface NvdimmOption {
-  readonly sizeBytes: number;
-  /** 0 for legacy pmem. */
-  readonly labelBytes: number;
-  readonly image: string | undefined;
-}
-
 /** Build the machine that the options ask for, and boot it. @throws CliError, KernelError for bad files and sizes. */
 export async function bootFromOptions(options: BootCommandOptions, note: (text: string) => void = () => {}, onBoot?: (outcome: BootOutcome) => void): Promise<System> {
-  if (options.firmware !== undefined && options.memory !== undefined) throw new CliError('--memory describes a machine without --firmware; give one of them');
-  const nvdimms = (options.nvdimm ?? []).map(parseNvdimm);
+  const plan = planBoot(options, note);
   const virtioPlans = [...(options.virtioPmem ?? []).map(parseVirtioPmem), ...(options.virtioMem ?? []).map(parseVirtioMem)];
-  const cards = (options.pciPmem ?? []).map(parsePciPmem);
-  const loaded = options.firmware === undefined ? pcFirmware(options.memory ?? '4G') : loadFirmware(options.firmware);
-  const cmdline = options.cmdline ?? loaded.cmdline ?? '';
-  const release = chooseRelease(options.kernel ?? loaded.release);
-  if (options.firmware !== undefined) {
-    if (options.cmdline === undefined && loaded.cmdline !== undefined) note(`--cmdline from ${options.firmware}: ${loaded.cmdline}`);
-    if (options.kernel === undefined && loaded.release !== undefined) note(`--kernel from ${options.firmware}: ${loaded.release}`);
-  }
-  const seed = options.seed === undefined ? 0 : wholeNumber(options.seed, '--seed', 0, Number.MAX_SAFE_INTEGER);
-  const cpus = options.cpus === undefined ? undefined : wholeNumber(options.cpus, '--cpus', 1, 256);
-  const added = addNvdimms(loaded.firmware, nvdimms);
-  const dimmImages = placeDimmImages(loaded.firmware, loaded.dimmImages, note);
-  const images = new Map([...added.images, ...dimmImages.images]);
-  const labels = new Map([...added.labels, ...dimmImages.labels]);
-  const la57 = options.la57 ?? (needFiveLevels(cards) || undefined);
-  const plan = planMachine({ firmware: added.firmware, cmdline, release, images, labels, bounds: dimmImages.bounds, ...(la57 === undefined ? {} : { la57 }) });
-  const { machine, images: opened, labelAreas } = await buildMachine(plan, {
-    ...(cpus === undefined ? {} : { cpus }),
-    hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
-  });
-  const labelled = withLabelAreas(added.firmware, [...added.labels.keys()].map((start) => labelAreas.get(start)!));
-  const hasScrub = loaded.hasScrub || options.ars === true;
-  const firmware = {
-    ...withImageLabels(labelled, dimmImages, labelAreas),
-    ...(hasScrub ? { nvdimmMethods: createNvdimmRootMethods(machine) } : {}),
-  };
-  const files = [...opened];
+  const { images, files } = await openImages(plan);
   try {
-    const pci = await plugCards(machine, cards, files);
+    const { machine, firmware, drives } = assembleHardware(plan, images);
+    const pci = await plugCards(machine, plan.cards, files);
     const virtio = await plugVirtio(machine, firmware, virtioPlans);
     files.push(...virtio.images);
-    const drives = await openDrives((options.disk ?? []).map(parseDisk), files);
-    const config = options.kernel === undefined ? loaded.config : {};
+    const { cmdline, release, config, seed } = plan;
     return createSystem({ machine, images: files, virtio: virtio.devices, drives, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });
   } catch (error) {
     for (const file of files) file.close();
     throw error;
   }
-}
-
-function pcFirmware(memory: string): LoadedFirmware {
-  const e820 = pcMap(parseSize(memory, '--memory'));
-  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {}, dimmImages: new Map(), hasScrub: false };
-}
-
-function chooseRelease(text: string | undefined): KernelRelease {
-  return text === undefined ? DEFAULT_RELEASE : parseRelease(text);
-}
-
-/** `size=1G,label=128K,image=FILE`. @throws CliError */
-function parseNvdimm(text: string): NvdimmOption {
-  const expected = `--nvdimm '${text}': expected size=SIZE[,label=SIZE][,image=FILE], as in size=1G,image=pmem.img`;
-  const fields = parseFields(text, ['size', 'label', 'image']);
-  const size = fields?.get('size');
-  const image = fields?.get('image');
-  if (fields === undefined || size === undefined || image === '') throw new CliError(expected);
-  const sizeBytes = parseSize(size, '--nvdimm size');
-  if (sizeBytes === 0 || sizeBytes % 4096 !== 0) throw new CliError(`--nvdimm size '${size}': expected a multiple of 4096 above 0`);
-  const label = fields.get('label');
-  const labelBytes = label === undefined ? 0 : parseSize(label, '--nvdimm label');
-  if (label !== undefined && (labelBytes < MIN_LABEL_AREA || labelBytes % 4096 !== 0)) {
-    throw new CliError(`--nvdimm label '${label}': expected a multiple of 4096 of at least ${MIN_LABEL_AREA}, as QEMU does`);
-  }
-  return { sizeBytes, labelBytes, image };
-}
-
-/** Bytes. */
-const MIN_LABEL_AREA = 128 * KIB;
-
-/** What the added NVDIMMs make of a machine. Maps are by address. */
-interface AddedNvdimms {
-  readonly firmware: Firmware;
-  readonly images: ReadonlyMap<number, string>;
-  readonly labels: ReadonlyMap<number, number>;
-}
-
-/** Put NVDIMMs above the highest row of the map: in the map those without labels, and behind them in an NFIT those with. @throws CliError */
-function addNvdimms(firmware: Firmware, nvdimms: readonly NvdimmOption[]): AddedNvdimms {
-  const legacy = nvdimms.filter(({ labelBytes }) => labelBytes === 0);
-  const labelled = nvdimms.filter(({ labelBytes }) => labelBytes > 0);
-  const { e820, images } = addLegacy(firmware.e820, legacy);
-  if (labelled.length === 0) return { firmware: { ...firmware, e820 }, images, labels: new Map() };
-  if (firmware.nfit) throw new CliError('--nvdimm label= describes DIMMs in an NFIT, and --firmware has one already');
-  let next = Math.max(4 * GIB, topOfMap(e820));
-  const placed = labelled.map((dimm) => {
-    const start = Math.ceil(next / GIB) * GIB;
-    next = start + dimm.sizeBytes;
-    return { ...dimm, start };
-  });
-  for (const { start, image } of placed) if (image !== undefined) images.set(start, image);
-  return { firmware: { ...firmware, e820, ...labelledDimmFirmware(placed) }, images, labels: new Map(placed.map(({ start, labelBytes }) => [start, labelBytes])) };
-}
-
-/** Give the DIMMs of {@link addNvdimms} their label areas, in order. */
-function withLabelAreas(firmware: Firmware, areas: readonly ConfigArea[]): Firmware {
-  if (areas.length === 0) return firmware;
-  return { ...firmware, dimms: (firmware.dimms ?? []).map((dimm, slot) => ({ ...dimm, labelArea: areas[slot]! })) };
-}
-
-function addLegacy(e820: string, nvdimms: readonly NvdimmOption[]): { e820: string; images: Map<number, string> } {
-  const images = new Map<number, string>();
-  if (nvdimms.length === 0) return { e820, images };
-  const lines = pmemLines(Math.max(4 * GIB, topOfMap(e820)), nvdimms.map(({ sizeBytes }) => sizeBytes));
-  for (const [index, line] of lines.entries()) {
-    const { image } = nvdimms[index]!;
-    if (image !== undefined) images.set(Number(/0x[0-9a-f]+/.exec(line)![0]), image);
-  }
-  // Right behind the firmware's own rows: a map in a whole dmesg ends where other lines begin.
-  const rows = e820.trimEnd().split('\n');
-  const last = rows.findLastIndex((row) => /BIOS-e8\w\w: /.test(row));
-  return { e820: [...rows.slice(0, last + 1), ...lines, ...rows.slice(last + 1), ''].join('\n'), images };
-}
-
-/** The end of the highest row that is not reserved, in bytes. */
-function topOfMap(e820: string): number {
-  const rows = parseE820Text(e820).entries.filter(({ type }) => type !== E820_TYPE_RESERVED);
-  return Math.max(0, ...rows.map(({ addr, size }) => Number(addr + size)));
-}
-
-function wholeNumber(text: string, what: string, least: number, most: number): number {
-  const number = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(number >= least && number <= most)) throw new CliError(`${what} '${text}': expected a whole number from ${least} to ${most}`);
-  return number;
 }
 
 /** The whole command: boot, then run, print and export as asked. @returns the exit status */

@@ -25,18 +25,26 @@ export function parseDisk(text: string): DrivePlan {
   return { sizeBytes: parseSize(size, '--disk size'), sectorBytes, atomBytes: bytes('atomic') ?? sectorBytes, cacheBytes: bytes('cache'), image: fields.get('image') };
 }
 
-/** Make the drives; files that they hold open are added to `files`. `images` take the place of the plans' files, by index. @throws KernelError */
-export async function openDrives(plans: readonly DrivePlan[], files: { close(): void }[], images?: readonly ImageBacking[]): Promise<Drive[]> {
-  const drives: Drive[] = [];
-  for (const [index, { image, cacheBytes, ...spec }] of plans.entries()) {
-    let backing = images?.[index];
-    if (!backing && image !== undefined) {
-      const { openImageFile } = await import('@holdfast/machine/node');
-      const file = openImageFile(image, { sizeBytes: spec.sizeBytes });
-      files.push(file);
-      backing = file;
+/** Open the plans' image files, which are added to `files`. @throws KernelError */
+export async function openDriveImages(plans: readonly DrivePlan[], files: { close(): void }[]): Promise<(ImageBacking | undefined)[]> {
+  const images: (ImageBacking | undefined)[] = [];
+  for (const { image, sizeBytes } of plans) {
+    if (image === undefined) {
+      images.push(undefined);
+      continue;
     }
-    drives.push(createDrive({ ...spec, ...(cacheBytes === undefined ? {} : { cacheBytes }), ...(backing ? { backing } : {}) }));
+    const { openImageFile } = await import('@holdfast/machine/node');
+    const file = openImageFile(image, { sizeBytes });
+    files.push(file);
+    images.push(file);
   }
-  return drives;
+  return images;
+}
+
+/** Make the drives, each with the image of its number. @throws KernelError EINVAL */
+export function createDrives(plans: readonly DrivePlan[], images: readonly (ImageBacking | undefined)[]): Drive[] {
+  return plans.map(({ sizeBytes, sectorBytes, atomBytes, cacheBytes }, index) => {
+    const backing = images[index];
+    return createDrive({ sizeBytes, sectorBytes, atomBytes, ...(cacheBytes === undefined ? {} : { cacheBytes }), ...(backing ? { backing } : {}) });
+  });
 }

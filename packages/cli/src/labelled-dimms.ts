@@ -75,3 +75,24 @@ export function splitImage(image: ImageBacking, mediaBytes: number): { readonly 
     },
   };
 }
+
+/** The reverse: one image of a medium's and the label area behind it, whose bytes `labels` it takes over. */
+export function joinImage(media: ImageBacking, labels: Uint8Array): ImageBacking {
+  const area = labels.slice();
+  const inMedia = (offset: number, length: number): number => Math.max(0, Math.min(length, media.sizeBytes - offset));
+  return {
+    sizeBytes: media.sizeBytes + area.length,
+    isKnownZero: (offset, length) => inMedia(offset, length) === length && media.isKnownZero(offset, length),
+    read(offset, target, targetOffset, length) {
+      const first = inMedia(offset, length);
+      if (first > 0) media.read(offset, target, targetOffset, first);
+      const from = offset + first - media.sizeBytes;
+      if (first < length) target.set(area.subarray(from, from + length - first), targetOffset + first);
+    },
+    write(offset, source, sourceOffset, length) {
+      const first = inMedia(offset, length);
+      if (first > 0) media.write(offset, source, sourceOffset, first);
+      if (first < length) area.set(source.subarray(sourceOffset + first, sourceOffset + length), offset + first - media.sizeBytes);
+    },
+  };
+}
