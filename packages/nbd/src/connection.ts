@@ -37,6 +37,7 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
   let session: Session | undefined;
   let transmission: Transmission | undefined;
   let ended = false;
+  let release: (() => void) | undefined;
 
   const space = (): Uint8Array => (transmission ? transmission.space() : scratch);
   const received = (length: number, bytes: Uint8Array): boolean => {
@@ -74,12 +75,13 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
   const startTransmission = (): boolean => {
     const agreed = handshake.session();
     session = agreed.session;
+    release = session.exported.use?.();
     clearTimeout(deadline);
     transmission = createTransmission({
       session,
       counters: needs.counters,
       send: (bytes, taken) => void socket.write(bytes, taken),
-      close: () => socket.end(),
+      close: () => socket.destroySoon(), // it may not be read any more, and then nothing would tell that the client is gone
       resume: () => socket.resume(),
     });
     return copyIn({ space, received }, agreed.rest) === undefined;
@@ -92,6 +94,7 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
     ended = true;
     clearTimeout(deadline);
     transmission?.free();
+    release?.();
     needs.onClose(connection);
   });
   plain.write(handshake.greeting());

@@ -45,6 +45,8 @@ export interface NbdDisk {
   flush(): NbdError;
   trim(offset: number, length: number, fua: boolean): NbdError;
   writeZeroes(offset: number, length: number, fua: boolean, noHole: boolean): NbdError;
+  /** How long a request waits before it is carried out, in milliseconds of the host; without it, none does. */
+  delayMs?(op: 'read' | 'write' | 'flush' | 'trim' | 'zero', offset: number, length: number): number;
   /** Where `[offset, …)` stops being of one kind, at most `length` bytes further: STATE_HOLE and STATE_ZERO, or 0 for data. */
   extent(offset: number, length: number): Extent;
 }

@@ -11,6 +11,8 @@ export interface NbdExport {
   readonly readOnly?: boolean;
   /** The disk now; undefined while its machine has no power. */
   disk(): NbdDisk | undefined;
+  /** A client uses the disk from now on, until the returned function is called. */
+  use?(): () => void;
 }
 
 /** Largest payload of one request, bytes: what all clients accept. */

@@ -24,6 +24,8 @@ export type TlsPolicy = 'off' | 'offered' | 'required';
 export interface HandshakeNeeds {
   /** In the order of a listing; the first is the default, `''`. */
   readonly exports: () => readonly NbdExport[];
+  /** Exports that no listing shows, by name. */
+  readonly unlisted?: ((name: string) => NbdExport | undefined) | undefined;
   readonly tls: TlsPolicy;
 }
 
@@ -54,7 +56,7 @@ export interface Handshake {
   secured(): void;
 }
 
-export function createHandshake({ exports, tls }: HandshakeNeeds): Handshake {
+export function createHandshake({ exports, unlisted, tls }: HandshakeNeeds): Handshake {
   let held: Buffer = Buffer.alloc(0);
   let haveFlags = false;
   let noZeroes = false;
@@ -67,7 +69,7 @@ export function createHandshake({ exports, tls }: HandshakeNeeds): Handshake {
   let contextsOf: string | undefined;
   let agreed: Session | undefined;
 
-  const find = (name: string): NbdExport | undefined => (name === '' ? exports()[0] : exports().find((each) => each.name === name));
+  const find = (name: string): NbdExport | undefined => (name === '' ? exports()[0] : (exports().find((each) => each.name === name) ?? unlisted?.(name)));
 
   /** One option, whole. */
   const answer = (option: number, data: Buffer, replies: Uint8Array[]): HandshakeNext => {

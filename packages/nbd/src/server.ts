@@ -1,12 +1,12 @@
 /**
  * The server: it listens on a Unix socket or a loopback port, and serves its exports to whoever comes.
  */
-import { lstatSync, rmSync } from 'node:fs';
-import { type Server, type Socket, connect, createServer } from 'node:net';
+import { type Server, type Socket, createServer } from 'node:net';
 import type { TLSSocketOptions } from 'node:tls';
 import { type Connection, serveConnection } from './connection.js';
 import type { NbdExport } from './export.js';
 import type { TlsPolicy } from './handshake.js';
+import { type NbdAddress, listenAt } from './listen.js';
 import type { NbdCounters } from './transmission.js';
 
 /** Clients at a time; the next one is turned away. */
@@ -17,6 +17,8 @@ const FINISH_MS = 300;
 export interface NbdServerOptions {
   /** Asked for each listing and each client anew. */
   readonly exports: () => readonly NbdExport[];
+  /** Exports that no listing shows, by name. */
+  readonly unlisted?: (name: string) => NbdExport | undefined;
   readonly tls?: { readonly policy: Exclude<TlsPolicy, 'off'>; readonly options: TLSSocketOptions };
   readonly maxConnections?: number;
 }
@@ -30,10 +32,7 @@ export interface NbdServer {
   close(): Promise<void>;
 }
 
-/** `port` 0 asks for any free one. */
-export type NbdAddress = { readonly socket: string } | { readonly port: number; readonly host?: string };
-
-export function createNbdServer({ exports, tls, maxConnections = MAX_CONNECTIONS }: NbdServerOptions): NbdServer & { readonly address: Server['address'] } {
+export function createNbdServer({ exports, unlisted, tls, maxConnections = MAX_CONNECTIONS }: NbdServerOptions): NbdServer & { readonly address: Server['address'] } {
   const counters: NbdCounters = { reads: 0, writes: 0, others: 0, bytesRead: 0, bytesWritten: 0, errors: 0 };
   const connections = new Set<Connection>();
 
@@ -45,6 +44,7 @@ export function createNbdServer({ exports, tls, maxConnections = MAX_CONNECTIONS
     socket.setNoDelay(true);
     const connection = serveConnection(socket, {
       exports,
+      unlisted,
       tls: tls?.policy ?? 'off',
       ...(tls ? { tlsOptions: tls.options } : {}),
       counters,
@@ -58,15 +58,7 @@ export function createNbdServer({ exports, tls, maxConnections = MAX_CONNECTIONS
     counters,
     connections,
     address: () => server.address(),
-    async listen(address) {
-      try {
-        await listenOn(server, address);
-      } catch (error) {
-        if (!('socket' in address) || !isInUse(error) || !lstatSync(address.socket).isSocket() || (await answers(address.socket))) throw error;
-        rmSync(address.socket);
-        await listenOn(server, address);
-      }
-    },
+    listen: (address) => listenAt(server, address),
     close: () =>
       new Promise((resolve) => {
         const deadline = setTimeout(() => connections.forEach((connection) => connection.drop()), FINISH_MS);
@@ -77,32 +69,4 @@ export function createNbdServer({ exports, tls, maxConnections = MAX_CONNECTIONS
         for (const connection of connections) connection.finish();
       }),
   };
-}
-
-function listenOn(server: Server, address: NbdAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const listening = (): void => {
-      server.off('error', reject);
-      resolve();
-    };
-    server.once('error', reject);
-    if ('socket' in address) server.listen(address.socket, listening);
-    else server.listen(address.port, address.host ?? '127.0.0.1', listening);
-  });
-}
-
-function isInUse(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-}
-
-/** Does anybody listen on a socket file? */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
-  });
 }

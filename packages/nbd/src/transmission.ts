@@ -54,7 +54,7 @@ export interface Transmission {
   rebind(disk: NbdDisk | undefined): void;
   /** Take no more requests; close once the replies that are laid out are sent. */
   finish(): void;
-  /** Give the memory back. Not after the disk's machine has lost its power. */
+  /** Give the memory back; memory whose kernel is gone is left alone. */
   free(): void;
 }
 
@@ -79,6 +79,15 @@ const ALLOWED_FLAGS: Readonly<Record<number, number>> = {
   [CMD.BLOCK_STATUS]: CMD_FLAG.REQ_ONE,
 };
 
+/** What can be delayed, by command. */
+const DELAYED_OPS: Readonly<Record<number, 'read' | 'write' | 'flush' | 'trim' | 'zero'>> = {
+  [CMD.READ]: 'read',
+  [CMD.WRITE]: 'write',
+  [CMD.FLUSH]: 'flush',
+  [CMD.TRIM]: 'trim',
+  [CMD.WRITE_ZEROES]: 'zero',
+};
+
 export function createTransmission({ session, counters, send, close, resume }: TransmissionNeeds): Transmission {
   const { exported, structured, baseAllocation } = session;
   const readOnly = isReadOnly(exported, session.disk);
@@ -88,21 +97,29 @@ export function createTransmission({ session, counters, send, close, resume }: T
   let replies: ReplyBuffer;
   let paused = false;
   let closing = false;
+  /** The memory of {@link requests} and {@link replies} is the kernel's that runs now. */
+  let powered = true;
+  /** How long the request at the start of the buffer has to wait was asked; and it waits. */
+  let asked = false;
+  let waiting: NodeJS.Timeout | undefined;
   const ongoing: Ongoing = { kind: 'none', offset: 0, left: 0, flags: 0, cookieHi: 0, cookieLo: 0, error: NBD.OK };
 
   const bind = (on: NbdDisk): void => {
     requests = createRequestBuffer(on.allocSlab());
     replies = createReplyBuffer(on.allocSlab(), send, roomAgain);
+    powered = true;
   };
   const roomAgain = (): void => {
     if (closing) {
       if (replies.idle()) close();
       return;
     }
-    if (!paused) return;
+    if (paused && waiting === undefined) goOn();
+  };
+  const goOn = (): void => {
     paused = false;
     process();
-    if (!paused) resume();
+    if (!paused && !closing) resume();
   };
 
   // --- replies; each returns false if there is no room now ---
@@ -188,7 +205,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
     const { cookieHi: hi, cookieLo: lo } = ongoing;
     while (ongoing.left > 0) {
       const length = Math.min(ongoing.left, PIECE_BYTES);
-      if (!disk) return endEarly();
+      if (!disk || ongoing.error !== NBD.OK) return failRead();
       if (structured) {
         const outcome = dataChunk(disk, ongoing.offset, length, hi, lo, ongoing.left === length ? REPLY_FLAG_DONE : 0);
         if (outcome === 'full') return false;
@@ -202,6 +219,15 @@ export function createTransmission({ session, counters, send, close, resume }: T
       ongoing.left -= length;
       replies.flushMuch();
     }
+    ongoing.kind = 'none';
+    return true;
+  };
+
+  /** The power went in the middle of a read. */
+  const failRead = (): boolean => {
+    if (!structured) return endEarly();
+    if (!errorChunk(ongoing.cookieHi, ongoing.cookieLo, NBD.ESHUTDOWN)) return false;
+    counters.errors++;
     ongoing.kind = 'none';
     return true;
   };
@@ -293,16 +319,37 @@ export function createTransmission({ session, counters, send, close, resume }: T
       return true;
     }
     const error = check(type, flags, offset, length);
+    if (error === NBD.OK && hasToWait(disk!, type, offset, length)) return false;
     if (type === CMD.WRITE) return takeWrite(offset, length, flags, hi, lo, error);
     if (!(error === NBD.OK ? carryOut(disk!, type, offset, length, flags, hi, lo) : refuse(type, hi, lo, error))) return stall();
-    requests.start = start + REQUEST_BYTES;
+    consume(REQUEST_BYTES);
+    return true;
+  };
+
+  const consume = (bytes: number): void => {
+    requests.start += bytes;
+    asked = false;
+  };
+
+  const hasToWait = (on: NbdDisk, type: number, offset: number, length: number): boolean => {
+    const op = DELAYED_OPS[type];
+    if (asked || !on.delayMs || op === undefined) return false;
+    asked = true;
+    const ms = on.delayMs(op, offset, length);
+    if (ms <= 0) return false;
+    replies.flush();
+    paused = true;
+    waiting = setTimeout(() => {
+      waiting = undefined;
+      if (!closing) goOn();
+    }, ms);
     return true;
   };
 
   const takeWrite = (offset: number, length: number, flags: number, hi: number, lo: number, error: NbdError): boolean => {
     if (error !== NBD.OK || length > PIECE_BYTES) {
       begin(error === NBD.OK ? 'write' : 'discard', offset, length, flags, hi, lo, error);
-      requests.start += REQUEST_BYTES;
+      consume(REQUEST_BYTES);
       if (error === NBD.OK) countWrite(length);
       return true;
     }
@@ -316,7 +363,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
     writeSimpleReply(replies.view, at, hi, lo, outcome);
     if (outcome !== NBD.OK) counters.errors++;
     countWrite(length);
-    requests.start += REQUEST_BYTES + length;
+    consume(REQUEST_BYTES + length);
     return true;
   };
 
@@ -401,13 +448,19 @@ export function createTransmission({ session, counters, send, close, resume }: T
     rebind(next) {
       const before = requests;
       disk = next;
-      if (!next) return;
+      if (!next) {
+        powered = false;
+        if (ongoing.kind !== 'none' && ongoing.error === NBD.OK) ongoing.error = NBD.ESHUTDOWN;
+        return;
+      }
       bind(next);
       requests.slab.bytes.set(before.slab.bytes.subarray(before.start, before.end));
       requests.end = before.end - before.start;
     },
     finish: shut,
     free() {
+      clearTimeout(waiting);
+      if (!powered) return;
       requests.slab.free();
       replies.slab.free();
     },
@@ -458,8 +511,8 @@ function extentsOf(disk: NbdDisk, offset: number, length: number, most: number):
   return extents;
 }
 
-/** Where a failed read first fails, by halves. */
-function firstBadByte(disk: NbdDisk, slab: Slab, scratch: number, offset: number, length: number): number {
+/** Where a failed read first fails, by halves; undefined if it would not fail again. */
+function firstBadByte(disk: NbdDisk, slab: Slab, scratch: number, offset: number, length: number): number | undefined {
   let from = offset;
   let size = length;
   while (size > disk.minBlock) {
@@ -469,5 +522,5 @@ function firstBadByte(disk: NbdDisk, slab: Slab, scratch: number, offset: number
       size -= half;
     } else size = half;
   }
-  return from;
+  return disk.read(slab, scratch, from, size) === NBD.OK ? undefined : from;
 }
