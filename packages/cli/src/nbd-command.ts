@@ -1,77 +1,140 @@
 /**
- * `holdfast nbd`: boots a machine and serves its disks to real NBD clients, until it is told to stop.
+ * `holdfast nbd`: boots a machine and serves its disks to real NBD clients, with its power switch on a socket beside, until it is told to stop.
  */
+import { performance } from 'node:perf_hooks';
 import type { AddressInfo } from 'node:net';
-import { type NbdAddress, type NbdCounters, createMachineExports, createNbdServer } from '@holdfast/nbd';
-import { type BootCommandOptions, type Terminal, bootFromOptions } from './boot-command.js';
+import {
+  type NbdAddress, type NbdCounters, ON_CUT, type OnCut, type Recorder, createControlHandlers, createControlServer, createExportClients, createFaultPlan,
+  createMachineExports, createNbdServer, createPowerSwitch, createStateExports,
+} from '@holdfast/nbd';
+import type { Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
-import type { System } from './system.js';
+import { controlPathFor } from './nbd-control-path.js';
+import { type NbdMachineOptions, bootNbdMachine } from './nbd-options.js';
+import { startRecorder } from './nbd-record.js';
 
-export interface NbdCommandOptions extends BootCommandOptions {
-  image?: string;
-  size?: string;
+export interface NbdCommandOptions extends NbdMachineOptions {
   socket?: string;
   port?: string;
-  export?: string[];
-  readOnly?: boolean;
+  control?: string;
+  onCut?: string;
+  keepCuts?: string;
+  record?: string;
 }
 
-const DEFAULT_SIZE = '1G';
 const STATUS_MS = 1000;
+const MAX_KEPT_CUTS = 10_000;
 
 /** Runs until a signal. @returns the exit status @throws CliError for options that do not fit together */
 export async function nbdCommand(options: NbdCommandOptions, terminal: Terminal): Promise<number> {
-  const address = addressOf(options);
   const signalled = untilSignal(); // whenever one comes, also while the machine boots
-  const system = await bootFromOptions(withDisk(options), (text) => terminal.err(`holdfast: ${text}\n`));
+  const serving = await serveNbd(options, terminal);
+  for (const uri of serving.uris) terminal.out(`${uri}\n`);
+  terminal.err(`holdfast: control socket ${serving.control}\n`);
+  const stopStatus = terminal.interactive ? showStatus(serving.counters, terminal) : () => {};
+  await signalled;
+  stopStatus();
+  await serving.close();
+  return 0;
+}
+
+export interface NbdServing {
+  /** What to paste into nbdinfo, nbdcopy, qemu or fio. */
+  readonly uris: readonly string[];
+  /** Path of the control socket. */
+  readonly control: string;
+  readonly counters: NbdCounters;
+  /** Orderly: clients get their replies, the machine is powered off. */
+  close(): Promise<void>;
+}
+
+/** Boot a machine and serve its disks. @throws CliError, KernelError, the host's errors */
+export async function serveNbd(options: NbdCommandOptions, terminal: Pick<Terminal, 'out' | 'err'>): Promise<NbdServing> {
+  const address = addressOf(options);
+  const onCut = chooseOnCut(options.onCut);
+  const maxCuts = options.keepCuts === undefined ? undefined : wholeNumber(options.keepCuts, '--keep-cuts', 1, MAX_KEPT_CUTS);
+  const names = (): readonly string[] => exports().map(({ name }) => name);
+  let exports: ReturnType<typeof createMachineExports> = () => [];
+  let recorder: Recorder | undefined;
+  const machine = await bootNbdMachine(options, {
+    terminal,
+    names,
+    onImages(images) {
+      if (options.record !== undefined) recorder = startRecorder(options.record, options, images);
+    },
+  });
+  const powerOff = (): void => {
+    machine.system.close();
+    recorder?.close();
+  };
   try {
-    if (!system.kernel) throw new CliError(`the kernel panicked: ${system.panic}`);
-    await prepare(system, options.run ?? [], terminal);
-    const kernel = (): { block: typeof system.kernel.block; memory: typeof system.kernel.machine.memory } | undefined =>
-      system.kernel && { block: system.kernel.block, memory: system.kernel.machine.memory };
-    const exports = createMachineExports({ kernel, readOnly: options.readOnly === true, ...(options.export ? { names: options.export } : {}) });
+    const faults = createFaultPlan(() => names()[0]);
+    exports = createMachineExports({
+      kernel: () => machine.powered(),
+      readOnly: options.readOnly === true,
+      layer: (name, disk) => {
+        const faulty = faults.wrap(name, disk);
+        return recorder ? recorder.wrap(name, faulty) : faulty;
+      },
+      ...(options.export ? { names: options.export } : {}),
+    });
     if (exports().length === 0) throw new CliError('this machine has no disk to export');
-    const server = createNbdServer({ exports });
+    const states = createStateExports({ cuts: () => power.cuts, boot: (cut, stores) => machine.bootState(cut, stores) });
+    const server = createNbdServer({ exports, unlisted: (name) => states.find(name) });
+    const power = createPowerSwitch({
+      machine,
+      clients: createExportClients(() => server.connections, exports),
+      onCut,
+      seed: Number(options.seed ?? 0),
+      now: () => performance.now() * 1000,
+      ...(maxCuts === undefined ? {} : { maxCuts }),
+      ...(recorder ? { record: recorder } : {}),
+    });
+    const switchboard = createControlServer(createControlHandlers({ server, exports, power, states, faults, recorder }));
     await server.listen(address);
-    for (const { name } of exports()) terminal.out(`${uriOf(server.address() as AddressInfo | string, name)}\n`);
-    const stopStatus = terminal.interactive ? showStatus(server.counters, terminal) : () => {};
-    await signalled;
-    stopStatus();
-    await server.close();
-    return 0;
-  } finally {
-    system.close();
+    const at = server.address() as AddressInfo | string;
+    const control = options.control ?? controlPathFor(at);
+    try {
+      await switchboard.listen(control);
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+    return {
+      uris: names().map((name) => uriOf(at, name)),
+      control,
+      counters: server.counters,
+      async close() {
+        await switchboard.close();
+        await server.close();
+        states.close();
+        powerOff();
+      },
+    };
+  } catch (error) {
+    powerOff();
+    throw error;
   }
 }
 
 function addressOf({ socket, port }: NbdCommandOptions): NbdAddress {
   if (socket !== undefined && port !== undefined) throw new CliError('give --socket or --port, not both');
   if (socket !== undefined) return { socket };
-  const number = port === undefined ? 10809 : Number(port);
-  if (!Number.isInteger(number) || number < 0 || number > 65535) throw new CliError(`--port '${port}': expected a whole number from 0 to 65535`);
-  return { port: number };
+  return { port: port === undefined ? 10809 : wholeNumber(port, '--port', 0, 65535) };
 }
 
-/** `--size` and `--image` are short for one NVDIMM; without any description of a disk there is one in memory. */
-function withDisk(options: NbdCommandOptions): BootCommandOptions {
-  const { image, size, nvdimm, disk, firmware } = options;
-  if (image === undefined && size === undefined && (nvdimm ?? disk ?? firmware) !== undefined) return options;
-  const spec = `size=${size ?? DEFAULT_SIZE}${image === undefined ? '' : `,image=${image}`}`;
-  return { ...options, nvdimm: [...(nvdimm ?? []), spec] };
+function chooseOnCut(text: string | undefined): OnCut {
+  const choice = ON_CUT.find((each) => each === (text ?? 'fail'));
+  if (!choice) throw new CliError(`--on-cut '${text}': expected ${ON_CUT.join(' or ')}`);
+  return choice;
 }
 
-/** Console commands before the first client, such as ndctl's. */
-async function prepare(system: System, commands: readonly string[], terminal: Terminal): Promise<void> {
-  if (commands.length === 0) return;
-  const { createCommandRunner } = await import('./run-commands.js');
-  const runner = createCommandRunner(system, { output: { out: (data) => terminal.out(data), err: (text) => terminal.err(text) } });
-  for (const command of commands) {
-    await runner.run(command);
-    if (runner.status !== 0) throw new CliError(`--run '${command}' ended with status ${runner.status}`);
-  }
+function wholeNumber(text: string, what: string, least: number, most: number): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(number >= least && number <= most)) throw new CliError(`${what} '${text}': expected a whole number from ${least} to ${most}`);
+  return number;
 }
 
-/** What to paste into nbdinfo, nbdcopy, qemu or fio. */
 function uriOf(address: AddressInfo | string, name: string): string {
   const path = encodeURIComponent(name);
   if (typeof address === 'string') return `nbd+unix:///${path}?socket=${encodeURI(address)}`;

@@ -5,8 +5,9 @@ import { Command, CommanderError, Option } from 'commander';
 import { KernelError } from '@holdfast/lib';
 import type { BootCommandOptions, Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
+import { collect } from './collect-option.js';
 import type { CompareCommandOptions } from './compare-command.js';
-import type { NbdCommandOptions } from './nbd-command.js';
+import { addNbdCommands } from './nbd-program.js';
 import type { SizeCommandOptions } from './size-command.js';
 
 const EXAMPLES = `
@@ -99,29 +100,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
       const { compareCommand } = await import('./compare-command.js');
       status = compareCommand(options, terminal);
     });
-  program
-    .command('nbd')
-    .description('serve the disks of a simulated machine to real NBD clients, until a signal comes')
-    .option('--size <size>', 'persistent memory of the disk (default: 1G, in memory)')
-    .option('--image <file>', 'keep the bytes in this file')
-    .option('--nvdimm <spec>', 'as of boot; may be repeated', collect)
-    .option('--disk <spec>', 'as of boot; may be repeated', collect)
-    .option('--firmware <path>', 'as of boot')
-    .option('--memory <size>', 'as of boot')
-    .option('--cmdline <string>', 'as of boot')
-    .option('--kernel <release>', 'as of boot')
-    .option('--run <command>', "console command to run first, such as ndctl's; may be repeated", collect)
-    .option('--export <name>', 'block device to export; may be repeated (default: all disks)', collect)
-    .option('--read-only', 'refuse writes')
-    .option('--socket <path>', 'listen on a Unix socket')
-    .option('--port <n>', 'listen on this port of the loopback interface (default: 10809; 0: any free one)')
-    .option('--seed <n>', 'choose the outcome of power cuts (default: 0)')
-    .exitOverride()
-    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
-    .action(async (options: NbdCommandOptions) => {
-      const { nbdCommand } = await import('./nbd-command.js');
-      status = await nbdCommand(options, terminal);
-    });
+  addNbdCommands(program, terminal, (code) => (status = code));
   try {
     await program.parseAsync([...args], { from: 'user' });
     return status;
@@ -135,9 +114,6 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
   }
 }
 
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, value];
-}
 
 async function startDefault(terminal: Terminal): Promise<number> {
   const { guidedRun } = await import('./guided-run.js');
