@@ -12,7 +12,7 @@ import type { NbdCounters } from './transmission.js';
 /** Clients at a time; the next one is turned away. */
 const MAX_CONNECTIONS = 128;
 /** What replies have to reach their client when the server closes. Host milliseconds. */
-const FINISH_MS = 300;
+const FINISH_MS = 2000;
 
 export interface NbdServerOptions {
   /** Asked for each listing and each client anew. */
