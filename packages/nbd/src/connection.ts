@@ -52,14 +52,14 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
       return session;
     },
     drop: () => socket.destroy(),
-    finish: () => (transmission ? transmission.finish() : void socket.end()),
+    finish: () => (transmission ? transmission.finish() : socket.destroySoon()),
     rebind: (disk) => transmission?.rebind(disk),
   };
 
   const onHandshake = (data: Uint8Array): boolean => {
     const { replies, next } = handshake.feed(data);
     if (replies.length > 0) socket.write(Buffer.concat(replies));
-    if (next === 'close') socket.end();
+    if (next === 'close') socket.destroySoon();
     else if (next === 'tls') startTls();
     else if (next === 'transmission') return startTransmission();
     return true;

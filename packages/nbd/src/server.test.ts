@@ -18,7 +18,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'));
   path = join(folder, 'socket');
   const disk = pmemDisk(16 * MIB);
-  server = createNbdServer({ exports: () => [exportOf(disk)], maxConnections: 3 });
+  server = createNbdServer({ exports: () => [exportOf(disk)], maxConnections: 3, finishMs: 20_000 });
   await server.listen({ socket: path });
 });
 
@@ -94,6 +94,15 @@ describe('the server', () => {
     next.socket.destroy();
   });
 
+  test('a client that says goodbye, or nonsense, and waits for the end leaves nothing behind', async () => {
+    for (const last of [request(CMD.DISC, 0, 0), Buffer.alloc(28)]) {
+      const { socket } = await ready();
+      socket.write(last);
+      await once(socket, 'close');
+    }
+    await vi.waitFor(() => expect(server.connections.size).toBe(0));
+  });
+
   test('one client too many is turned away, and the others stay', async () => {
     const clients = [await ready(), await ready(), await ready()];
     await once(talkTo(path).socket, 'close');
@@ -103,15 +112,19 @@ describe('the server', () => {
   });
 
   test('closing lets go of clients in the middle of their work', async () => {
+    const hasty = createNbdServer({ exports: () => [exportOf(pmemDisk(16 * MIB))], finishMs: 1 });
+    await server.close();
+    await hasty.listen({ socket: path });
     const { socket } = await ready();
     socket.pause();
     socket.write(request(CMD.READ, 0, 16 * MIB));
+    await vi.waitFor(() => expect(hasty.counters.reads).toBe(1));
+    await hasty.close();
+    expect(hasty.connections.size).toBe(0);
+    await server.listen({ socket: path });
     const gone = new Promise((resolve) => socket.once('close', resolve));
-    await server.close();
     socket.resume();
     await gone;
-    expect(server.connections.size).toBe(0);
-    await server.listen({ socket: path });
   });
 
   test('a socket file that a killed server left is taken over; one in use, or a file that is no socket, is not', async () => {

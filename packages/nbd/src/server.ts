@@ -11,7 +11,7 @@ import type { NbdCounters } from './transmission.js';
 
 /** Clients at a time; the next one is turned away. */
 const MAX_CONNECTIONS = 128;
-/** What replies have to reach their client when the server closes. Host milliseconds. */
+/** Host milliseconds. */
 const FINISH_MS = 2000;
 
 export interface NbdServerOptions {
@@ -21,6 +21,8 @@ export interface NbdServerOptions {
   readonly unlisted?: (name: string) => NbdExport | undefined;
   readonly tls?: { readonly policy: Exclude<TlsPolicy, 'off'>; readonly options: TLSSocketOptions };
   readonly maxConnections?: number;
+  /** Host milliseconds that replies have to reach their client when the server closes. Default 2000. */
+  readonly finishMs?: number;
 }
 
 export interface NbdServer {
@@ -32,7 +34,7 @@ export interface NbdServer {
   close(): Promise<void>;
 }
 
-export function createNbdServer({ exports, unlisted, tls, maxConnections = MAX_CONNECTIONS }: NbdServerOptions): NbdServer & { readonly address: Server['address'] } {
+export function createNbdServer({ exports, unlisted, tls, maxConnections = MAX_CONNECTIONS, finishMs = FINISH_MS }: NbdServerOptions): NbdServer & { readonly address: Server['address'] } {
   const counters: NbdCounters = { reads: 0, writes: 0, others: 0, bytesRead: 0, bytesWritten: 0, errors: 0 };
   const connections = new Set<Connection>();
 
@@ -61,7 +63,7 @@ export function createNbdServer({ exports, unlisted, tls, maxConnections = MAX_C
     listen: (address) => listenAt(server, address),
     close: () =>
       new Promise((resolve) => {
-        const deadline = setTimeout(() => connections.forEach((connection) => connection.drop()), FINISH_MS);
+        const deadline = setTimeout(() => connections.forEach((connection) => connection.drop()), finishMs);
         server.close(() => {
           clearTimeout(deadline);
           resolve();
