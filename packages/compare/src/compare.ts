@@ -2,7 +2,7 @@
  * Every struct-page design on the same device: each figure comes from a booted kernel of that size.
  */
 import { GIB, KernelError, PAGE_SIZE } from '@holdfast/lib';
-import { type AttachedPages, PAGE_DESIGNS, type PageDesignName, type PmemMapping } from '@holdfast/pmem';
+import { type AttachedPages, PAGE_DESIGNS, type PageDesign, type PageDesignName, type PmemMapping } from '@holdfast/pmem';
 import { type PowerCutResult, tryPowerCut } from './power-cut.js';
 import { type Outcome, type ProbeName, runProbes } from './probes.js';
 import { DISK, type Rig, createRig, meminfo } from './rig.js';
@@ -50,7 +50,8 @@ export interface DesignResult {
 
 export type CompareRow = DesignResult | { readonly design: PageDesignName; readonly summary: string; readonly refused: Refusal };
 
-export const DESIGN_NAMES = Object.keys(PAGE_DESIGNS) as PageDesignName[];
+/** Those that an administrator can bind; what boot has to make is for another boot. */
+export const DESIGN_NAMES = (Object.keys(PAGE_DESIGNS) as PageDesignName[]).filter((name) => !(PAGE_DESIGNS[name] as PageDesign).madeAtBoot);
 const MIN_RAM = 16 * GIB;
 const MAX_RAM = 1024 * GIB;
 

@@ -85,14 +85,14 @@ export interface E820Limits {
 
 /**
  * Make sure that the kernel lies in RAM, keep RAM out of the BIOS area, and find where RAM ends.
- * `kernelImage` is `[_text, _end)` in bytes, .brk included.
+ * `kernelImage` is `[_text, _end)` in bytes, .brk included; `ends` as for {@link endOfRamPfn}.
  */
-export function trimE820Table({ table, boot, log, maxArchPfn }: E820Setup, kernelImage: { start: number; end: number }): E820Limits {
+export function trimE820Table({ table, boot, log, maxArchPfn }: E820Setup, kernelImage: { start: number; end: number }, ends?: { persistentToo?: boolean }): E820Limits {
   addKernelRange(table, { start: BigInt(kernelImage.start), end: BigInt(kernelImage.end) }, log);
   trimBiosRange(table, log);
-  let maxPfn = endOfRamPfn(table, maxArchPfn, maxArchPfn, log);
-  if (trimUncachedMemory(table, boot.firmware.mtrrTrim, log)) maxPfn = endOfRamPfn(table, maxArchPfn, maxArchPfn, log);
-  const maxLowPfn = maxPfn > LOW_RAM_LIMIT_PFN ? endOfRamPfn(table, LOW_RAM_LIMIT_PFN, maxArchPfn, log) : maxPfn;
+  let maxPfn = endOfRamPfn(table, maxArchPfn, maxArchPfn, log, ends);
+  if (trimUncachedMemory(table, boot.firmware.mtrrTrim, log)) maxPfn = endOfRamPfn(table, maxArchPfn, maxArchPfn, log, ends);
+  const maxLowPfn = maxPfn > LOW_RAM_LIMIT_PFN ? endOfRamPfn(table, LOW_RAM_LIMIT_PFN, maxArchPfn, log, ends) : maxPfn;
   return { maxPfn, maxLowPfn };
 }
 

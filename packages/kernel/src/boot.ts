@@ -2,18 +2,18 @@
  * boot(): a machine, its firmware and a command line become a running kernel. Mirrors init/main.c: start_kernel.
  * Read it from top to bottom: it is the story that the log tells.
  */
-import { DEFAULT_RELEASE, KERN, KernelPanic, MIB, PAGE_SIZE, type PhysAddr, createIda, createIomem, findParam, parseCmdline, physAddr } from '@holdfast/lib';
+import { DEFAULT_RELEASE, KERN, KernelPanic, type PhysAddr, createIda, createIomem, findParam, parseCmdline, pfnToSectionNr, physAdd, physToPfn } from '@holdfast/lib';
 import { createBlock } from '@holdfast/block';
 import { createDaxHosts } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
 import { createPlatformBus } from '@holdfast/driver-core';
-import type { MemoryType } from '@holdfast/machine';
-import { createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
+import { type Sections, createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
 import { createNvdimms } from '@holdfast/nvdimm';
 import { createPci } from '@holdfast/pci';
 import type { PageHost } from '@holdfast/pmem';
 import type { BootOptions } from './boot-options.js';
+import { chargeDeferredInit } from './boot-time.js';
 import { driverSet } from './drivers.js';
 import { createFirmwareMemmap } from './firmware-memmap.js';
 import { runInitcalls } from './initcalls.js';
@@ -101,9 +101,10 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     printk,
     release,
     frames: mm.memmapSource,
+    hasBootPages: (start, sizeBytes) => hasBootPages(sections, start, sizeBytes),
     memremapPages: (pgmap, nid) => deviceMemory.memremapPages(pgmap, nid),
     memoryHotplug,
-    chargeStores: (where, sizeBytes, type) => chargePageInit(machine, where, sizeBytes, type),
+    chargeStores: (start, sizeBytes, type) => machine.chargeStores(start, sizeBytes, type),
     pageRefs: mm.pageRefs,
   };
 
@@ -120,6 +121,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, pages: mm.hypervisorPages, params, platform, printk, release, virtio, drives,
     ...(pci ? { pci } : {}),
   });
+  chargeDeferredInit(machine, arch); // page_alloc_init_late
   const undoInitcalls = runInitcalls(initcalls);
 
   const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, now: () => machine.clock.now });
@@ -172,12 +174,12 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   };
 }
 
-/** RAM is RAM: of struct pages there, what counts is how many bytes are stored, not where; and it does not wear. */
-function chargePageInit(machine: BootOptions['machine'], where: PhysAddr | 'ram', sizeBytes: number, type: MemoryType): void {
-  if (where !== 'ram') return machine.chargeStores(where, sizeBytes, type);
-  const from = machine.clock.now;
-  machine.chargeStores(physAddr(MIB), PAGE_SIZE, type); // the kernel's own image lies there, so that all machines have it
-  machine.clock.advance((machine.clock.now - from) * Math.max(0, sizeBytes / PAGE_SIZE - 1));
+/** Do all frames of a range lie in sections that boot made? */
+function hasBootPages({ early }: Sections, start: PhysAddr, sizeBytes: number): boolean {
+  let at = pfnToSectionNr(physToPfn(start));
+  const end = pfnToSectionNr(physToPfn(physAdd(start, sizeBytes - 1))) + 1;
+  for (const run of early) if (at >= run.start && at < run.end) at = run.end;
+  return at >= end;
 }
 
 function acpiTables({ srat, slit, nfit }: BootOptions['firmware']): Record<string, Uint8Array> {

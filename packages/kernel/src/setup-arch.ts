@@ -3,7 +3,7 @@
  * Mirrors arch/x86/kernel/setup.c: setup_arch, and arch/x86/mm/init_64.c: paging_init.
  */
 import {
-  KERN, KIB, type KernelParam, type KernelRelease, KernelPanic, MIB, PAGE_SIZE, type Pfn, type Printk, type Resource,
+  KERN, KIB, type KernelParam, type KernelRelease, KernelPanic, MIB, PAGE_SIZE, type Pfn, type Printk, type Range, type Resource,
   physAddr, physToPfn, physToPfnUp, releaseAtLeast,
 } from '@holdfast/lib';
 import { parseSlit, parseSrat } from '@holdfast/acpi';
@@ -16,7 +16,9 @@ import type { Machine } from '@holdfast/machine';
 import { type MemoryRange, type Sections, sparseInit } from '@holdfast/memory-hotplug';
 import { type Memblock, type Numa, type ZoneLayout, createMemblock, freeAreaInit, initNuma } from '@holdfast/mm';
 import type { Firmware, KernelConfig } from './boot-options.js';
+import { chargeEarlyTables, chargeMemmapInit, chargeStores } from './boot-time.js';
 import { reserveCrashkernel } from './crash-reserve.js';
+import { e820PagesRanges } from './e820-pages.js';
 import { type KernelImage, insertKernelResources } from './kernel-image.js';
 
 export interface ArchNeeds {
@@ -61,13 +63,15 @@ export function setupArch(needs: ArchNeeds): Arch {
   finishE820EarlyParams(e820);
   if (releaseAtLeast(release, 6, 3)) removeEfiMmio(e820.table, told.efiMmio, e820.log);
   insertKernelResources(iomem, image);
-  const { maxPfn } = trimE820Table(e820, image);
+  const withPages = e820PagesRanges(e820.table, params, config.pmem);
+  const { maxPfn } = trimE820Table(e820, image, { persistentToo: withPages.length > 0 });
   printk(`x86/PAT: Configuration [0-7]: ${patSlots(release)}`);
 
   // From ranges to memory that can be allocated.
   const memblock = createMemblock();
-  const hasTrampoline = setupMemblock(memblock, e820, image, printk);
+  const hasTrampoline = setupMemblock(memblock, e820, { image, withPages, printk });
   initMemMapping(memblock, printk);
+  chargeEarlyTables(machine, { image, memblock, nrE820Entries: e820.table.entries.length, maxPfn });
   applyLateE820Edits(e820.table, told.lateEdits, e820.log);
 
   // From memory to nodes, sections and zones.
@@ -75,8 +79,9 @@ export function setupArch(needs: ArchNeeds): Arch {
   const slit = firmware.slit && parseSlit(firmware.slit);
   const numa = initNuma({ memblock, maxPfn, params, release, printk, srat, slit, nrCpus: machine.cpus.length });
   reserveCrashkernel({ params, memblock, iomem, release, printk });
-  const sections = sparseInit(memoryRanges(memblock), bootAllocator(memblock, machine, printk));
+  const sections = sparseInit(memoryRanges(memblock), bootAllocator(memblock, machine, printk), (start, sizeBytes) => chargeStores(machine, start, sizeBytes));
   const layout = freeAreaInit({ memblock, maxPfn, numa, params, release, printk, zoneDevice: config.zoneDevice });
+  chargeMemmapInit(machine, { sections, layout });
 
   // What is not RAM, for hibernation and for PCI.
   const e820Resources = reserveE820ResourcesEarly(e820.table, iomem, release);
@@ -90,13 +95,20 @@ function patSlots(release: KernelRelease): string {
   return releaseAtLeast(release, 4, 2) ? 'WB  WC  UC- UC  WB  WP  UC- WT  ' : 'WB  WC  UC- UC  WB  WC  UC- UC  ';
 }
 
-/** Feed memblock from the map, and reserve what the kernel already uses. Returns whether the trampoline has a place. */
-function setupMemblock(memblock: Memblock, e820: E820Setup, image: KernelImage, printk: Printk): boolean {
+/**
+ * Feed memblock from the map, and reserve what the kernel already uses, and persistent memory that is to have struct pages.
+ * Returns whether the trampoline has a place.
+ */
+function setupMemblock(memblock: Memblock, e820: E820Setup, { image, withPages, printk }: { image: KernelImage; withPages: readonly Range[]; printk: Printk }): boolean {
   memblock.reserve(image.start, image.end - image.start);
   memblock.reserve(0, EARLY_LOW_RESERVE);
   for (const { start, end, kind } of memblockRangesOf(e820.table)) {
     if (kind === 'memory') memblock.add(start, end - start);
     else memblock.reserve(start, end - start);
+  }
+  for (const { start, end } of withPages) {
+    memblock.add(start, end - start);
+    memblock.reserve(start, end - start);
   }
   memblock.trimMemory(PAGE_SIZE);
 

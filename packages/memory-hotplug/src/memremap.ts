@@ -9,7 +9,7 @@
 import { KERN, KernelError, PAGES_PER_SUBSECTION, PAGE_SIZE, bugOn, hex, hex16, isAligned, physToPfn, physAdd, regionIntersectsSystemRam } from '@holdfast/lib';
 import type { NodeId, Pfn, PhysAddr, Printk, Range, Resource } from '@holdfast/lib';
 import { firstEndingAfter, runHolding } from './run-set.js';
-import type { PageSource, Sections } from './sparse.js';
+import type { ChargeStores, PageSource, Sections } from './sparse.js';
 import { type Preallocated, preallocatedAltmap } from './preallocated.js';
 import { type VmemAltmap, createVmemAltmap } from './vmem-altmap.js';
 import { canDedupVmemmap } from './vmemmap-dedup.js';
@@ -31,6 +31,8 @@ export interface DevPagemap {
    * when it is used up. What of it lies in the range itself are no device pages: it must be at an end of it.
    */
   readonly preallocated?: Preallocated | undefined;
+  /** Told, instead of whom the kernel tells, of struct pages that lie in one of these: their owner may map them in another way than memory. */
+  readonly chargeArray?: ChargeStores | undefined;
   /** Device pages are compound pages of 2^vmemmapShift frames, whose tail struct pages are shared, without an altmap. 0 if left out. */
   readonly vmemmapShift?: number | undefined;
 }
@@ -100,7 +102,7 @@ export function createDeviceMemory(deps: DeviceMemoryDeps): DeviceMemory {
       const range = { start: physToPfn(pgmap.start), end: physToPfn(physAdd(pgmap.start, pgmap.sizeBytes)) };
       const altmap = altmapOf(pgmap, range.start);
       const shift = altmap ? 0 : (pgmap.vmemmapShift ?? 0);
-      sections.addRange(range, node, source, { altmap, ...(canDedupVmemmap(shift) ? { compoundFrames: 2 ** shift } : {}) });
+      sections.addRange(range, node, source, { altmap, chargeAltmap: pgmap.chargeArray, ...(canDedupVmemmap(shift) ? { compoundFrames: 2 ** shift } : {}) });
       zoneDevice.moveToZoneDevice(range, node, pgmap, pagemapPages(pgmap));
       const entry = { ...range, pgmap };
       live.splice(firstEndingAfter(live, range.start), 0, entry);

@@ -44,6 +44,9 @@ export interface PageSource {
   freeBlocks(order: number, runs: readonly BlockRun[]): void;
 }
 
+/** Passes the time of storing so many bytes of struct pages at an address, where somebody keeps a clock. */
+export type ChargeStores = (start: PhysAddr, sizeBytes: number) => void;
+
 export interface Sections {
   /** What boot made, sorted. */
   readonly early: readonly SectionRun[];
@@ -72,6 +75,8 @@ export interface AddOptions {
   readonly kind?: 'device' | 'ram';
   /** Where whole sections take their struct pages from; pieces take ordinary memory all the same, as on x86. */
   readonly altmap?: VmemAltmap | undefined;
+  /** The owner of the altmap's memory may store to it in another way than to memory. */
+  readonly chargeAltmap?: ChargeStores | undefined;
   /** Frames of a compound page whose tail struct pages are shared (vmemmap dedup); not together with an altmap. */
   readonly compoundFrames?: number | undefined;
 }
@@ -81,6 +86,8 @@ export interface MemmapPiece extends Range {
   readonly phys: PhysAddr;
   /** If set, so many frames share two pages of struct pages: the first 64 frames the first one, all behind them the second. */
   readonly compoundFrames?: number;
+  /** Whom to tell that they are stored, if not everybody's. */
+  readonly charge?: ChargeStores | undefined;
 }
 
 interface TakenBlocks {
@@ -103,11 +110,12 @@ const STRUCT_PAGES_PER_PAGE = PAGE_SIZE / STRUCT_PAGE_SIZE;
 /**
  * Make sections of all boot memory. Consecutive sections of one node get one buffer for their struct pages, aligned to 2 MiB.
  * @param memory sorted and disjoint; where two nodes share a section, it belongs to the lower one.
+ * @param charge is told of all struct pages that are made later, wherever they lie
  */
-export function sparseInit(memory: readonly MemoryRange[], alloc: BootAllocator): Sections {
+export function sparseInit(memory: readonly MemoryRange[], alloc: BootAllocator, charge?: ChargeStores): Sections {
   const ram = createRunSet();
   for (const { start, end } of memory) ram.add(Math.floor(start / PAGES_PER_SUBSECTION), Math.ceil(end / PAGES_PER_SUBSECTION));
-  return createSections(earlySections(memory, alloc), ram.runs);
+  return createSections(earlySections(memory, alloc), ram.runs, charge);
 }
 
 function earlySections(memory: readonly MemoryRange[], alloc: BootAllocator): SectionRun[] {
@@ -150,7 +158,7 @@ function appendRun(runs: SectionRun[], run: SectionRun): void {
   else runs.push(run);
 }
 
-function createSections(early: readonly SectionRun[], ramSubsections: readonly Range[]): Sections {
+function createSections(early: readonly SectionRun[], ramSubsections: readonly Range[], charge?: ChargeStores): Sections {
   const ram = createRunSet();
   for (const { start, end } of ramSubsections) ram.add(start, end);
   const device = createRunSet();
@@ -179,7 +187,7 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
     return piece && structPage(piece, frame);
   }
 
-  function addRange({ start, end }: Range<Pfn>, nid: NodeId, source: PageSource, { kind = 'device', altmap, compoundFrames }: AddOptions = {}): void {
+  function addRange({ start, end }: Range<Pfn>, nid: NodeId, source: PageSource, { kind = 'device', altmap, chargeAltmap, compoundFrames }: AddOptions = {}): void {
     if (start >= end || !isAligned(start, PAGES_PER_SUBSECTION) || !isAligned(end, PAGES_PER_SUBSECTION)) {
       throw new KernelError('EINVAL', `frames ${hex(start)}-${hex(end - 1)}: expected both ends at multiples of ${PAGES_PER_SUBSECTION}`);
     }
@@ -201,7 +209,7 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
         if (!whole && isEarly(pfnToSectionNr(part.start))) continue;
         const nrSections = (part.end - part.start) / PAGES_PER_SECTION;
         if (compoundFrames !== undefined) added.push(...compoundPieces(part, start, compoundFrames, (count) => take(1, count)));
-        else if (altmap && whole) added.push({ ...part, phys: altmap.take(SECTION_MEMMAP_SIZE / PAGE_SIZE, nrSections) });
+        else if (altmap && whole) added.push({ ...part, phys: altmap.take(SECTION_MEMMAP_SIZE / PAGE_SIZE, nrSections), charge: chargeAltmap });
         else {
           const order = whole ? MEMMAP_ORDER : 0;
           const perBlock = 2 ** order * STRUCT_PAGES_PER_PAGE;
@@ -213,6 +221,7 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
       altmap?.giveBack(altmap.alloc - before);
       throw error;
     }
+    for (const piece of added) (piece.charge ?? charge)?.(piece.phys, bytesOf(piece));
     pieces.splice(firstEndingAfter(pieces, start), 0, ...added);
     (kind === 'ram' ? ram : device).add(...units);
     ranges.set(start, { end, kind, blocks, altmap, altmapFrames: (altmap?.alloc ?? 0) - before });
@@ -242,6 +251,11 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
       else online.remove(start / PAGES_PER_SECTION, end / PAGES_PER_SECTION);
     },
   };
+}
+
+/** What its struct pages take of memory. */
+function bytesOf({ start, end, compoundFrames }: MemmapPiece): number {
+  return compoundFrames === undefined ? (end - start) * STRUCT_PAGE_SIZE : Math.ceil((end - start) / compoundFrames) * 2 * PAGE_SIZE;
 }
 
 function structPage({ start, phys, compoundFrames }: MemmapPiece, frame: number): PhysAddr {

@@ -16,6 +16,8 @@ export interface PageDesign {
   readonly summary: string;
   /** Does it keep an area of its own at the end of the device? See designs/page-area.ts. */
   readonly keepsArea?: boolean;
+  /** Are its struct pages made by the kernel's boot, for the disks that the command line names? */
+  readonly madeAtBoot?: boolean;
   /** @throws KernelError if it cannot be had on this device now; nothing has changed then */
   attach(device: DesignDevice, host: PageHost): AttachedPages;
 }
@@ -30,6 +32,8 @@ export interface DesignDevice {
   readonly nid: NodeId;
   /** Who told of the range: the firmware's memory map, an NFIT, or a BAR. */
   readonly bus: DeviceBus;
+  /** How it is mapped: what a store to struct pages on it costs. */
+  readonly memoryType: MemoryType;
   readonly options: DesignOptions;
   /** Give up the driver's claim on the last so many bytes, for somebody else to claim them; the returned function takes it back. */
   releaseTail(sizeBytes: number): () => void;
@@ -62,15 +66,18 @@ export interface PageHost {
   readonly release: KernelRelease;
   /** Frames of RAM, near a node. */
   readonly frames: PageSource;
+  /** Has all of a range struct pages since boot, as memory of the firmware's map has? */
+  hasBootPages(start: PhysAddr, sizeBytes: number): boolean;
   /** Give a range struct pages (memremap_pages). The returned function takes them away. @throws KernelError */
   memremapPages(pgmap: DevPagemap, nid: NodeId): () => void;
   /** Memory that is added and removed: what makes RAM of a part of a device. */
   readonly memoryHotplug: MemoryHotplug;
   /**
-   * Pass the time of storing so many bytes of struct pages, to the device or to RAM, and count the wear (Machine.chargeStores): an array
-   * that still reads as its defaults has not been made, and costs what it would cost all the same. Without it no time passes.
+   * Pass the time of storing so many bytes of struct pages where they lie, and count the wear (Machine.chargeStores): an array that still
+   * reads as its defaults has not been made, and costs what it would cost all the same. For arrays that are a design's own;
+   * memremapPages and memoryHotplug charge for theirs. Without it no time passes.
    */
-  chargeStores?(where: PhysAddr | 'ram', sizeBytes: number, type: MemoryType): void;
+  chargeStores?(start: PhysAddr, sizeBytes: number, type: MemoryType): void;
   /** The references that struct pages count. */
   readonly pageRefs: PageRefs;
 }

@@ -2,7 +2,7 @@
  * What both drivers do to get at a physical range: claim it, give it the struct pages of its design, map it, and undo that.
  * Mirrors the devm_ calls of drivers/nvdimm/pmem.c.
  */
-import { KERN, KernelError, physAdd, releaseResource, requestRegion } from '@holdfast/lib';
+import { KERN, KernelError, releaseResource, requestRegion } from '@holdfast/lib';
 import type { ErrnoName, NodeId, PhysAddr, Resource } from '@holdfast/lib';
 import type { Mapping } from '@holdfast/machine';
 import { attachMemremap } from './designs/memremap.js';
@@ -94,7 +94,6 @@ export function attachPmem(needs: PmemNeeds, undo: UndoList, attachment: PmemAtt
   const { start, sizeBytes, mapping: mappingName, diskName } = attachment;
   const design = attachment.infoBlock ? undefined : chosenDesign(needs, diskName);
   const pages = attachDesign(needs, attachment, design);
-  chargePages(needs, attachment, pages);
   // Pages that are in use keep the device bound, so they go first, while all the rest is still there.
   let isAttached = true;
   const detach = (): void => {
@@ -115,14 +114,6 @@ export function attachPmem(needs: PmemNeeds, undo: UndoList, attachment: PmemAtt
   return { mapping, dataOffset: pages.dataOffset, dataSize: pages.dataSize, pages };
 }
 
-/** The page array is initialised at each attach, wherever it lies: 64 bytes a page, through the mapping's memory type on the device. */
-function chargePages({ pageHost }: PmemNeeds, { start, mapping }: PmemAttachment, pages: AttachedPages): void {
-  const [inRam, onDevice] = [pages.ramPageBytes(), pages.devicePageBytes()];
-  if (inRam > 0) pageHost?.chargeStores?.('ram', inRam, 'WB');
-  // Before the data, where an info block has set it aside, or behind them.
-  if (onDevice > 0) pageHost?.chargeStores?.(pages.dataOffset > 0 ? start : physAdd(start, pages.dataSize), onDevice, memoryTypeOf(mapping));
-}
-
 /** The design that somebody chose for a disk, if anybody did. */
 export function chosenDesign({ params, config }: PmemNeeds, diskName: string): PageDesign | undefined {
   return choosePageDesign(diskName, { params, defaultPages: config?.defaultPages });
@@ -136,6 +127,7 @@ function attachDesign({ pageHost, params }: PmemNeeds, attachment: PmemAttachmen
     sizeBytes,
     nid: numaNode,
     bus,
+    memoryType: memoryTypeOf(mapping),
     options: designOptions(diskName, params),
     releaseTail(bytes) {
       claim.end -= bytes;

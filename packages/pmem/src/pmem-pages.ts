@@ -6,6 +6,7 @@ import { KernelError, PAGE_SIZE, isAligned, parseSize } from '@holdfast/lib';
 import { addSectionPages } from './designs/add-section.js';
 import { pagesOnDevice } from './designs/device.js';
 import { dynamicPages } from './designs/dynamic.js';
+import { bootPages } from './designs/e820-pages.js';
 import { hotplugPages } from './designs/hotplug.js';
 import { noPages } from './designs/none.js';
 import { pfnScatterlists } from './designs/pfn.js';
@@ -19,6 +20,7 @@ import type { DesignOptions, PageAreaPolicy, PageDesign } from './page-design.js
 export const PAGE_DESIGNS = {
   none: noPages,
   ram: pagesInRam,
+  'e820-pages': bootPages,
   pfn: pfnScatterlists,
   dynamic: dynamicPages,
   temporary: temporaryPages,

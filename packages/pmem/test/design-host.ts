@@ -48,7 +48,7 @@ export function createDesignHost(sizeBytes = 256 * MIB): DesignHost {
       },
     } as unknown as PageHost,
     device: (options = {}) => ({
-      name: 'pmem0', start: physAddr(DEVICE_START), sizeBytes, nid: nodeId(0), bus: 'nvdimm', options,
+      name: 'pmem0', start: physAddr(DEVICE_START), sizeBytes, nid: nodeId(0), bus: 'nvdimm', memoryType: 'WB', options,
       releaseTail: () => () => undefined,
     }),
   };

@@ -63,7 +63,8 @@ export function createKernel({ machine = machineWith(createNvdimm({ sizeBytes: 1
       pageHost: {
         cpu: machine.cpu, memory: machine.memory, clock: machine.clock, iomem, printk, release: parsed,
         frames: { allocBlocks: () => notHere(), freeBlocks: () => notHere() },
-        memremapPages({ start, sizeBytes }) {
+        hasBootPages: () => false,
+      memremapPages({ start, sizeBytes }) {
           const range = { start, sizeBytes };
           devicePages.push(range);
           return () => void devicePages.splice(devicePages.indexOf(range), 1);

@@ -10,6 +10,7 @@ import type { PhysAddr } from '@holdfast/lib';
 import type { DevPagemap } from '@holdfast/memory-hotplug';
 import { pagemapPages } from '@holdfast/memory-hotplug';
 import type { AttachedPages, DesignDevice, PageDesign, PageHost } from '../page-design.js';
+import { chargeArrayOf } from './memremap.js';
 import { countedPages } from './counted-pages.js';
 import { pageAreaBytes, takePageArea } from './page-area.js';
 import { addRamPartition, layOutRamPartition } from './ram-partition.js';
@@ -41,7 +42,7 @@ export function attachArray(device: DesignDevice, host: PageHost, design: string
   const dataSize = sizeBytes - arrayBytes;
   const areaBytes = device.sizeBytes - dataSize;
   const preallocated = { start: physAdd(start, dataSize), sizeBytes: arrayBytes - RESERVE };
-  const pgmap: DevPagemap = { type: 'fs-dax', start, sizeBytes, owner: device.name, preallocated };
+  const pgmap: DevPagemap = { type: 'fs-dax', start, sizeBytes, owner: device.name, preallocated, chargeArray: chargeArrayOf(device, host) };
   takePageArea(host, device, design, areaBytes);
   let removeRam = ram && addRamPartition(device, host, ram);
   let release: () => void;

@@ -37,7 +37,6 @@ export const dynamicPages = {
       const first = Math.max(start, nr * PAGES_PER_SECTION) as Pfn;
       const last = Math.min(end, (nr + 1) * PAGES_PER_SECTION);
       const release = host.memremapPages({ type: 'fs-dax', start: pfnToPhys(first), sizeBytes: (last - first) * PAGE_SIZE, owner: name }, nid);
-      host.chargeStores?.('ram', (last - first) * STRUCT_PAGE_SIZE, 'WB');
       const section = { frames: last - first, release, refs: 0 };
       live.set(nr, section);
       return section;
@@ -79,7 +78,6 @@ export const dynamicPages = {
         if (whole) return;
         checkIdle(name, held);
         whole = host.memremapPages({ type: 'fs-dax', start: device.start, sizeBytes, owner: name }, nid);
-        host.chargeStores?.('ram', (end - start) * STRUCT_PAGE_SIZE, 'WB');
       },
       detach() {
         checkIdle(name, held);

@@ -18,7 +18,7 @@ export function attachMemremap(device: DesignDevice, host: PageHost, { dataOffse
   readonly altmap?: DevPagemap['altmap'];
 } = {}): AttachedPages {
   const { start, sizeBytes } = device;
-  const pgmap: DevPagemap = { type: 'fs-dax', start, sizeBytes, owner, ...more };
+  const pgmap: DevPagemap = { type: 'fs-dax', start, sizeBytes, owner, chargeArray: chargeArrayOf(device, host), ...more };
   const release = host.memremapPages(pgmap, device.nid);
   const counted = countedPages(device.name, pagemapPages(pgmap), host.pageRefs);
   const onDevice = more.altmap !== undefined;
@@ -38,4 +38,9 @@ export function attachMemremap(device: DesignDevice, host: PageHost, { dataOffse
       release();
     },
   };
+}
+
+/** Struct pages on a device are stored through a mapping of its own memory type. */
+export function chargeArrayOf({ memoryType }: DesignDevice, host: PageHost): NonNullable<DevPagemap['chargeArray']> {
+  return (start, sizeBytes) => host.chargeStores?.(start, sizeBytes, memoryType);
 }

@@ -41,7 +41,7 @@ export function wordOf(index: number): number {
 export function allocPageArray({ frames, memory, chargeStores }: Pick<PageHost, 'frames' | 'memory' | 'chargeStores'>, owner: string, nid: NodeId, count: number, init: (words: Int32Array, at: number, index: number, array: PhysAddr) => void): PageArray {
   const nrFrames = Math.ceil(count / PER_FRAME);
   const runs = takeFrames(frames, owner, nid, nrFrames);
-  chargeStores?.('ram', count * STRUCT_PAGE_SIZE, 'WB');
+  for (const run of runs) chargeStores?.(run.start, run.count * PAGE_SIZE, 'WB');
   /** The first frame of the array that lies in each run. */
   const firsts: number[] = [];
   let covered = 0;
