@@ -22,7 +22,7 @@ export {
 } from './facts/capture.js';
 export type { DeviceFacts } from './facts/device-facts.js';
 export type { IomemFact } from './facts/iomem-facts.js';
-export { type LiteState, liteDifference, liteState } from './facts/lite.js';
+export { type LiteState, liteDifference, liteState, liteStateOf } from './facts/lite.js';
 export type { MemoryBlockFact, MemoryFacts } from './facts/memory-facts.js';
 export type { ZoneFact } from './facts/zone-facts.js';
 export { type BootFacts, bootFacts, withCommands } from './report.js';

@@ -2,6 +2,7 @@
  * Boots a captured machine from its firmware description, runs its guest's script, and compares. Later boots of a case find on the media
  * what the earlier ones left there.
  */
+import { GUEST_PRELUDE } from '@holdfast/capture';
 import {
   type BootFacts, type BuiltMachine, type CommandRunner, type PluggedVirtio, type System,
   bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, plugVirtio, withCommands,
@@ -80,20 +81,6 @@ async function replay(golden: GoldenCase, system: System, facts: BootFacts): Pro
     leftOut: notReached(stoppedAt, golden.commands.length - commands.length),
   };
 }
-
-/** What the guests' own image brought along: `sweep` tries every mode, map and alignment. */
-const GUEST_PRELUDE = `
-TARGET="-e namespace0.0"
-sweep() {
-  for o in "-m raw" \\
-    "-m fsdax -M mem -a 4K" "-m fsdax -M mem -a 2M" "-m fsdax -M mem -a 1G" "-m fsdax -M dev -a 4K" "-m fsdax -M dev -a 2M" "-m fsdax -M dev -a 1G" \\
-    "-m devdax -M mem -a 4K" "-m devdax -M mem -a 2M" "-m devdax -M mem -a 1G" "-m devdax -M dev -a 4K" "-m devdax -M dev -a 2M" "-m devdax -M dev -a 1G" \\
-    "-m sector -l 512" "-m sector -l 520" "-m sector -l 4096" "-m sector -l 4160"; do
-    run ndctl create-namespace -f -v $TARGET $o && run lite
-    [ "$DESTROY" ] && run ndctl destroy-namespace -f all
-  done
-}
-`;
 
 /** Ends a script at a command that is not to be replayed. */
 class Stop extends Error {}

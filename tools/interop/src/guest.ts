@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type InstalledLinux, buildInitramfs } from './initramfs.js';
+import { type InstalledLinux, buildInitramfs } from '@holdfast/capture';
 
 export interface GuestDimm {
   readonly image: string;
@@ -19,7 +19,7 @@ const TIMEOUT_MS = 300_000;
  */
 export function runGuest(linux: InstalledLinux, dimms: readonly GuestDimm[], script: string, scratch: string): string[] {
   const initrd = join(scratch, 'initramfs.gz');
-  writeFileSync(initrd, buildInitramfs(linux, `echo '@@begin'\n${script}\necho '@@end'`));
+  writeFileSync(initrd, buildInitramfs(linux, { script: `echo '@@begin'\n${script}\necho '@@end'` }));
   const devices = dimms.flatMap(({ image, labelBytes }, slot) => [
     '-object', `memory-backend-file,id=m${slot},share=on,mem-path=${image},size=${statSync(image).size}`,
     '-device', `nvdimm,id=nv${slot},memdev=m${slot}${labelBytes > 0 ? `,label-size=${labelBytes}` : ''}`,

@@ -5,9 +5,9 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type InstalledLinux, findLinux } from '@holdfast/capture';
 import { bootFromOptions, createCommandRunner } from '@holdfast/cli';
 import { type GuestDimm, runGuest } from './guest.js';
-import { type InstalledLinux, findLinux } from './initramfs.js';
 
 interface Namespace {
   readonly dev: string;

@@ -3,9 +3,8 @@
  * In the shape of the `lite` entries of the golden captures' `commands.json`.
  */
 import type { VfsDir } from '@holdfast/kernel';
-import { parseCapture, readCaptureTexts } from './capture.js';
+import { type CaptureTexts, parseCapture, readCaptureTexts } from './capture.js';
 import type { DeviceFacts } from './device-facts.js';
-import { textAt } from './sysfs.js';
 import { ndctlList } from './tool-listings.js';
 import type { ZoneFact } from './zone-facts.js';
 
@@ -32,14 +31,18 @@ const BLOCK_ATTRIBUTES = ['size', 'ro', 'queue/logical_block_size', 'queue/physi
 const DAX_ATTRIBUTES = ['size', 'align', 'resource', 'target_node', 'numa_node', 'mapping0/start', 'mapping0/end', 'mapping0/page_offset'];
 
 export function liteState(root: VfsDir): LiteState {
-  const facts = parseCapture(readCaptureTexts(root));
-  const ndctl = ndctlList(root, ['-RNiv']);
+  return liteStateOf({ ...readCaptureTexts(root), ndctl: ndctlList(root, ['-RNiv']) });
+}
+
+/** Make it of such texts, ours or a real machine's. */
+export function liteStateOf({ ndctl, ...texts }: CaptureTexts & { readonly ndctl: unknown }): LiteState {
+  const facts = parseCapture(texts);
   return {
     ...(ndctl === undefined ? {} : { ndctl }),
     nd: pick(facts.nd, (device) => ND_ATTRIBUTES[device.replace(/[\d.]+$/, '')]),
     block: pick(facts.block ?? {}, () => BLOCK_ATTRIBUTES),
     dax: pick(facts.dax ?? {}, () => DAX_ATTRIBUTES),
-    iomem: (textAt(root, '/proc/iomem') ?? '').split('\n').filter((line) => / : .*(?:Persistent|Soft Reserved|namespace|dax|pfn|btt)/.test(line)),
+    iomem: texts.iomem.split('\n').filter((line) => / : .*(?:Persistent|Soft Reserved|namespace|dax|pfn|btt)/.test(line)),
     zones: facts.zones
       .filter(({ present }) => present > 0)
       .map(({ node, zone, spanned, present, managed, start_pfn }) => ({ node, zone, spanned, present, managed, ...(start_pfn === undefined ? {} : { start_pfn }) })),
