@@ -8,9 +8,9 @@ import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } f
 import {
   type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type MovablePages, type PageCache, type PageRefs, type Pgdat, type Swap, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
   __GFP_RECLAIMABLE,
-  countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createSwap, createUserPages, earlyFreeK, formatBuddyinfo,
+  anonPageOwner, countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createSwap, createUserPages, earlyFreeK, formatBuddyinfo,
   formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
-  formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, policyZone, totalReservePages, zonelistPages,
+  formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, pageCacheOwner, policyZone, totalReservePages, zonelistPages,
 } from '@holdfast/mm';
 import type { VirtioMemPages } from '@holdfast/virtio';
 import type { KernelImage } from './kernel-image.js';
@@ -108,7 +108,10 @@ export function mmInit({ arch, machine, release, printk, cmdline, image, deviceP
   // The image's first uninitialised page stands for empty_zero_page.
   const zeroFrame = physToPfn(physAddr(image.sections.find(({ name }) => name === 'Kernel bss')!.start));
   const userPages = createUserPages({ memory: machine.memory, mm, devicePages, nid: numa.withMemory[0]!, zeroFrame });
-  return { ...viewsOf(mm, onliner, arch, machine, createSwap(printk, release)), userPages };
+  const views = viewsOf(mm, onliner, arch, machine, createSwap(printk, release));
+  mm.movable.register(pageCacheOwner(views.pageCache));
+  mm.movable.register(anonPageOwner(userPages, mm.vmemmap));
+  return { ...views, userPages };
 }
 
 /** KiB that are taken of the memory whose struct pages are made before the allocator starts. */

@@ -19,10 +19,11 @@ export interface Folio {
   readonly mapping: AddressSpace;
   /** Its place in the file, in pages. */
   readonly index: number;
-  readonly pfn: Pfn;
+  /** Changes where the page is moved (filemap-migrate.ts), as the two below. */
+  pfn: Pfn;
   /** Its struct page: words of its section's memmap, from `at` on. */
-  readonly words: Int32Array;
-  readonly at: number;
+  words: Int32Array;
+  at: number;
   /** Links in the LRU list it is in. */
   newer: Folio | undefined;
   older: Folio | undefined;
@@ -109,10 +110,14 @@ export function folioPut({ words, at }: Folio): void {
   words[at + PAGE_REFCOUNT]! -= 1;
 }
 
+/** Where a frame's struct page is: words of its section's memmap, from `at` on. */
+export function structPageOf({ needs }: PageCache, frame: Pfn): Pick<Folio, 'words' | 'at'> {
+  return { words: needs.memmap(Math.floor(frame / PAGES_PER_SECTION)), at: (frame % PAGES_PER_SECTION) * WORDS_PER_PAGE };
+}
+
 /** A struct page of a frame just allocated becomes that of a page of a file: locked, and not uptodate. */
 export function initFolio(mapping: AddressSpace, index: number, frame: Pfn): Folio {
-  const words = mapping.cache.needs.memmap(Math.floor(frame / PAGES_PER_SECTION));
-  const at = (frame % PAGES_PER_SECTION) * WORDS_PER_PAGE;
+  const { words, at } = structPageOf(mapping.cache, frame);
   const folio: Folio = { mapping, index, pfn: frame, words, at, newer: undefined, older: undefined };
   writeWord64(words, at + PAGE_INDEX, BigInt(index));
   folioSet(folio, PG.locked);

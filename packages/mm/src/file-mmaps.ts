@@ -1,13 +1,20 @@
 /**
  * All mappings of one file, in whatever process: how entries are found from the file's side.
- * Mirrors struct address_space's i_mmap; mm/memory.c: unmap_mapping_range, zap_pte_range; mm/rmap.c: page_mkclean_one, pfn_mkclean_range.
+ * Mirrors struct address_space's i_mmap; mm/memory.c: unmap_mapping_range, zap_pte_range; mm/rmap.c: page_mkclean_one, pfn_mkclean_range,
+ * rmap_walk_file.
  *
  * Invariant: holds an area exactly while the area is part of a process.
  */
-import { PAGE_SIZE } from '@holdfast/lib';
+import { PAGE_SIZE, type Pfn } from '@holdfast/lib';
 import { PTE } from './pte.js';
-import { leafSize } from './page-table.js';
+import { type Leaf, type PageTable, leafSize } from './page-table.js';
 import { type VmArea, VM } from './vm-area.js';
+
+/** An entry of somebody's page table. */
+export interface MappedEntry {
+  readonly pageTable: PageTable;
+  readonly leaf: Leaf;
+}
 
 export interface FileMmaps {
   readonly areas: Iterable<VmArea>;
@@ -17,6 +24,8 @@ export interface FileMmaps {
   unmapRange(first: number, count: number, evenCows?: boolean): void;
   /** Make shared entries of pages `[first, first + count)` read-only and clean; how many were not (the next store faults again). */
   mkclean(first: number, count: number): number;
+  /** The entries of 4 KiB that show a page of the file by this frame. */
+  entriesOf(index: number, pfn: Pfn): MappedEntry[];
 }
 
 export function createFileMmaps(): FileMmaps {
@@ -48,6 +57,14 @@ export function createFileMmaps(): FileMmaps {
         });
       });
       return cleaned;
+    },
+    entriesOf(index, pfn) {
+      const entries: MappedEntry[] = [];
+      eachPart(index, 1, ({ mm: { pageTable } }, start) => {
+        const leaf = pageTable.find(start);
+        if (leaf?.level === 0 && leaf.pfn === pfn) entries.push({ pageTable, leaf });
+      });
+      return entries;
     },
   };
 }

@@ -19,6 +19,7 @@ export function filemapAddFolio(mapping: AddressSpace, index: number): Folio | u
   if (frame === undefined) return undefined;
   const folio = initFolio(mapping, index, frame);
   mapping.folios.set(index, folio);
+  mapping.cache.frames.set(frame, folio);
   folioAddLru(folio);
   return folio;
 }
@@ -31,6 +32,7 @@ export function filemapRemoveFolio(folio: Folio): void {
   folioCancelDirty(folio);
   folioDelLru(folio);
   mapping.folios.delete(index);
+  mapping.cache.frames.delete(pfn);
   for (const flag of STATE_FLAGS) folioClear(folio, flag);
   writeWord64(folio.words, folio.at + PAGE_INDEX, 0n);
   mapping.cache.needs.pages.freePages(pfn, 0);

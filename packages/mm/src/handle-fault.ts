@@ -91,7 +91,7 @@ function anonymousPage(vma: VmArea, address: number, write: boolean): FaultOutco
     pageTable.set(address, 0, pages.zeroPage(), PTE.SPECIAL | leafFlags(vma, false));
     return 'nopage';
   }
-  const page = pages.allocAnonPage();
+  const page = pages.allocAnonPage(linearPageIndex(vma, address));
   pages.memory.frame(page).fill(0);
   return mapAnon(vma, address, page);
 }
@@ -105,7 +105,7 @@ function readFault(vma: VmArea, address: number): FaultOutcome {
 /** A first store to a private page goes to a copy at once. */
 function cowFault(vma: VmArea, address: number): FaultOutcome {
   const { pages } = vma.mm;
-  const copy = pages.allocAnonPage();
+  const copy = pages.allocAnonPage(linearPageIndex(vma, address));
   const fault = faultAt(vma, address, true, copy);
   const outcome = vma.ops!.fault(fault);
   if (outcome === 'page') {
@@ -152,7 +152,7 @@ function wpPage(vma: VmArea, address: number, leaf: Leaf): FaultOutcome {
   }
   if (isNormal && pages.isAnon(leaf.pfn) && pages.pageCount(leaf.pfn) === 1) return reuse();
   return orOom(() => {
-    const copy = pages.allocAnonPage();
+    const copy = pages.allocAnonPage(linearPageIndex(vma, address));
     copyFrame(vma.mm, leaf.pfn, copy);
     mapAnon(vma, address, copy);
     if (isNormal) pages.putPage(leaf.pfn);

@@ -33,6 +33,8 @@ export { type MarkedZone, recomputeWatermarks, totalReservePages, zoneWatermarkO
 export { type MemoryOnline, type MemoryOnlineNeeds, type OnlineFrames, createMemoryOnline } from './memory-online.js';
 // Pages that can be moved away.
 export { type MovablePages, type PageOwner, createMovablePages } from './movable-pages.js';
+export { anonPageOwner } from './anon-migrate.js';
+export { pageCacheOwner } from './filemap-migrate.js';
 // Frames of devices: what a fault installs for them, and who may hold them.
 export { DEVICE_PAGE_IDLE, type PageRefs, createPageRefs } from './page-ref.js';
 export { type DevicePages, type DevicePagesMap, createDevicePagesMap } from './device-pages.js';

@@ -45,7 +45,11 @@ export function folioDelLru(folio: Folio): void {
 /** Somebody used the page: the second time makes it active. */
 export function folioMarkAccessed(folio: Folio): void {
   if (!folioTest(folio, PG.referenced)) return folioSet(folio, PG.referenced);
-  if (folioTest(folio, PG.active)) return;
+  if (!folioTest(folio, PG.active)) folioActivate(folio);
+}
+
+/** From the list of pages used once to that of pages used again. */
+export function folioActivate(folio: Folio): void {
   const vec = vecOf(folio);
   lruUnlink(vec.inactive, folio);
   folioSet(folio, PG.active);

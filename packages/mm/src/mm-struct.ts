@@ -12,8 +12,8 @@ import { leafFlags } from './insert-pfn.js';
 import { type Leaf, type PageTable, TASK_SIZE, createPageTable } from './page-table.js';
 import { PTE } from './pte.js';
 import { MMAP_MIN_ADDR, alignedFree, topmostFree } from './unmapped-area.js';
-import type { UserPages } from './user-pages.js';
-import { type MmapFile, type VmArea, VM, isCowMapping } from './vm-area.js';
+import type { AnonSpace, UserPages } from './user-pages.js';
+import { type MmapFile, type VmArea, VM, isCowMapping, linearPageIndex } from './vm-area.js';
 
 export const PROT = { NONE: 0, READ: 1, WRITE: 2, EXEC: 4 } as const;
 export const MAP = { SHARED: 1, PRIVATE: 2, SHARED_VALIDATE: 3, TYPE: 0xf, FIXED: 0x10, ANONYMOUS: 0x20, SYNC: 0x80000, FIXED_NOREPLACE: 0x100000 } as const;
@@ -35,7 +35,7 @@ export interface MmapRequest {
   readonly offset?: number;
 }
 
-export interface MmStruct {
+export interface MmStruct extends AnonSpace {
   readonly pages: UserPages;
   readonly pageTable: PageTable;
   /** Ascending. */
@@ -146,7 +146,7 @@ export function createMmStruct(pages: UserPages): MmStruct {
       if ((flags & MAP.FIXED_NOREPLACE) !== 0 && areas.some((vma) => vma.start < start + length && start < vma.end)) {
         throw new KernelError('EEXIST', `${hex(start)} is mapped already`);
       }
-      const vma: VmArea = { mm, start, end: start + length, flags: vmFlags, pgoff: offset / PAGE_SIZE, file, ops: undefined, hasAnon: false };
+      const vma: VmArea = { mm, start, end: start + length, flags: vmFlags, pgoff: (file ? offset : start) / PAGE_SIZE, file, ops: undefined, hasAnon: false };
       if ((flags & MAP.FIXED) !== 0) unmap(start, start + length);
       file?.mmap(vma);
       insert(vma);
@@ -180,6 +180,13 @@ export function createMmStruct(pages: UserPages): MmStruct {
       });
       for (const { start: at } of file) pageTable.clear(at, at + PAGE_SIZE, drop);
     },
+    anonEntries(index, pfn) {
+      return areas.flatMap((vma) => {
+        const address = vma.start + (index - vma.pgoff) * PAGE_SIZE;
+        const leaf = vma.hasAnon && address >= vma.start && address < vma.end ? pageTable.find(address) : undefined;
+        return leaf?.level === 0 && leaf.pfn === pfn ? [{ pageTable, leaf }] : [];
+      });
+    },
     hugeZeroPage: () => (hugeZero ??= pages.getHugeZeroPage()),
     fork() {
       const child = createMmStruct(pages) as MmStruct & { areas: VmArea[] };
@@ -204,8 +211,10 @@ export function createMmStruct(pages: UserPages): MmStruct {
       pageTable.free();
       if (hugeZero !== undefined) pages.putHugeZeroPage();
       hugeZero = undefined;
+      pages.spaces.delete(mm);
     },
   };
+  pages.spaces.add(mm);
   return mm;
 }
 
@@ -271,7 +280,7 @@ function copyLeaf({ pageTable, pages, hasPinned }: MmStruct, copy: VmArea, { sta
 
 function copyPinned(copy: VmArea, start: number, pfn: Pfn): void {
   const { pages, pageTable } = copy.mm;
-  const page = pages.allocAnonPage();
+  const page = pages.allocAnonPage(linearPageIndex(copy, start));
   pages.memory.frame(page).set(pages.memory.frame(pfn));
   try {
     pageTable.set(start, 0, page, leafFlags(copy, true));

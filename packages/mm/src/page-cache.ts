@@ -6,7 +6,7 @@
  */
 import type { NodeId, Pfn } from '@holdfast/lib';
 import type { PageAllocator, Shrinker } from './alloc-pages.js';
-import type { AddressSpace } from './address-space.js';
+import type { AddressSpace, Folio } from './address-space.js';
 import type { Lruvec } from './lru.js';
 import { shrinkNode } from './vmscan.js';
 
@@ -48,6 +48,8 @@ export interface WritebackTunables {
 export interface PageCache {
   readonly needs: PageCacheNeeds;
   readonly mappings: Set<AddressSpace>;
+  /** Every cached page, by its frame. */
+  readonly frames: Map<Pfn, Folio>;
   /** Mappings with dirty pages, the one that has them longest first. */
   readonly dirtyMappings: Set<AddressSpace>;
   readonly lru: Map<NodeId, Lruvec>;
@@ -63,6 +65,7 @@ export function createPageCache(needs: PageCacheNeeds): PageCache {
   const cache: PageCache = {
     needs,
     mappings: new Set(),
+    frames: new Map(),
     dirtyMappings: new Set(),
     lru: new Map(),
     tunables: { dirtyBackgroundRatio: 10, dirtyRatio: 20, dirtyExpireCentisecs: 3000, dirtyWritebackCentisecs: 500 },

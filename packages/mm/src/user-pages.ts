@@ -11,22 +11,33 @@ import type { PhysicalMemory } from '@holdfast/machine';
 import type { DevicePages, DevicePagesMap } from './device-pages.js';
 import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from './gfp.js';
 import type { Mm } from './mm-init.js';
-import { PAGE_MAPPING, PAGE_REFCOUNT } from './page.js';
+import type { MappedEntry } from './file-mmaps.js';
+import { PAGE_INDEX, PAGE_MAPPING, PAGE_REFCOUNT, readWord64, writeWord64 } from './page.js';
 import { createPageRefs } from './page-ref.js';
 import { ZONE_DEVICE } from './zone-layout.js';
 
 /** What a pin adds to a page's count of references (GUP_PIN_COUNTING_BIAS). */
 const PIN_BIAS = 1024;
 
+/** A process's memory, as its anonymous pages see it: who has them mapped (struct anon_vma). */
+export interface AnonSpace {
+  /** Its entries that show a frame as page `index` of an area. */
+  anonEntries(index: number, pfn: Pfn): MappedEntry[];
+}
+
 export interface UserPages {
   readonly memory: Pick<PhysicalMemory, 'frame' | 'read' | 'clear'>;
+  /** Of all processes. */
+  readonly spaces: Set<AnonSpace>;
   /** A frame of zeros that many may map, and nobody writes. */
   zeroPage(): Pfn;
   isZeroPage(pfn: Pfn): boolean;
-  /** A frame of anonymous memory with one reference, not cleared. @throws KernelError ENOMEM */
-  allocAnonPage(): Pfn;
+  /** A frame of anonymous memory with one reference, not cleared, for page `index` of an area. @throws KernelError ENOMEM */
+  allocAnonPage(index: number): Pfn;
   /** Is it one of those, and not of the page cache (PageAnon)? */
   isAnon(pfn: Pfn): boolean;
+  /** The page of an area that it is (page->index). */
+  anonIndex(pfn: Pfn): number;
   /** A cleared frame for a page table. @throws KernelError ENOMEM */
   allocTable(): Pfn;
   /** 2 MiB of zeros that all who hold it share, each with a reference; undefined if there is no room. */
@@ -85,24 +96,32 @@ export function createUserPages({ memory, mm, devicePages, nid, zeroFrame }: Use
   };
   const isAnon = (pfn: Pfn): boolean => (words(pfn)[PAGE_MAPPING]! & MAPPING_ANON) !== 0;
   const putPage = (pfn: Pfn): void => {
-    if (countOf(pfn) === 1 && isAnon(pfn)) words(pfn)[PAGE_MAPPING] = 0;
+    if (countOf(pfn) === 1 && isAnon(pfn)) {
+      const page = words(pfn);
+      page[PAGE_MAPPING] = 0;
+      writeWord64(page, PAGE_INDEX, 0n);
+    }
     mm.freePages(pfn, 0);
   };
 
   return {
     memory,
+    spaces: new Set(),
     zeroPage() {
       if (!zeroIsClear) memory.clear(pfnToPhys(zeroFrame), PAGE_SIZE);
       zeroIsClear = true;
       return zeroFrame;
     },
     isZeroPage: (pfn) => pfn === zeroFrame || (huge !== undefined && pfn >= huge.pfn && pfn < huge.pfn + 2 ** HUGE_ORDER),
-    allocAnonPage() {
+    allocAnonPage(index) {
       const pfn = alloc(GFP_HIGHUSER_MOVABLE, 0, 'a user page');
-      words(pfn)[PAGE_MAPPING] = MAPPING_ANON;
+      const page = words(pfn);
+      page[PAGE_MAPPING] = MAPPING_ANON;
+      writeWord64(page, PAGE_INDEX, BigInt(index));
       return pfn;
     },
     isAnon,
+    anonIndex: (pfn) => Number(readWord64(words(pfn), PAGE_INDEX)),
     allocTable() {
       const pfn = alloc(GFP_KERNEL, 0, 'a page table');
       memory.frame(pfn).fill(0);

@@ -36,7 +36,7 @@ export interface VmArea {
   end: number;
   /** Bits of {@link VM}. */
   flags: number;
-  /** Of a file: the page that `start` shows. */
+  /** The page that `start` shows: of the file, or, of anonymous memory, counted from address 0. */
   pgoff: number;
   /** Undefined: anonymous memory. */
   readonly file: MmapFile | undefined;

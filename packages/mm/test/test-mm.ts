@@ -18,7 +18,15 @@ export interface TestMm {
   readonly chunks: Map<number, Uint8Array>;
 }
 
-export function bootMm(pieces: readonly Piece[], options: { possible?: number[]; reserve?: readonly [number, number][] } = {}): TestMm {
+export interface TestMmOptions {
+  readonly possible?: number[];
+  readonly reserve?: readonly [number, number][];
+  /** What frames hold, and where in it memmaps lie: from this chunk on. */
+  readonly memory?: { chunk(nr: number): Uint8Array };
+  readonly firstMemmapChunk?: number;
+}
+
+export function bootMm(pieces: readonly Piece[], options: TestMmOptions = {}): TestMm {
   const memblock = createMemblock();
   for (const { start, end, nid = 0 } of pieces) memblock.add(start * PAGE_SIZE, (end - start) * PAGE_SIZE, nodeId(nid));
   memblock.reserve(0, MIB);
@@ -31,8 +39,8 @@ export function bootMm(pieces: readonly Piece[], options: { possible?: number[];
   const numa = { withMemory, possible, online: possible };
   const maxPfn = pfn(memblock.endOfDram() / PAGE_SIZE);
   const mm = createMm({
-    memory: { chunk: (nr) => chunks.get(nr) ?? chunks.set(nr, new Uint8Array(SECTION_MEMMAP_SIZE)).get(nr)! },
-    memmapPhys: (sectionNr) => (sectionNr * SECTION_MEMMAP_SIZE) as PhysAddr,
+    memory: options.memory ?? { chunk: (nr) => chunks.get(nr) ?? chunks.set(nr, new Uint8Array(SECTION_MEMMAP_SIZE)).get(nr)! },
+    memmapPhys: (sectionNr) => (((options.firstMemmapChunk ?? 0) + sectionNr) * SECTION_MEMMAP_SIZE) as PhysAddr,
     layout: freeAreaInit({ memblock, maxPfn, numa, params: [], release: DEFAULT_RELEASE, printk: () => {} }),
     fallbackOrders: () => new Map(possible.map((nid) => [nid, [nid, ...possible.filter((other) => other !== nid)]])),
     onZonelistsBuilt: ({ totalPages, policyZone }) => void rebuilds.push(`${totalPages}, ${policyZone}`),
