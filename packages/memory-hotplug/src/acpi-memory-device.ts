@@ -62,11 +62,7 @@ export function createAcpiMemory({ hotplug, pxmToNode, addressToNode, printk }: 
       if (!enabled.has(start)) return true;
       const { blockSize } = hotplug;
       const numbers = Array.from({ length: sizeBytes / blockSize }, (_, index) => start / blockSize + index);
-      const failed = offlineAll(hotplug, numbers);
-      if (failed !== undefined) {
-        printk(`memory memory${failed}: Offline failed.`, KERN.warning);
-        return false;
-      }
+      if (!offlineAll(hotplug, numbers, printk)) return false;
       hotplug.removeMemory(start, sizeBytes);
       enabled.delete(start);
       return true;
@@ -76,9 +72,9 @@ export function createAcpiMemory({ hotplug, pxmToNode, addressToNode, printk }: 
 
 /**
  * Take blocks offline, in order: a first pass over all, whatever fails, for a block may hold what others depend on; and a second that ends at
- * the first failure. Then what went is put back, and the number of the one that did not is returned.
+ * the first failure. Then the log names the block, and what went is put back. Returns whether all are offline.
  */
-function offlineAll(hotplug: MemoryHotplug, numbers: readonly number[]): number | undefined {
+function offlineAll(hotplug: MemoryHotplug, numbers: readonly number[], printk: Printk): boolean {
   const gone: number[] = [];
   const offline = (nr: number): boolean => {
     try {
@@ -91,6 +87,8 @@ function offlineAll(hotplug: MemoryHotplug, numbers: readonly number[]): number 
   };
   const busy = numbers.filter((nr) => !offline(nr));
   const failed = busy.find((nr) => !offline(nr));
-  if (failed !== undefined) for (const nr of gone.sort((a, b) => a - b)) hotplug.onlineBlock(nr, 'online');
-  return failed;
+  if (failed === undefined) return true;
+  printk(`memory memory${failed}: Offline failed.`, KERN.warning);
+  for (const nr of gone.sort((a, b) => a - b)) hotplug.onlineBlock(nr);
+  return false;
 }

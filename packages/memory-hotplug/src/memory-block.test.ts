@@ -56,6 +56,17 @@ describe('memory blocks', () => {
     expect(onliner.events).toEqual(['- 196608-229376 DMA32', '+ 196608-229376 Movable', '- 262144-294912 DMA32', '+ 262144-294912 Movable']);
   });
 
+  it('remember how they were asked to be online while they were, for when nobody says how', () => {
+    const { blocks } = setUp();
+    const [state, online, valid] = ['state', 'online', 'valid_zones'].map((name) => file(blocks, 6, name));
+    expect(errno(() => state!.store!('online_movable'))).toBe('EINVAL');
+    const zones = ['0', '1', '0', '1'].map((text) => {
+      online!.store!(text);
+      return valid!.show!().trim();
+    });
+    expect(zones).toEqual(['DMA32 Movable', 'Movable', 'DMA32 Movable', 'DMA32']); // once
+  });
+
   it.each([['0x120000000', 'ok'], ['0x100000000', 'EEXIST'], ['0x100001000\n', 'EINVAL'], ['there', 'EINVAL'], ['', 'EINVAL']])('a probe of %j gives %s', (text, result) => {
     const { blocks } = setUp();
     expect(errno(() => blocks.directoryAttributes().find(({ name }) => name === 'probe')!.store!(text))).toBe(result);

@@ -75,8 +75,11 @@ export interface MemoryBlockControl extends MemoryBlocks {
   add(range: Range, spec: BlockSpec): void;
   /** Take away blocks that are offline (remove_memory_block_devices). */
   remove(range: Range): void;
-  /** Returns false if it is online already (device_online). @throws KernelError */
-  online(nr: number, type: OnlineType): boolean;
+  /**
+   * Returns false if it is online already (device_online); then a `type` that was asked for stays the block's wish for the next time that it
+   * goes online and nobody says how (mem->online_type). @throws KernelError
+   */
+  online(nr: number, type?: OnlineType): boolean;
   /** Returns false if it is offline already (device_offline). @throws KernelError EINVAL, EBUSY */
   offline(nr: number): boolean;
 }
@@ -94,6 +97,8 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
   const has = (nr: number): boolean => present.has(nr);
   /** The block that is on its way offline. */
   let leaving: number | undefined;
+  /** How blocks wish to go online, of those that were asked while they were. */
+  const wishes = new Map<number, OnlineType>();
   const block = (nr: number): MemoryBlock => {
     const found = changed.get(nr) ?? early.block(nr);
     return nr === leaving ? { ...found, state: 'going-offline' } : found;
@@ -149,11 +154,17 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
     remove({ start, end }) {
       changed.set(start, end, undefined);
       present.remove(start, end);
+      for (const nr of wishes.keys()) if (nr >= start && nr < end) wishes.delete(nr);
     },
     online(nr, type) {
       const old = block(nr);
-      if (old.state === 'online') return false;
-      const zone = choose(nr, type);
+      if (old.state === 'online') {
+        if (type !== undefined) wishes.set(nr, type);
+        return false;
+      }
+      const wish = type ?? wishes.get(nr) ?? 'online';
+      wishes.delete(nr);
+      const zone = choose(nr, wish);
       const frames = framesOf(nr, old);
       for (const notifier of deps.notifiers) notifier.goingOnline?.(frames);
       const offline = [...deps.notifiers].flatMap((notifier) => notifier.notPlugged?.(frames) ?? []);
@@ -203,7 +214,7 @@ function blockAttributes(nr: number, blocks: MemoryBlockControl, zonesFor: (type
     }),
     // Unlike `state`, to write what it is already is no error here.
     readWrite('online', () => (blocks.isOnline(nr) ? 1 : 0), (text) => {
-      if (parseBool(text)) blocks.online(nr, 'online');
+      if (parseBool(text)) blocks.online(nr);
       else blocks.offline(nr);
     }),
     readOnly('removable', () => 1),

@@ -89,7 +89,7 @@ export interface MemoryHotplug {
   /** Tell somebody of blocks that go online and offline, from now on; the returned function ends that. */
   registerNotifier(notifier: MemoryNotifier): () => void;
   /** Take a block online; returns false if it is already. */
-  onlineBlock(nr: number, type: OnlineType): boolean;
+  onlineBlock(nr: number, type?: OnlineType): boolean;
   /** Take a block offline; returns false if it is already. @throws KernelError EINVAL, EBUSY */
   offlineBlock(nr: number): boolean;
 }

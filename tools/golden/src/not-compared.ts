@@ -29,6 +29,7 @@ export const NOT_COMPARED: readonly NotCompared[] = [
   { path: /\.block\.[\w.]+\.dev$/, when: hasSeveralDisks, reason: 'disks are probed asynchronously, and take their minors as they come' },
   { path: /^firmware_memmap/, when: tookNoCapture, reason: 'the guest never listed /sys/firmware/memmap' },
   { path: /\.dmesg\[\d+\]$/, real: (value) => /^Built \d+ zonelists/.test(String(value)), reason: 'the line counts managed pages, which depend on the kernel image' },
+  { path: /\.dmesg\[\d+\]$/, real: (value) => /^(?:page:|flags: 0x|raw: )[0-9a-f]/.test(String(value)), reason: 'which page is in the way, and whose it is, depends on what the real kernel had allocated' },
   { path: /\.dmesg(?:\[\d+\])?$/, cmd: /^host /, when: answersBeforeKernel, reason: 'the monitor answers at once, and the kernel logs what it makes of it later' },
 ];
 
