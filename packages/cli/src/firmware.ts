@@ -9,6 +9,7 @@ import type { Firmware, FirmwareDimm, KernelConfig } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
 import { createConfigArea } from '@holdfast/nvdimm';
 import { stripLogPrefix } from './facts/boot-log.js';
+import { modernizeBootLog } from './facts/old-boot-log.js';
 import { sratOfLog } from './srat-of-log.js';
 
 export interface LoadedFirmware {
@@ -40,7 +41,7 @@ export function loadFirmware(path: string): LoadedFirmware {
   const [srat, slit, nfit] = [file('SRAT') ?? sratOfLog(e820), file('SLIT'), file('NFIT')];
   const dimms = isDirectory && existsSync(join(path, 'dimms.json')) ? readDimms(join(path, 'dimms.json')) : undefined;
   const cmdline = isDirectory && existsSync(join(path, 'cmdline')) ? readText(join(path, 'cmdline')).trim() : told.cmdline;
-  const lines = e820.split('\n').map(stripLogPrefix);
+  const lines = modernizeBootLog(e820.split('\n').map(stripLogPrefix));
   const tellsWhere = lines.some((line) => line.startsWith('DMI: '));
   return {
     firmware: {
@@ -59,11 +60,24 @@ export function loadFirmware(path: string): LoadedFirmware {
   };
 }
 
-/** A log that lists its zones shows whether zone Device is one of them. */
+/** A log that lists its zones shows whether zone Device is one of them, and in the words of which release it tells of nodes and holes. */
 function configOfLog(lines: readonly string[]): KernelConfig {
   const zones = lines.indexOf('Zone ranges:');
-  return zones < 0 ? {} : { zoneDevice: lines.slice(zones + 1, zones + 6).some((line) => /^ {2}Device /.test(line)) };
+  if (zones < 0) return {};
+  const initmem = lines.findIndex((line) => line.startsWith('Initmem setup node '));
+  const holeReport = HOLE_REPORTS.find(([, words]) => lines.some((line) => words.test(line)))?.[0];
+  return {
+    zoneDevice: lines.slice(zones + 1, zones + 6).some((line) => /^ {2}Device /.test(line)),
+    ...(initmem < 0 ? {} : { nodeReport: initmem < zones ? 'arch' : 'mm' }),
+    ...(holeReport === undefined ? {} : { holeReport }),
+  };
 }
+
+const HOLE_REPORTS = [
+  ['each', /^On node \d+, zone \w+: \d+ pages in unavailable ranges/],
+  ['zones', /^ {2}\w+ zone: \d+ pages in unavailable ranges/],
+  ['sum', /^Zeroed struct page in unavailable ranges: /],
+] as const;
 
 function parseMap(text: string, path: string): E820Firmware {
   try {

@@ -4,6 +4,7 @@
 import type { KernelRelease } from '@holdfast/lib';
 import type { Machine, NvdimmRootMethods } from '@holdfast/machine';
 import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
+import type { HoleReport, NodeReport } from '@holdfast/mm';
 import type { ConfigArea } from '@holdfast/nvdimm';
 import type { PciHost } from '@holdfast/pci';
 import type { PmemConfig } from '@holdfast/pmem';
@@ -57,5 +58,8 @@ export interface BootOptions {
 export interface KernelConfig {
   /** CONFIG_ZONE_DEVICE: zone Device exists. From 4.3 on, if left out. */
   readonly zoneDevice?: boolean;
+  /** How it logs holes in memory, and its nodes: as its release, if left out; distributions took later ways over. */
+  readonly holeReport?: HoleReport;
+  readonly nodeReport?: NodeReport;
   readonly pmem?: PmemConfig;
 }

@@ -77,10 +77,11 @@ export function setupArch(needs: ArchNeeds): Arch {
   // From memory to nodes, sections and zones.
   const srat = firmware.srat && parseSrat(firmware.srat);
   const slit = firmware.slit && parseSlit(firmware.slit);
-  const numa = initNuma({ memblock, maxPfn, params, release, printk, srat, slit, nrCpus: machine.cpus.length });
+  const numa = initNuma({ memblock, maxPfn, params, release, printk, srat, slit, nrCpus: machine.cpus.length, nodeReport: config.nodeReport });
   reserveCrashkernel({ params, memblock, iomem, release, printk });
   const sections = sparseInit(memoryRanges(memblock), bootAllocator(memblock, machine, printk), (start, sizeBytes) => chargeStores(machine, start, sizeBytes));
-  const layout = freeAreaInit({ memblock, maxPfn, numa, params, release, printk, zoneDevice: config.zoneDevice });
+  const { zoneDevice, holeReport, nodeReport } = config;
+  const layout = freeAreaInit({ memblock, maxPfn, numa, params, release, printk, zoneDevice, holeReport, nodeReport });
   chargeMemmapInit(machine, { sections, layout });
 
   // What is not RAM, for hibernation and for PCI.

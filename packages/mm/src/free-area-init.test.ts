@@ -200,6 +200,16 @@ describe('any map', () => {
 });
 
 describe('releases', () => {
+  it.each([['3.19', 0xffffffff], ['4.0', 0x7ffdffff]])('%s says that zone DMA32 of 2 GiB ends at %d', (release, want) => {
+    const line = layOut(machine(TWO_GIB), { release: parseRelease(release) }).log.find((each) => each.startsWith('  DMA32'))!;
+    expect(Number(/-(0x\w+)\]/.exec(line)![1])).toBe(want);
+  });
+
+  it.each([['3.10', undefined, false], ['3.10', 'mm', true], ['3.18', undefined, true], ['3.18', 'arch', false]] as const)('%s with nodes told by %s', (release, nodeReport, want) => {
+    const { log } = layOut(machine(TWO_GIB), { release: parseRelease(release), nodeReport });
+    expect(log.some((line) => line.startsWith('Initmem setup node 0'))).toBe(want);
+  });
+
   it.each([
     ['3.6.11', 'none'], ['4.19', 'none'], ['4.20', 'sum'], ['5.11', 'sum'], ['5.12', 'zones'], ['5.14', 'each'], ['6.4', 'each'],
   ])('%s reports holes: %s', (release, want) => expect(holeReportOf(parseRelease(release))).toBe(want));

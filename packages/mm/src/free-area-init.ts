@@ -10,6 +10,7 @@ import {
   PAGE_SIZE, PAGES_PER_SECTION, STRUCT_PAGE_SIZE, pfn, physToPfn, physToPfnUp, releaseAtLeast, roundDown,
 } from '@holdfast/lib';
 import { type HoleReport, holeReportOf, logNodes, logRanges } from './free-area-log.js';
+import { type NodeReport, nodeReportOf } from './node-report.js';
 import type { Memblock } from './memblock.js';
 import { countPages, findMovableStarts } from './movable-start.js';
 import type { Numa } from './numa.js';
@@ -34,8 +35,9 @@ export interface FreeAreaNeeds {
   readonly deferredInit?: boolean | undefined;
   /** Pages below 16 MiB that zone DMA cannot hand out; computed from memblock if left out. */
   readonly dmaReserve?: number | undefined;
-  /** For kernels of distributions that report holes as a later release does. */
+  /** For kernels of distributions that report holes, or nodes, as a later release does. */
   readonly holeReport?: HoleReport | undefined;
+  readonly nodeReport?: NodeReport | undefined;
 }
 
 const MAX_DMA_PFN = 0x1000;
@@ -46,7 +48,7 @@ export function freeAreaInit(needs: FreeAreaNeeds): ZoneLayout {
   const { memblock, numa, params, printk, release } = needs;
   const memory = memoryRanges(memblock);
   const nodeRanges = new Map(numa.withMemory.map((nid) => [nid, memory.filter((range) => range.nid === nid)]));
-  const limits = zoneLimits(memory[0]?.start ?? pfn(0), needs.maxPfn);
+  const limits = zoneLimits(memory[0]?.start ?? pfn(0), needs.maxPfn, release);
   const usableStart = limits.findLast(({ start, end }) => start < end)?.start ?? pfn(0);
   const movableStarts = findMovableStarts({ memblock, params, printk, nodeRanges, usableStart });
   const zoneDevice = needs.zoneDevice ?? releaseAtLeast(release, 4, 3);
@@ -68,7 +70,7 @@ export function freeAreaInit(needs: FreeAreaNeeds): ZoneLayout {
   };
   logRanges(layout, memory, release, printk);
   const holeReport = needs.holeReport ?? holeReportOf(release);
-  logNodes(layout, { memory, holes, holeReport, online: numa.online, maxPfn: needs.maxPfn, dmaReserve }, release, printk);
+  logNodes(layout, { memory, holes, holeReport, nodeReport: needs.nodeReport ?? nodeReportOf(release), online: numa.online, maxPfn: needs.maxPfn, dmaReserve }, release, printk);
   return layout;
 }
 
@@ -79,10 +81,11 @@ function memoryRanges({ memory }: Memblock): NodeRange[] {
 }
 
 /** Each zone begins where the one before ends; the first at the first memory. Movable has no limits of its own. */
-function zoneLimits(first: Pfn, maxPfn: Pfn): ZoneLimit[] {
+function zoneLimits(first: Pfn, maxPfn: Pfn, release: KernelRelease): ZoneLimit[] {
+  const limitsEndWithMemory = releaseAtLeast(release, 4, 0); // before, zone DMA32 was said to end at 4 GiB wherever memory did
   const ends: [ZoneIndex, number][] = [
     [ZONE_DMA, Math.min(MAX_DMA_PFN, maxPfn)],
-    [ZONE_DMA32, Math.min(MAX_DMA32_PFN, maxPfn)],
+    [ZONE_DMA32, limitsEndWithMemory ? Math.min(MAX_DMA32_PFN, maxPfn) : MAX_DMA32_PFN],
     [ZONE_NORMAL, maxPfn],
     [ZONE_DEVICE, 0],
   ];

@@ -6,6 +6,7 @@ import {
   type Integer, type KernelRelease, type NodeId, type Pfn, type Printk, type Range,
   KERN, PAGES_PER_SECTION, hex16, hex8, pfnToPhys, releaseAtLeast, roundDownPow2, roundUp,
 } from '@holdfast/lib';
+import type { NodeReport } from './node-report.js';
 import { type Hole, type NodeRange, unavailableOfZone, zeroedPages } from './unavailable-ranges.js';
 import { type NodeLayout, type ZoneLayout, type ZoneSpan, ZONE_DMA, ZONE_NAMES } from './zone-layout.js';
 
@@ -25,6 +26,7 @@ export function holeReportOf(release: KernelRelease): HoleReport {
 /** What the lines need besides the layout. */
 export interface LogContext {
   readonly holeReport: HoleReport;
+  readonly nodeReport: NodeReport;
   readonly memory: readonly NodeRange[];
   readonly holes: readonly Hole[];
   readonly online: readonly NodeId[];
@@ -65,8 +67,7 @@ function logNode(node: NodeLayout, layout: ZoneLayout, context: LogContext, rele
     logMemoryless(nid, context, release, printk);
     return;
   }
-  // Before 3.18 the architecture announced its nodes, when it allocated their NODE_DATA.
-  if (releaseAtLeast(release, 3, 18)) printk(`Initmem setup node ${nid} ${formatRange({ start: startPfn, end: endPfn }, release)}`);
+  if (context.nodeReport === 'mm') printk(`Initmem setup node ${nid} ${formatRange({ start: startPfn, end: endPfn }, release)}`);
   const isDebugOn = !releaseAtLeast(release, 5, 13); // from then on these lines are there for dynamic debug only
   if (isDebugOn) printk(`On node ${nid} totalpages: ${node.presentPages}`, KERN.debug);
   for (const zone of node.zones) {
@@ -79,11 +80,11 @@ function logNode(node: NodeLayout, layout: ZoneLayout, context: LogContext, rele
 }
 
 /** Since 5.18 every possible node is set up at once; before, only one with a CPU, and as if it had a range. */
-function logMemoryless(nid: NodeId, { online }: LogContext, release: KernelRelease, printk: Printk): void {
+function logMemoryless(nid: NodeId, { online, nodeReport }: LogContext, release: KernelRelease, printk: Printk): void {
   if (releaseAtLeast(release, 5, 18)) {
     printk(`Initializing node ${nid} as memoryless`);
     printk(`Initmem setup node ${nid} as memoryless`);
-  } else if (online.includes(nid) && releaseAtLeast(release, 3, 18)) {
+  } else if (online.includes(nid) && nodeReport === 'mm') {
     printk(`Initmem setup node ${nid} [mem ${address(0, release)}-${address(0, release)}]`);
   }
 }

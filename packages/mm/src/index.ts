@@ -85,6 +85,7 @@ export { type SratAffinity } from './numa-srat.js';
 // The zones boot lays out, as plain data.
 export { type FreeAreaNeeds, findDmaReserve, freeAreaInit } from './free-area-init.js';
 export { type HoleReport, holeReportOf } from './free-area-log.js';
+export { type NodeReport } from './node-report.js';
 export {
   type NodeLayout, type UnavailableRange, type ZoneIndex, type ZoneLayout, type ZoneLimit, type ZoneName, type ZoneSpan,
   MAX_NR_ZONES, ZONE_DEVICE, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NAMES, ZONE_NORMAL,

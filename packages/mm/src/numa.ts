@@ -7,11 +7,12 @@
  */
 import {
   type KernelParam, type KernelRelease, type NodeId, type Pfn, type Printk,
-  KERN, NUMA_NO_NODE, hex16, memRange, nodeId, pfnToPhys, releaseAtLeast, roundUp,
+  KERN, NUMA_NO_NODE, hex16, memRange, nodeId, pfnToPhys, roundUp,
 } from '@holdfast/lib';
 import { MEMBLOCK_HOTPLUG, type Memblock } from './memblock.js';
 import { type NodeDistance, type SlitDistances, defaultDistance, slitDistance } from './numa-distance.js';
 import { emulateNuma } from './numa-emulation.js';
+import { type NodeReport, nodeReportOf } from './node-report.js';
 import { type NumaMemblk, cleanupMeminfo, memblkNode, meminfoCoversMemory } from './numa-memblk.js';
 import { type ParsedNodes, type SratAffinity, parseSratNodes } from './numa-srat.js';
 
@@ -29,6 +30,8 @@ export interface NumaNeeds {
   readonly nrCpus?: number | undefined;
   /** Bytes of struct pglist_data, which depends on the kernel's configuration; 0x2b000 (Debian's 6.1) if left out. */
   readonly nodeDataBytes?: number | undefined;
+  /** For kernels of distributions that announce nodes as a later release does. */
+  readonly nodeReport?: NodeReport | undefined;
 }
 
 /** The nodes of a machine. Lists are ascending. */
@@ -162,9 +165,9 @@ function keepKernelNodes(blocks: readonly NumaMemblk[], memblock: Memblock): voi
   }
 }
 
-function allocNodeData(nid: NodeId, own: readonly NumaMemblk[], { memblock, release, printk, nodeDataBytes }: NumaNeeds): void {
+function allocNodeData(nid: NodeId, own: readonly NumaMemblk[], { memblock, release, printk, nodeDataBytes, nodeReport = nodeReportOf(release) }: NumaNeeds): void {
   const sizeBytes = nodeDataBytes ?? DEFAULT_NODE_DATA_BYTES;
-  const isOld = !releaseAtLeast(release, 3, 18); // before, the node was announced here and not in mm
+  const isOld = nodeReport === 'arch';
   if (isOld) {
     const [start, end] = [Math.min(...own.map((block) => block.start)), Math.max(...own.map((block) => block.end))];
     printk(`Initmem setup node ${nid} ${memRange(roundUp(start, 8 * 2 ** 20), end - 1)}`);
