@@ -44,8 +44,53 @@ describe('stripLogPrefix', () => {
     ['[    0.000000] [    T0] BIOS-e820: x', 'BIOS-e820: x'],
     ['Jan  2 10:00:00 host kernel: [    0.000000] BIOS-e820: x', 'BIOS-e820: x'],
     ['BIOS-e820: x\r', 'BIOS-e820: x'],
+    ['[    0.000000][    T0] BIOS-e820: x', 'BIOS-e820: x'],
+    ['[    0.000000] host.domain kernel: BIOS-e820: x', 'BIOS-e820: x'], // journalctl -o short-monotonic
+    ['2024-03-01T10:00:00+0100 host kernel: BIOS-e820: x', 'BIOS-e820: x'], // -o short-iso
+    ['2024-03-01T10:00:00,000000+01:00 BIOS-e820: x', 'BIOS-e820: x'], // dmesg --time-format iso
+    ['[Mon Mar  1 10:00:00 2024] BIOS-e820: x', 'BIOS-e820: x'], // -T
+    ['[Mar 1 10:00] BIOS-e820: x', 'BIOS-e820: x'], // -H
+    ['[  +0.000012] BIOS-e820: x', 'BIOS-e820: x'],
+    ['[    0.000000 <    0.000000>] BIOS-e820: x', 'BIOS-e820: x'], // -d
+    ['kern  :info  : [    0.000000] BIOS-e820: x', 'BIOS-e820: x'], // -x
+    ['\u001b[32m[    0.000000] \u001b[0m\u001b[33mBIOS-e820\u001b[0m: x', 'BIOS-e820: x'],
+    ['[    0.000000]   DMA      [mem 0x1000-0xffffff]', '  DMA      [mem 0x1000-0xffffff]'],
+    ['host kernel:   DMA32    empty', '  DMA32    empty'],
     ['  node   0: [mem 0x1000-0x1fff]', '  node   0: [mem 0x1000-0x1fff]'],
   ])('%s', (line, want) => expect(stripLogPrefix(line)).toBe(want));
+});
+
+it('reads the words of Linux until 3.5', () => {
+  const { e820, memblock } = parseBootLog([
+    ' BIOS-e820: 0000000000000000 - 000000000009c400 (usable)',
+    ' BIOS-e820: 00000000bf7a0000 - 00000000bf7bc000 (ACPI data)',
+    ' user: 0000000000000000 - 000000000009c400 (usable)',
+    'e820 update range: 0000000000000000 - 0000000000010000 (usable) ==> (reserved)',
+    'e820 remove range: 00000000000a0000 - 0000000000100000 (usable)',
+    'last_pfn = 0x440000 max_arch_pfn = 0x400000000',
+    'Initmem setup node 0 0000000000000000-0000000440000000',
+    'Zone PFN ranges:',
+    '  DMA      0x00000010 -> 0x00001000',
+    '  DMA32    0x00001000 -> 0x00100000',
+    '  Normal   empty',
+    'Movable zone start PFN for each node',
+    '  Node 0: 0x00080000',
+    'early_node_map[2] active PFN ranges',
+    '    0: 0x00000010 -> 0x0000009c',
+    '    1: 0x00000100 -> 0x000bf7a0',
+  ].map((line) => `[    0.000000] ${line}`).join('\n'));
+  expect(e820).toMatchObject({
+    bios: [{ start: '0x0', end: '0x9c3ff', type: 'usable' }, { start: '0xbf7a0000', end: '0xbf7bbfff', type: 'ACPI data' }],
+    user: [{ start: '0x0', end: '0x9c3ff', type: 'usable' }],
+    updates: [{ op: 'update', start: '0x0', end: '0xffff', what: 'usable ==> reserved' }, { op: 'remove', start: '0xa0000', end: '0xfffff', what: 'usable' }],
+    last_pfn: [0x440000],
+  });
+  expect(memblock).toMatchObject({
+    zone_ranges: [{ zone: 'DMA', start: '0x10000', end: '0xffffff' }, { zone: 'DMA32', start: '0x1000000', end: '0xffffffff' }, { zone: 'Normal', empty: true }],
+    movable_start: [{ node: 0, start: '0x80000000' }],
+    node_ranges: [{ node: 0, start: '0x10000', end: '0x9bfff' }, { node: 1, start: '0x100000', end: '0xbf79ffff' }],
+    initmem: [{ node: 0, start: '0x0', end: '0x43fffffff' }],
+  });
 });
 
 it('reads any text without failing, and as fast as it is long', () => {

@@ -5,6 +5,7 @@
  * The shape is that of the golden captures' `expected.json`: addresses are hex strings, ends inclusive; frame numbers are numbers.
  * Differs from a log in one thing: fields whose lines are not there are empty lists, or left out where noted.
  */
+import { modernizeBootLog } from './old-boot-log.js';
 
 export interface E820Range {
   start: string;
@@ -60,20 +61,28 @@ export interface BootLogFacts {
 const NUMA_LINE = /^(?:ACPI: SRAT: Node |NUMA: Node |NUMA turned off|No NUMA configuration|Faking (?:a )?node |Reserving \d+MB of memory at )/;
 const MESSAGE = /^(?:Malformed early option|Invalid user supplied memory map|e820: Malformed)/;
 
-/**
- * One line of a log without what loggers put before it: `<6>`, `[    0.000000]`, `[T0]`, a syslog date, host and `kernel:`.
- */
+/** What loggers put before a message; each takes at most one space behind it, for what follows may be indented. */
+const PREFIXES: readonly RegExp[] = [
+  /^<\d+>/, // the level, as in /dev/kmsg
+  /^[a-z]+\s*:[a-z]+\s*: (?=\S)/, // dmesg -x: facility and level
+  /^\[\s*\+?\d+\.\d+(?: <\s*\+?\d+\.\d+>)?\] ?/, // seconds, maybe with a delta (dmesg, -d, -H)
+  /^\[(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2}\s*\d{1,2} \d\d:\d\d(?::\d\d \d{4})?\] ?/, // dates (dmesg -T, -H)
+  /^\[\s*[TC]\d+\] ?/, // who called printk (CONFIG_PRINTK_CALLER)
+  /^\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d) (?=\S* ?kernel:|\S)/, // dmesg --time-format iso, journalctl -o short-iso
+  /^[^[\]]{0,80}\bkernel: ?/, // syslog and journalctl: date and host
+];
+const ANSI_COLOUR = /\u001b\[[\d;]*m/g;
+
+/** One line of a log without what loggers put before it: `<6>`, `[    0.000000]`, `[T0]`, a syslog date, host and `kernel:`, colours. */
 export function stripLogPrefix(line: string): string {
-  return line
-    .replace(/\r$/, '')
-    .replace(/^[^[\]]{0,80}\bkernel: ?/, '')
-    .replace(/^<\d+>/, '')
-    .replace(/^\[\s*\d+\.\d+\] ?(?:\[\s*[TC]\d+\] ?)?/, '');
+  let text = line.replace(/\r$/, '').replace(ANSI_COLOUR, '');
+  for (let prefix = PREFIXES.find((one) => one.test(text)); prefix; prefix = PREFIXES.find((one) => one.test(text))) text = text.replace(prefix, '');
+  return text;
 }
 
 /** Read the facts of a whole boot log; lines that tell nothing are passed over. */
 export function parseBootLog(text: string): BootLogFacts {
-  const lines = text.split('\n').map(stripLogPrefix);
+  const lines = modernizeBootLog(text.split('\n').map(stripLogPrefix));
   const facts: BootLogFacts = { ...versionFacts(lines), e820: e820Facts(lines), memblock: memblockFacts(lines) };
   return facts;
 }
