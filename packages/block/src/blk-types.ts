@@ -136,6 +136,11 @@ export interface BlockDeviceOperations {
   submitBio(bio: Bio): void;
   /** Move one page without a bio. What does not succeed is tried again with one. */
   rwPage?(bdev: BlockDevice, sector: Sector, pfn: Pfn, op: number): BlkStatus;
+  /**
+   * How many sectors from `sector` on are alike, at most `nrSectors`: positive where data may be, negative where nothing was ever written
+   * and zeros are read. Reads nothing. Without it all may be data. (SBC-4: GET LBA STATUS.)
+   */
+  lbaStatus?(sector: Sector, nrSectors: number): number;
 }
 
 export interface RequestQueue {

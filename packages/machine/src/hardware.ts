@@ -103,6 +103,8 @@ export interface PhysicalMemory {
   peekChunk(nr: number): Uint8Array | undefined;
   /** The numbers of the chunks in `[start, start + sizeBytes)` that may hold anything but zeros, ascending: all others need no look. */
   presentChunks(start: PhysAddr, sizeBytes: number): number[];
+  /** May chunk `nr` hold anything but zeros? Asks nobody and loads nothing. */
+  mayHold(nr: number): boolean;
   /** A view of one 4 KiB frame for writing, as {@link chunk}; the same object at each call, so that a hot path allocates nothing. */
   frame(pfn: number): Uint8Array;
   /** Is every byte of `[start, start + sizeBytes)` backed by some medium? */

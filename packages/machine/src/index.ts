@@ -13,6 +13,8 @@ export {
   ARS_OVERFLOW, ARS_RETURN_KNOWN, ARS_STATUS, ARS_TYPE, DSM_STATUS, INJECT_NOTIFY, createNvdimmRootMethods,
 } from './nvdimm-root-methods.js';
 export type { FrozenImage, ImageBacking } from './image-backing.js';
+// Which bytes of a chunked store may hold data.
+export { chunkRun } from './chunk-run.js';
 // States of a chunked store that goes on, and images over images.
 export { type FrozenLayers, createFrozenLayers, frozenImage } from './frozen-layers.js';
 export { createOverlayImage } from './overlay-image.js';

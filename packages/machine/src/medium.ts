@@ -155,6 +155,16 @@ export class MediumStore implements Medium {
     this.#chunks.set(k, chunk);
   }
 
+  /** May chunk `k` of the grid hold anything but zeros? */
+  mayHold(k: number): boolean {
+    if (this.#chunks.has(k) || this.#noisy.has(k)) return true;
+    const saved = this.#frozen.isEmpty ? undefined : this.#frozen.latest(k);
+    if (saved !== undefined) return saved !== null;
+    if (this.backing === undefined || this.#knownZero.has(k)) return false;
+    const { from, to } = this.#span(k);
+    return !this.backing.isKnownZero(this.#offset(k, from), to - from);
+  }
+
   /** Chunks from `first` to `last` of the grid that may hold anything but zeros; of an image, all that it does not know to be holes. */
   present(first: number, last: number): number[] {
     const known = [...new Set([...this.#chunks.keys(), ...this.#noisy.keys(), ...this.#frozen.keys()])].filter((k) => k >= first && k <= last);

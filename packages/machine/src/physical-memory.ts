@@ -169,6 +169,10 @@ export class AddressSpace implements PhysicalMemory {
     return [...present].sort((a, b) => a - b);
   }
 
+  mayHold(nr: number): boolean {
+    return this.#slots.get(nr) !== undefined || this.#windowsIn(nr).some(({ medium, gridStart }) => medium.mayHold(nr - chunkNr(gridStart)));
+  }
+
   frame(pfn: number): Uint8Array {
     const nr = Math.floor(pfn / FRAMES_PER_CHUNK);
     return this.#raw(nr).chunk.frame(pfn - nr * FRAMES_PER_CHUNK);

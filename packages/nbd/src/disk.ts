@@ -60,7 +60,7 @@ export interface DiskNeeds {
   readonly bdev: BlockDevice;
   readonly memory: Pick<PhysicalMemory, 'chunk'>;
   readonly pages: PageSource;
-  /** What is known of a range that was never written; without it all is data. */
+  /** What is known of a range that was never written; by default the driver tells, or else all is data. */
   readonly extent?: (offset: number, length: number) => Extent;
 }
 
@@ -135,12 +135,19 @@ export function createBdevDisk({ bdev, memory, pages, extent }: DiskNeeds): NbdD
       }
       return error === NBD.OK && fua ? flush() : error;
     },
-    extent: extent ?? ((_offset, length) => ({ length, state: 0 })),
+    extent: extent ?? ((offset, length) => lbaStatus(bdev, offset, length)),
   };
   return disk;
 }
 
-function isHole({ length, state }: Extent, wanted: number): boolean {
+/** The driver's word on what was ever written. */
+function lbaStatus({ disk, startSector }: BlockDevice, offset: number, length: number): Extent {
+  if (!disk.ops.lbaStatus) return { length, state: 0 };
+  const run = disk.ops.lbaStatus((startSector + offset / SECTOR_SIZE) as Sector, length / SECTOR_SIZE);
+  return { length: Math.abs(run) * SECTOR_SIZE, state: run < 0 ? STATE_HOLE | STATE_ZERO : 0 };
+}
+
+export function isHole({ length, state }: Extent, wanted: number): boolean {
   return state === (STATE_HOLE | STATE_ZERO) && length >= wanted;
 }
 

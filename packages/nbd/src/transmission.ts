@@ -6,20 +6,30 @@
  *
  * Invariant: each request gets one final reply, or the connection ends. The payload of a refused write is read and thrown away.
  */
-import { type Extent, type NbdDisk, type Slab } from './disk.js';
-import { MAX_PAYLOAD, isReadOnly } from './export.js';
+import { type NbdDisk, isHole } from './disk.js';
+import { extentsOf, firstBadByte, withoutPayload, zeroesFast } from './disk-commands.js';
+import { isReadOnly } from './export.js';
 import type { Session } from './handshake.js';
 import {
   BASE_ALLOCATION_ID, CHUNK_HEADER_BYTES, CMD, CMD_FLAG, NBD, type NbdError, REPLY_FLAG_DONE, REPLY_TYPE, REQUEST_BYTES, REQUEST_MAGIC,
-  SIMPLE_REPLY_BYTES, SIMPLE_REPLY_MAGIC, STATE_HOLE, STATE_ZERO, STRUCTURED_REPLY_MAGIC,
+  SIMPLE_REPLY_BYTES, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC,
 } from './protocol.js';
 import { type ReplyBuffer, type Send, createReplyBuffer } from './reply-buffer.js';
+import { checkRequest } from './request-check.js';
 import { type RequestBuffer, append, available, createRequestBuffer, makeRoom } from './request-buffer.js';
 
 /** Larger reads and writes are carried out in pieces of this size. */
 export const PIECE_BYTES = 512 * 1024;
 /** A client that announces more than this is not one: the connection ends. */
 const MAX_ANNOUNCED = 64 * 1024 * 1024;
+/** A client's work for one turn of the event loop, in bytes that it moves or zeroes; then others have theirs. */
+const TURN_BYTES = 64 * 1024 * 1024;
+/** What a request costs apart from its bytes. */
+const REQUEST_COST = 4096;
+/** So many bytes are told of in the time that one is moved in. */
+const BLOCK_STATUS_RATIO = 1024;
+/** Zeros are written, or trimmed, in pieces of this size, between which others have their turn. */
+const ZERO_PIECE_BYTES = 32 * 1024 * 1024;
 /** Extents of one answer; a client asks again for the rest. */
 const MAX_EXTENTS = 4096;
 /** Holes shorter than this are sent as data. */
@@ -58,9 +68,11 @@ export interface Transmission {
   free(): void;
 }
 
-/** A request that is carried out in pieces; type DISCARD is the payload of a refused write. */
+/** A request that is carried out in pieces; `discard` is the payload of a refused write. */
 interface Ongoing {
-  kind: 'none' | 'read' | 'write' | 'discard';
+  kind: 'none' | 'read' | 'write' | 'discard' | 'zero';
+  /** Of a `zero`: WRITE_ZEROES or TRIM. */
+  type: number;
   offset: number;
   left: number;
   flags: number;
@@ -68,16 +80,6 @@ interface Ongoing {
   cookieLo: number;
   error: NbdError;
 }
-
-const ALLOWED_FLAGS: Readonly<Record<number, number>> = {
-  [CMD.READ]: CMD_FLAG.DF,
-  [CMD.WRITE]: CMD_FLAG.FUA,
-  [CMD.FLUSH]: 0,
-  [CMD.TRIM]: CMD_FLAG.FUA,
-  [CMD.CACHE]: 0,
-  [CMD.WRITE_ZEROES]: CMD_FLAG.FUA | CMD_FLAG.NO_HOLE | CMD_FLAG.FAST_ZERO,
-  [CMD.BLOCK_STATUS]: CMD_FLAG.REQ_ONE,
-};
 
 /** What can be delayed, by command. */
 const DELAYED_OPS: Readonly<Record<number, 'read' | 'write' | 'flush' | 'trim' | 'zero'>> = {
@@ -90,19 +92,21 @@ const DELAYED_OPS: Readonly<Record<number, 'read' | 'write' | 'flush' | 'trim' |
 
 export function createTransmission({ session, counters, send, close, resume }: TransmissionNeeds): Transmission {
   const { exported, structured, baseAllocation } = session;
-  const readOnly = isReadOnly(exported, session.disk);
+  const { sizeBytes, minBlock, canTrim } = session.disk;
   let disk: NbdDisk | undefined = session.disk;
-  const { sizeBytes, minBlock } = session.disk;
+  const rules = { sizeBytes, minBlock, canTrim, structured, baseAllocation, readOnly: isReadOnly(exported, session.disk) };
   let requests: RequestBuffer;
   let replies: ReplyBuffer;
   let paused = false;
+  /** Bytes of work in this turn. */
+  let work = 0;
   let closing = false;
   /** The memory of {@link requests} and {@link replies} is the kernel's that runs now. */
   let powered = true;
   /** How long the request at the start of the buffer has to wait was asked; and it waits. */
   let asked = false;
   let waiting: NodeJS.Timeout | undefined;
-  const ongoing: Ongoing = { kind: 'none', offset: 0, left: 0, flags: 0, cookieHi: 0, cookieLo: 0, error: NBD.OK };
+  const ongoing: Ongoing = { kind: 'none', type: 0, offset: 0, left: 0, flags: 0, cookieHi: 0, cookieLo: 0, error: NBD.OK };
 
   const bind = (on: NbdDisk): void => {
     requests = createRequestBuffer(on.allocSlab());
@@ -217,6 +221,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
       }
       ongoing.offset += length;
       ongoing.left -= length;
+      work += length;
       replies.flushMuch();
     }
     ongoing.kind = 'none';
@@ -271,6 +276,33 @@ export function createTransmission({ session, counters, send, close, resume }: T
     return true;
   };
 
+  // --- zeros ---
+
+  const startZero = (on: NbdDisk, type: number, offset: number, length: number, flags: number, hi: number, lo: number): boolean => {
+    const fast = type !== CMD.WRITE_ZEROES || (flags & CMD_FLAG.FAST_ZERO) === 0 || zeroesFast(on, offset, length, (flags & CMD_FLAG.NO_HOLE) !== 0);
+    if (!fast) return refuse(type, hi, lo, NBD.ENOTSUP);
+    begin('zero', offset, length, flags & ~CMD_FLAG.FAST_ZERO, hi, lo, NBD.OK);
+    ongoing.type = type;
+    counters.others++;
+    return true;
+  };
+
+  /** Go on with zeros in pieces, one at each call. Returns false if there is no room for the reply. */
+  const zeroOn = (): boolean => {
+    const length = Math.min(ongoing.left, ZERO_PIECE_BYTES);
+    if (length > 0) {
+      ongoing.error = disk ? withoutPayload(disk, ongoing.type, ongoing.offset, length, ongoing.flags) : NBD.ESHUTDOWN;
+      ongoing.offset += length;
+      ongoing.left = ongoing.error === NBD.OK ? ongoing.left - length : 0;
+      work += length;
+      if (ongoing.left > 0) return true;
+      if (ongoing.error !== NBD.OK) counters.errors++;
+    }
+    if (!simpleReply(ongoing.cookieHi, ongoing.cookieLo, ongoing.error)) return false;
+    ongoing.kind = 'none';
+    return true;
+  };
+
   const begin = (kind: Ongoing['kind'], offset: number, left: number, flags: number, hi: number, lo: number, error: NbdError): void => {
     ongoing.kind = kind;
     ongoing.offset = offset;
@@ -282,23 +314,6 @@ export function createTransmission({ session, counters, send, close, resume }: T
   };
 
   // --- requests ---
-
-  /** Why a request cannot be carried out, or OK. */
-  const check = (type: number, flags: number, offset: number, length: number): NbdError => {
-    const allowed = ALLOWED_FLAGS[type];
-    if (allowed === undefined || (flags & ~allowed) !== 0) return NBD.EINVAL;
-    if ((flags & CMD_FLAG.DF) !== 0 && !structured) return NBD.EINVAL;
-    if (!disk) return NBD.ESHUTDOWN;
-    if (type === CMD.FLUSH) return NBD.OK;
-    const writes = type === CMD.WRITE || type === CMD.WRITE_ZEROES || type === CMD.TRIM;
-    if (writes && readOnly) return NBD.EPERM;
-    if (length === 0 || offset % minBlock !== 0 || length % minBlock !== 0) return NBD.EINVAL;
-    if (offset + length > sizeBytes) return type === CMD.WRITE || type === CMD.WRITE_ZEROES ? NBD.ENOSPC : NBD.EINVAL;
-    if ((type === CMD.READ || type === CMD.WRITE) && length > MAX_PAYLOAD) return NBD.EINVAL;
-    if (type === CMD.BLOCK_STATUS && !baseAllocation) return NBD.EINVAL;
-    if (type === CMD.TRIM && !disk.canTrim) return NBD.ENOTSUP;
-    return NBD.OK;
-  };
 
   /** Carry out the request at the start of the buffer. Returns false if it is not whole yet, or its reply has no room. */
   const takeRequest = (): boolean => {
@@ -318,7 +333,8 @@ export function createTransmission({ session, counters, send, close, resume }: T
       shut();
       return true;
     }
-    const error = check(type, flags, offset, length);
+    work += REQUEST_COST;
+    const error = disk ? checkRequest(rules, type, flags, offset, length) : NBD.ESHUTDOWN;
     if (error === NBD.OK && hasToWait(disk!, type, offset, length)) return false;
     if (type === CMD.WRITE) return takeWrite(offset, length, flags, hi, lo, error);
     if (!(error === NBD.OK ? carryOut(disk!, type, offset, length, flags, hi, lo) : refuse(type, hi, lo, error))) return stall();
@@ -370,6 +386,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
   const countWrite = (length: number): void => {
     counters.writes++;
     counters.bytesWritten += length;
+    work += length;
   };
 
   const carryOut = (on: NbdDisk, type: number, offset: number, length: number, flags: number, hi: number, lo: number): boolean => {
@@ -377,12 +394,15 @@ export function createTransmission({ session, counters, send, close, resume }: T
       if (!startRead(on, offset, length, flags, hi, lo)) return false;
       counters.reads++;
       counters.bytesRead += length;
+      if (length <= PIECE_BYTES) work += length;
       return true;
     }
     if (type === CMD.BLOCK_STATUS) return blockStatus(on, offset, length, (flags & CMD_FLAG.REQ_ONE) !== 0, hi, lo);
+    if (length > ZERO_PIECE_BYTES && (type === CMD.WRITE_ZEROES || type === CMD.TRIM)) return startZero(on, type, offset, length, flags, hi, lo);
     const at = replies.reserve(SIMPLE_REPLY_BYTES);
     if (at < 0) return false;
     const error = withoutPayload(on, type, offset, length, flags);
+    if (type === CMD.WRITE_ZEROES) work += length;
     writeSimpleReply(replies.view, at, hi, lo, error);
     if (error !== NBD.OK) counters.errors++;
     counters.others++;
@@ -390,6 +410,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
   };
 
   const blockStatus = (on: NbdDisk, offset: number, length: number, one: boolean, hi: number, lo: number): boolean => {
+    work += length / BLOCK_STATUS_RATIO;
     const extents = extentsOf(on, offset, length, one ? 1 : MAX_EXTENTS);
     const bytes = 4 + 8 * extents.length;
     const at = replies.reserve(CHUNK_HEADER_BYTES + bytes);
@@ -411,6 +432,15 @@ export function createTransmission({ session, counters, send, close, resume }: T
     return false;
   };
 
+  /** Others have their turn, then this goes on. */
+  const yieldTurn = (): void => {
+    work = 0;
+    if (closing) return;
+    replies.flush();
+    paused = true;
+    setImmediate(roomAgain);
+  };
+
   const shut = (): void => {
     if (closing) return;
     closing = true;
@@ -424,13 +454,19 @@ export function createTransmission({ session, counters, send, close, resume }: T
         return takeRequest();
       case 'read':
         return readOn() || stall();
+      case 'zero':
+        return zeroOn() || stall();
       default:
         return writeOn() || (ongoing.left === 0 && stall());
     }
   };
 
   const process = (): void => {
-    while (!closing && step()) replies.flushMuch();
+    while (!closing && step()) {
+      replies.flushMuch();
+      if (work >= TURN_BYTES) return yieldTurn();
+    }
+    work = 0;
     if (!closing) {
       replies.flush();
       makeRoom(requests, REQUEST_BYTES);
@@ -460,26 +496,12 @@ export function createTransmission({ session, counters, send, close, resume }: T
     finish: shut,
     free() {
       clearTimeout(waiting);
+      closing = true;
       if (!powered) return;
       requests.slab.free();
       replies.slab.free();
     },
   };
-}
-
-function withoutPayload(disk: NbdDisk, type: number, offset: number, length: number, flags: number): NbdError {
-  const fua = (flags & CMD_FLAG.FUA) !== 0;
-  switch (type) {
-    case CMD.FLUSH:
-      return disk.flush();
-    case CMD.TRIM:
-      return disk.trim(offset, length, fua);
-    case CMD.WRITE_ZEROES:
-      if ((flags & CMD_FLAG.FAST_ZERO) !== 0 && !disk.fastZero) return NBD.ENOTSUP;
-      return disk.writeZeroes(offset, length, fua, (flags & CMD_FLAG.NO_HOLE) !== 0);
-    default: // CACHE: all of it is in memory
-      return NBD.OK;
-  }
 }
 
 function writeSimpleReply(view: DataView, at: number, hi: number, lo: number, error: NbdError): void {
@@ -492,35 +514,4 @@ function writeSimpleReply(view: DataView, at: number, hi: number, lo: number, er
 function setOffset(view: DataView, at: number, offset: number): void {
   view.setUint32(at, Math.floor(offset / 2 ** 32));
   view.setUint32(at + 4, offset % 2 ** 32);
-}
-
-function isHole({ length, state }: Extent, wanted: number): boolean {
-  return state === (STATE_HOLE | STATE_ZERO) && length >= wanted;
-}
-
-function extentsOf(disk: NbdDisk, offset: number, length: number, most: number): Extent[] {
-  const extents: Extent[] = [];
-  for (let done = 0; done < length; ) {
-    const extent = disk.extent(offset + done, length - done);
-    const last = extents.at(-1);
-    if (last && last.state === extent.state) extents[extents.length - 1] = { length: last.length + extent.length, state: last.state };
-    else if (extents.length === most) break;
-    else extents.push(extent);
-    done += extent.length;
-  }
-  return extents;
-}
-
-/** Where a failed read first fails, by halves; undefined if it would not fail again. */
-function firstBadByte(disk: NbdDisk, slab: Slab, scratch: number, offset: number, length: number): number | undefined {
-  let from = offset;
-  let size = length;
-  while (size > disk.minBlock) {
-    const half = Math.ceil(size / 2 / disk.minBlock) * disk.minBlock;
-    if (disk.read(slab, scratch, from, half) === NBD.OK) {
-      from += half;
-      size -= half;
-    } else size = half;
-  }
-  return disk.read(slab, scratch, from, size) === NBD.OK ? undefined : from;
 }

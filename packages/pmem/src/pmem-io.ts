@@ -13,13 +13,14 @@ import {
   type Badblocks, type Bio, type BlkStatus, type BlockDeviceOperations, type IoLayer,
 } from '@holdfast/block';
 import { CHUNK_SIZE, type Mapping, type PhysicalMemory } from '@holdfast/machine';
+import { pmemLbaStatus } from './lba-status.js';
 
 /** How stores are made: v4.1 copies plainly, later drivers past the caches (memcpy_flushcache). */
 type StoreName = 'write' | 'writeFlushCache';
 
 /** A device, ready for I/O. */
 export interface PmemDevice {
-  readonly memory: Pick<PhysicalMemory, 'frame' | 'chunk'>;
+  readonly memory: Pick<PhysicalMemory, 'frame' | 'chunk' | 'mayHold'>;
   /** Over the whole device. */
   readonly mapping: Mapping;
   /** Bytes from the start of the mapping to sector 0. */
@@ -73,6 +74,7 @@ export function pmemOperations(pmem: PmemDevice): BlockDeviceOperations {
       const status = movePiece(pmem, opIsWrite(op), sector, pfn, 0, PAGE_SIZE);
       return pmem.verify !== undefined && status === BLK_STS.OK ? pmem.verify() : status;
     },
+    lbaStatus: pmemLbaStatus(pmem),
   };
 }
 
@@ -97,6 +99,7 @@ export function pmem41Operations(pmem: PmemDevice): BlockDeviceOperations {
       else copyOut41(pmem, sector * SECTOR_SIZE, pfn, 0, PAGE_SIZE);
       return BLK_STS.OK;
     },
+    lbaStatus: pmemLbaStatus(pmem),
   };
 }
 

@@ -10,7 +10,7 @@
  * Invariant: an image file holds no byte that is not on the medium, and every one that is.
  */
 import { KernelError, type Random, bugOn, seededRandom } from '@holdfast/lib';
-import { CHUNK_SIZE, type FrozenImage, type ImageBacking, createFrozenLayers, frozenImage } from '@holdfast/machine';
+import { CHUNK_SIZE, type FrozenImage, type ImageBacking, chunkRun, createFrozenLayers, frozenImage } from '@holdfast/machine';
 
 /** What the drive is. */
 export interface DriveSpec {
@@ -46,8 +46,8 @@ export interface Drive {
   zero(offset: number, length: number): void;
   /** Everything acknowledged so far is on the medium when this returns. */
   flush(): void;
-  /** Was nothing ever written to `[offset, offset + length)`? */
-  isHole(offset: number, length: number): boolean;
+  /** How many bytes from `offset` on are alike, at most `length`: positive where data may be, negative where nothing was ever written. */
+  run(offset: number, length: number): number;
   /** What a power cut now would leave open, in the order of offsets. */
   undecided(): OpenAtom[];
   /** The power fails: each open atom is left with the image of that number. Returns how many fell back. */
@@ -98,6 +98,12 @@ export function createDrive(spec: DriveSpec): Drive {
     frozen.keepOriginal(nr, empty || frozen.isEmpty ? null : bytes.slice());
     chunks.set(nr, bytes);
     return bytes;
+  };
+
+  const mayHold = (nr: number): boolean => {
+    if (chunks.has(nr)) return true;
+    const saved = frozen.latest(nr);
+    return saved === undefined ? backing !== undefined && !backing.isKnownZero(nr * CHUNK_SIZE, lengthOf(nr)) : saved !== null;
   };
 
   const atomOf = (nr: number): Uint8Array => {
@@ -222,10 +228,7 @@ export function createDrive(spec: DriveSpec): Drive {
       }
     },
     flush: storeOpen,
-    isHole(offset, length) {
-      for (let nr = Math.floor(offset / CHUNK_SIZE); nr * CHUNK_SIZE < offset + length; nr++) if (chunkAt(nr, false)) return false;
-      return true;
-    },
+    run: (offset, length) => chunkRun(offset, length, mayHold),
     undecided,
     applyOutcome(choices) {
       const atoms = undecided();

@@ -56,7 +56,7 @@ function attachDrive(drive: Drive, index: number, { block, memory, printk, byPfn
   printk(`sd 0:0:${index}:0: [${name}] Write cache: ${drive.writeCache ? 'enabled' : 'disabled'}, read cache: enabled, supports DPO and FUA`, KERN.notice);
   const disk = addDisk(block, {
     name,
-    ops: { submitBio: sdSubmitBio(drive, memory) },
+    ops: { submitBio: sdSubmitBio(drive, memory), lbaStatus: (sector, nrSectors) => drive.run(sector * SECTOR_SIZE, nrSectors * SECTOR_SIZE) / SECTOR_SIZE },
     queue,
     nrSectors: sizeBytes / SECTOR_SIZE,
     numbers: { major: SCSI_DISK0_MAJOR, firstMinor: index * MINORS, minors: MINORS },
