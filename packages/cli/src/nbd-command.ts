@@ -4,8 +4,8 @@
 import { performance } from 'node:perf_hooks';
 import type { AddressInfo } from 'node:net';
 import {
-  type NbdAddress, type NbdCounters, ON_CUT, type OnCut, type Recorder, createControlHandlers, createControlServer, createExportClients, createFaultPlan,
-  createMachineExports, createNbdServer, createPowerSwitch, createStateExports,
+  type NbdAddress, type NbdCounters, type NbdServerOptions, ON_CUT, type OnCut, type Recorder, createControlHandlers, createControlServer, createExportClients, createFaultPlan,
+  createMachineExports, createNbdServer, createPowerSwitch, createStateExports, tlsOptions,
 } from '@holdfast/nbd';
 import type { Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
@@ -16,6 +16,11 @@ import { startRecorder } from './nbd-record.js';
 export interface NbdCommandOptions extends NbdMachineOptions {
   socket?: string;
   port?: string;
+  sync?: boolean;
+  tls?: string;
+  tlsCertificates?: string;
+  tlsVerifyPeer?: boolean;
+  tlsPsk?: string;
   control?: string;
   onCut?: string;
   keepCuts?: string;
@@ -52,6 +57,7 @@ export interface NbdServing {
 export async function serveNbd(options: NbdCommandOptions, terminal: Pick<Terminal, 'out' | 'err'>): Promise<NbdServing> {
   const address = addressOf(options);
   const onCut = chooseOnCut(options.onCut);
+  const tls = chooseTls(options);
   const maxCuts = options.keepCuts === undefined ? undefined : wholeNumber(options.keepCuts, '--keep-cuts', 1, MAX_KEPT_CUTS);
   const names = (): readonly string[] => exports().map(({ name }) => name);
   let exports: ReturnType<typeof createMachineExports> = () => [];
@@ -72,6 +78,7 @@ export async function serveNbd(options: NbdCommandOptions, terminal: Pick<Termin
     exports = createMachineExports({
       kernel: () => machine.powered(),
       readOnly: options.readOnly === true,
+      persist: options.sync ? () => machine.system.datasync() : undefined,
       layer: (name, disk) => {
         const faulty = faults.wrap(name, disk);
         return recorder ? recorder.wrap(name, faulty) : faulty;
@@ -80,7 +87,7 @@ export async function serveNbd(options: NbdCommandOptions, terminal: Pick<Termin
     });
     if (exports().length === 0) throw new CliError('this machine has no disk to export');
     const states = createStateExports({ cuts: () => power.cuts, boot: (cut, stores) => machine.bootState(cut, stores) });
-    const server = createNbdServer({ exports, unlisted: (name) => states.find(name) });
+    const server = createNbdServer({ exports, unlisted: (name) => states.find(name), ...(tls ? { tls } : {}) });
     const power = createPowerSwitch({
       machine,
       clients: createExportClients(() => server.connections, exports),
@@ -101,7 +108,7 @@ export async function serveNbd(options: NbdCommandOptions, terminal: Pick<Termin
       throw error;
     }
     return {
-      uris: names().map((name) => uriOf(at, name)),
+      uris: names().map((name) => uriOf(at, name, tls !== undefined)),
       control,
       counters: server.counters,
       async close() {
@@ -135,10 +142,20 @@ function wholeNumber(text: string, what: string, least: number, most: number): n
   return number;
 }
 
-function uriOf(address: AddressInfo | string, name: string): string {
+function uriOf(address: AddressInfo | string, name: string, secure: boolean): string {
   const path = encodeURIComponent(name);
-  if (typeof address === 'string') return `nbd+unix:///${path}?socket=${encodeURI(address)}`;
-  return `nbd://127.0.0.1:${address.port}/${path}`;
+  const scheme = secure ? 'nbds' : 'nbd';
+  if (typeof address === 'string') return `${scheme}+unix:///${path}?socket=${encodeURI(address)}`;
+  return `${scheme}://127.0.0.1:${address.port}/${path}`;
+}
+
+/** @throws CliError for options that do not fit together, KernelError for files that cannot be used */
+function chooseTls({ tls, tlsCertificates: certificates, tlsVerifyPeer: verifyPeer, tlsPsk: psk }: NbdCommandOptions): NbdServerOptions['tls'] {
+  const policy = tls ?? ((certificates ?? psk) === undefined ? 'off' : 'require');
+  if (policy === 'off') return undefined;
+  if ((certificates === undefined) === (psk === undefined)) throw new CliError(`--tls ${policy}: give --tls-certificates or --tls-psk`);
+  const options = tlsOptions({ ...(certificates === undefined ? {} : { certificates }), ...(psk === undefined ? {} : { psk }), verifyPeer: verifyPeer === true });
+  return { policy: policy === 'on' ? 'offered' : 'required', options };
 }
 
 /** One line that is written over each second. */

@@ -13,13 +13,20 @@ import { userRoot } from './console/ram-files.js';
 import { type Monitor, createMonitor } from './host/monitor.js';
 import type { HostDevice } from './virtio-devices.js';
 
+/** An image file, or what else is open of the host. */
+export interface HostFile {
+  close(): void;
+  /** Make what was written survive a crash of the host. @throws KernelError EIO */
+  datasync?(): void;
+}
+
 export interface SystemOptions extends Omit<BootOptions, 'virtio'> {
   /** What {@link plugVirtio} plugged into the machine. */
   readonly virtio?: readonly HostDevice[];
   /** Chooses the outcome of power cuts: the first uses it, and each later one the next number. */
   readonly seed?: number;
   /** What the machine holds open of the host, to be closed with the system. */
-  readonly images?: readonly { close(): void }[];
+  readonly images?: readonly HostFile[];
   /** For tests: another kernel. */
   readonly bootKernel?: (options: BootOptions) => BootOutcome;
   /** Told of each boot, the first included. */
@@ -51,6 +58,8 @@ export interface System {
   powerOn(): void;
   /** The next of this system's random UUIDs (version 4); the seed decides which. */
   randomUuid(): string;
+  /** What the image files were given survives a crash of the host when this returns. @throws KernelError EIO */
+  datasync(): void;
   /** Power off, and let go of image files. The system is of no use then. */
   close(): void;
 }
@@ -128,6 +137,9 @@ export function createSystem(options: SystemOptions): System {
       bytes[6] = 0x40 | (bytes[6]! & 0x0f); // version 4
       bytes[8] = 0x80 | (bytes[8]! & 0x3f); // variant of RFC 4122
       return formatUuid(bytes);
+    },
+    datasync() {
+      for (const image of images) image.datasync?.();
     },
     close() {
       if (poweredOn) stop();

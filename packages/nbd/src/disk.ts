@@ -60,12 +60,14 @@ export interface DiskNeeds {
   readonly bdev: BlockDevice;
   readonly memory: Pick<PhysicalMemory, 'chunk'>;
   readonly pages: PageSource;
+  /** Called when a flush or FUA is done in the machine, before it is answered: make the machine's files survive a crash of the host. May throw. */
+  readonly persist?: (() => void) | undefined;
   /** What is known of a range that was never written; by default the driver tells, or else all is data. */
   readonly extent?: (offset: number, length: number) => Extent;
 }
 
 /** @param needs.bdev completes its bios at once, as all that copy memory do */
-export function createBdevDisk({ bdev, memory, pages, extent }: DiskNeeds): NbdDisk {
+export function createBdevDisk({ bdev, memory, pages, extent, persist }: DiskNeeds): NbdDisk {
   const { queue } = bdev.disk;
   const { limits } = queue;
   const bio = allocBio(bdev, 1, REQ_OP.READ);
@@ -94,7 +96,17 @@ export function createBdevDisk({ bdev, memory, pages, extent }: DiskNeeds): NbdD
     bio.sizeBytes = length;
     return submitted(bio);
   };
-  const flush = (): NbdError => runEmpty(REQ_OP.WRITE | REQ.PREFLUSH, 0, 0);
+  /** A command that was durable in the machine is so on the host. */
+  const persisted = (error: NbdError): NbdError => {
+    if (!persist || error !== NBD.OK) return error;
+    try {
+      persist();
+      return NBD.OK;
+    } catch {
+      return NBD.EIO;
+    }
+  };
+  const flush = (): NbdError => persisted(runEmpty(REQ_OP.WRITE | REQ.PREFLUSH, 0, 0));
   let zeros: Slab | undefined;
 
   const disk: NbdDisk = {
@@ -113,7 +125,8 @@ export function createBdevDisk({ bdev, memory, pages, extent }: DiskNeeds): NbdD
       return { bytes: memory.chunk((first * PAGE_SIZE) / SLAB_BYTES), first, free: () => pages.freePages(first, SLAB_ORDER) };
     },
     read: (slab, at, offset, length) => run(REQ_OP.READ, slab, at, offset, length),
-    write: (slab, at, offset, length, fua) => run(fua ? REQ_OP.WRITE | REQ.FUA : REQ_OP.WRITE, slab, at, offset, length),
+    write: (slab, at, offset, length, fua) =>
+      fua ? persisted(run(REQ_OP.WRITE | REQ.FUA, slab, at, offset, length)) : run(REQ_OP.WRITE, slab, at, offset, length),
     flush,
     trim(offset, length, fua) {
       const error = inPieces(offset, length, limits.maxDiscardSectors * SECTOR_SIZE, (at, count) => runEmpty(REQ_OP.DISCARD, at, count));

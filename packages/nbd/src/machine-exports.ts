@@ -21,19 +21,21 @@ export interface MachineExportsNeeds {
   /** Device names, in the order of the listing; all whole disks if left out. */
   readonly names?: readonly string[];
   readonly readOnly?: boolean;
+  /** Of each disk; see DiskNeeds. */
+  readonly persist?: (() => void) | undefined;
   /** What lies between the clients and each disk, such as faults; asked once for each disk of each boot. */
   readonly layer?: (name: string, disk: NbdDisk) => NbdDisk;
 }
 
 /** @throws KernelError ENODEV for a name that no device has when this is called */
-export function createMachineExports({ kernel, names, readOnly = false, layer = (_name, disk) => disk }: MachineExportsNeeds): () => readonly NbdExport[] {
+export function createMachineExports({ kernel, names, readOnly = false, persist, layer = (_name, disk) => disk }: MachineExportsNeeds): () => readonly NbdExport[] {
   const disks = new WeakMap<BlockDevice, NbdDisk>();
   const diskOf = (name: string): NbdDisk | undefined => {
     const powered = kernel();
     const bdev = powered && blockDevices(powered.block).find((each) => each.name === name);
     if (!bdev) return undefined;
     let disk = disks.get(bdev);
-    if (!disk) disks.set(bdev, (disk = layer(name, createBdevDisk({ bdev, memory: powered.memory, pages: powered.block.needs.pages }))));
+    if (!disk) disks.set(bdev, (disk = layer(name, createBdevDisk({ bdev, memory: powered.memory, pages: powered.block.needs.pages, persist }))));
     return disk;
   };
   const known = kernel()?.block;

@@ -2,9 +2,9 @@
  * An image in a file: raw bytes, sparse where nothing was written, the same as QEMU's `mem-path`.
  *
  * Invariant: `write` returns when the host's kernel has the bytes, so that the death of this process loses none of them. (A crash of
- * the host may: nothing here calls fsync.)
+ * the host may, unless `datasync` was called since.)
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, realpathSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, realpathSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { KernelError } from '@holdfast/lib';
 import type { ImageBacking } from '../image-backing.js';
@@ -18,6 +18,8 @@ export interface ImageFileOptions {
 
 export interface ImageFile extends ImageBacking {
   readonly path: string;
+  /** Returns when all that was written would survive a crash of the host. @throws KernelError EIO, ENOSPC */
+  datasync(): void;
   /** Close the file and let others open it. Power the machine off first: what it still holds back would be lost. */
   close(): void;
 }
@@ -68,6 +70,13 @@ function imageFile(path: string, fd: number, sizeBytes: number, created: boolean
     write(offset, source, sourceOffset, length) {
       if (written !== undefined) for (let grain = Math.floor(offset / HOLE_GRAIN); grain * HOLE_GRAIN < offset + length; grain++) written.add(grain);
       transfer(path, 'writing', offset, length, (done) => writeSync(fd, source, sourceOffset + done, length - done, offset + done));
+    },
+    datasync() {
+      try {
+        fdatasyncSync(fd);
+      } catch (error) {
+        throw hostError(path, 'syncing it', error);
+      }
     },
     close() {
       if (!open) return;
