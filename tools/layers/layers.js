@@ -12,7 +12,7 @@ export const LAYERS = [
   ['acpi', 'driver-core', 'block', 'pci'],
   ['virtio', 'dmaengine'],
   ['nvdimm'],
-  ['pmem', 'pmem-pci', 'dax', 'kmem', 'sd'],
+  ['pmem', 'pmem-pci', 'dax', 'kmem', 'sd', 'fs'],
   ['kernel'],
   ['nbd', 'compare'],
   ['cli'],

@@ -155,7 +155,8 @@ function dropFromCache({ mapping }: FileMapping, offset: number, length: number)
   return error;
 }
 
-function readDirect(bdev: BlockDevice, target: Uint8Array, offset: number, length: number): number {
+/** Read past the page cache, which must hold nothing newer. @throws KernelError EIO */
+export function readDirect(bdev: BlockDevice, target: Uint8Array, offset: number, length: number): number {
   return transfer(bdev, offset, length, (bounce, from, to, done) => {
     const status = bounce.run(REQ_OP.READ, from, to);
     if (status === BLK_STS.OK) bounce.copyOut(offset + done - from, target, done, Math.min(to, offset + length) - offset - done);
@@ -163,7 +164,8 @@ function readDirect(bdev: BlockDevice, target: Uint8Array, offset: number, lengt
   });
 }
 
-function writeDirect(bdev: BlockDevice, source: Uint8Array, offset: number, length: number): number {
+/** Write past the page cache, which must hold nothing of this. @throws KernelError EIO */
+export function writeDirect(bdev: BlockDevice, source: Uint8Array, offset: number, length: number): number {
   return transfer(bdev, offset, length, (bounce, from, to, done) => {
     const count = Math.min(to, offset + length) - offset - done;
     const whole = offset + done === from && offset + done + count === to;

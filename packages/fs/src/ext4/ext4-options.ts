@@ -1,0 +1,127 @@
+/**
+ * Mount options of ext4, and of ext2 as ext4 serves it. Mirrors fs/ext4/super.c: ext4_param_specs, ext4_parse_param, ext4_set_def_opts,
+ * _ext4_show_options (6.1).
+ */
+import { KERN, KernelError, PAGE_SIZE, type Printk } from '@holdfast/lib';
+import { type ParameterSpecs, checkParameters } from '../fs-parameters.js';
+import type { FsParameter } from '../super-block.js';
+import { COMPAT, type Superblock, blockSizeOf, hasCompat } from './superblock.js';
+
+export type DataMode = 'journal' | 'ordered' | 'writeback';
+export type DaxOption = 'always' | 'inode' | 'never';
+
+/** Options that are on or off, by the names that /proc/mounts shows for either, in its order; and what is on without a word. */
+const SWITCHES = [
+  { on: 'minixdf', off: 'bsddf', initial: () => false },
+  { on: 'grpid', off: 'nogrpid', initial: () => false },
+  { on: 'block_validity', off: 'noblock_validity', initial: () => true },
+  { on: 'dioread_nolock', off: 'dioread_lock', initial: (sb: Superblock) => blockSizeOf(sb) === PAGE_SIZE },
+  { on: 'discard', off: 'nodiscard', initial: () => false },
+  { on: 'delalloc', off: 'nodelalloc', initial: (_: Superblock, isExt4: boolean) => isExt4 },
+  { on: 'journal_checksum', off: 'nojournal_checksum', initial: () => false },
+  { on: 'noload', off: '', initial: () => false },
+  { on: 'barrier', off: 'nobarrier', initial: () => true },
+  { on: 'auto_da_alloc', off: 'noauto_da_alloc', initial: () => true },
+  { on: 'init_itable', off: 'noinit_itable', initial: () => true },
+  { on: 'user_xattr', off: 'nouser_xattr', initial: () => true },
+  { on: 'acl', off: 'noacl', initial: () => true },
+  { on: 'debug', off: '', initial: () => false },
+] as const;
+
+const FLAG = { kind: 'flag' } as const;
+
+/** Options that are taken, and change nothing here. */
+const PASSED = ['nomblk_io_submit', 'mblk_io_submit', 'nocheck', 'oldalloc', 'orlov', 'prefetch_block_bitmaps', 'no_prefetch_block_bitmaps', 'lazytime', 'nolazytime', 'i_version', 'journal_async_commit', 'warn_on_error', 'nowarn_on_error'];
+
+const SPECS: ParameterSpecs = {
+  ...Object.fromEntries(PASSED.map((name) => [name, FLAG])),
+  ...Object.fromEntries(SWITCHES.flatMap(({ on, off }) => [on, off]).filter((name) => name !== '').map((name) => [name, FLAG])),
+  norecovery: FLAG,
+  sysvgroups: FLAG,
+  bsdgroups: FLAG,
+  barrier: { kind: 'optional-number' },
+  auto_da_alloc: { kind: 'optional-number' },
+  init_itable: { kind: 'optional-number' },
+  dax: [FLAG, { kind: 'enum', values: ['always', 'inode', 'never'] }],
+  data: { kind: 'enum', values: ['journal', 'ordered', 'writeback'] },
+  errors: { kind: 'enum', values: ['continue', 'panic', 'remount-ro'] },
+  data_err: { kind: 'enum', values: ['abort', 'ignore'] },
+  commit: { kind: 'number' },
+  stripe: { kind: 'number' },
+  sb: { kind: 'number' },
+  resuid: { kind: 'number' },
+  resgid: { kind: 'number' },
+  max_batch_time: { kind: 'number' },
+  min_batch_time: { kind: 'number' },
+  inode_readahead_blks: { kind: 'number' },
+  max_dir_size_kb: { kind: 'number' },
+  journal_ioprio: { kind: 'number' },
+};
+
+/** What makes no sense without a journal (MOPT_NO_EXT2) or without ext4 (MOPT_EXT4_ONLY), by the type's name. */
+const NOT_FOR: Readonly<Record<string, readonly string[]>> = {
+  ext2: ['data', 'noload', 'norecovery', 'delalloc', 'nodelalloc', 'dioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'auto_da_alloc', 'noauto_da_alloc', 'data_err'],
+  ext3: ['delalloc', 'nodelalloc', 'dioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'auto_da_alloc', 'noauto_da_alloc'],
+};
+
+export interface Ext4Options {
+  readonly dax: DaxOption | undefined;
+  readonly data: DataMode | undefined;
+  readonly switches: ReadonlyMap<string, boolean>;
+  /** Numbers and words that were given, by their names. */
+  readonly values: ReadonlyMap<string, string>;
+}
+
+/** @throws KernelError EINVAL; the log says why */
+export function parseExt4Options(type: string, parameters: readonly FsParameter[], printk: Printk): Ext4Options {
+  checkParameters(type, parameters, SPECS, printk);
+  let dax: DaxOption | undefined;
+  let data: DataMode | undefined;
+  const switches = new Map<string, boolean>();
+  const values = new Map<string, string>();
+  for (const { key, value } of parameters) {
+    if (NOT_FOR[type]?.includes(key)) {
+      printk(`EXT4-fs: Mount option(s) incompatible with ${type}`, KERN.err);
+      throw new KernelError('EINVAL', `mount option ${key} is not for ${type}`);
+    }
+    const found = SWITCHES.find(({ on, off }) => on === key || off === key);
+    if (key === 'dax') dax = value === undefined ? 'always' : (value as DaxOption);
+    else if (key === 'data') data = value as DataMode;
+    else if (key === 'norecovery') switches.set('noload', true);
+    else if (found) switches.set(found.on, found.on === key && value !== '0');
+    else if (value !== undefined) values.set(key, value);
+  }
+  return { dax, data, switches, values };
+}
+
+/** What /proc/mounts shows: what is not as it is without options. */
+export function showExt4Options(type: string, sb: Superblock, options: Ext4Options): string {
+  const isExt4 = type === 'ext4';
+  const journalsData = options.data === 'journal';
+  const shown: string[] = [];
+  for (const { on, off, initial } of SWITCHES) {
+    const before = initial(sb, isExt4);
+    // Journalled data takes its own way: no delayed allocation, no reads without lock.
+    const now = journalsData && (on === 'delalloc' || on === 'dioread_nolock') ? false : (options.switches.get(on) ?? before);
+    if (now !== before) shown.push(now ? on : off);
+  }
+  const errors = options.values.get('errors');
+  const usual = ['', 'continue', 'remount-ro', 'panic'][sb.errors];
+  if (errors !== undefined && errors !== usual) shown.push(`errors=${errors}`);
+  const commit = options.values.get('commit');
+  if (commit !== undefined && commit !== '5' && commit !== '0') shown.push(`commit=${commit}`);
+  const stripe = stripeSize(sb, options);
+  if (stripe > 0) shown.push(`stripe=${stripe}`);
+  if (options.data !== undefined && options.data !== 'ordered' && hasCompat(sb, COMPAT.HAS_JOURNAL)) shown.push(`data=${options.data}`);
+  if (options.values.get('data_err') === 'abort') shown.push('data_err=abort');
+  if (options.dax === 'always') shown.push(type === 'ext2' ? 'dax' : 'dax=always');
+  else if (options.dax !== undefined) shown.push(`dax=${options.dax}`);
+  return shown.map((option) => `,${option}`).join('');
+}
+
+/** ext4_get_stripe_size: what was asked for, or the array that mke2fs saw. */
+function stripeSize({ raidStride, raidStripeWidth, blocksPerGroup }: Superblock, { values }: Ext4Options): number {
+  const asked = Number(values.get('stripe') ?? 0);
+  const found = [asked, raidStripeWidth, raidStride].find((width) => width > 0 && width <= blocksPerGroup) ?? 0;
+  return found <= 1 ? 0 : found;
+}
