@@ -7,6 +7,7 @@ import { createBlock } from '@holdfast/block';
 import { createDaxHosts } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
 import { createPlatformBus } from '@holdfast/driver-core';
+import { createMounts, createRamfs, ext4Types, xfsType } from '@holdfast/fs';
 import { type Sections, createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
 import { createNvdimms } from '@holdfast/nvdimm';
@@ -31,7 +32,8 @@ import { devNvdimm } from './sysfs-nvdimm.js';
 import { createSwapCalls } from './swap-calls.js';
 import { createSys } from './sysfs.js';
 import { createUserAccess } from './user-access.js';
-import { vfsDir } from './vfs.js';
+import { createMountCalls, vfsOfFs, withMounts } from './vfs-mounts.js';
+import { type VfsDir, vfsDir } from './vfs.js';
 
 /** Boot. A panic is an outcome, with the log up to it. @throws KernelError EINVAL if the firmware's texts or tables cannot be read. */
 export function boot(options: BootOptions): BootOutcome {
@@ -124,7 +126,10 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   chargeDeferredInit(machine, arch); // page_alloc_init_late
   const undoInitcalls = runInitcalls(initcalls);
 
-  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, now: () => machine.clock.now });
+  // File systems, on disks that are there now.
+  const now = (): number => RTC_AT_POWER_ON + Math.floor(machine.clock.now / 1e9);
+  const mounts = createMounts({ printk, daxHosts, pageCache: mm.pageCache, release, now }, [...ext4Types(), xfsType()]);
+  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, now: () => machine.clock.now });
   const sys = createSys({
     block,
     buses,
@@ -139,8 +144,10 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     modules: { memory_hotplug: policy.parameters, ...modules },
     nrCpus: machine.cpus.length,
   });
-  const root = vfsDir({ proc, sys, dev: vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) })) });
+  const dev = vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) }));
+  const root = withMounts(rootTree({ proc, sys, dev }, now), mounts);
   let lastPid = 1; // init
+  let lastSync = 0;
   const processes: ProcessNeeds = {
     pages: mm.userPages,
     access: createUserAccess({ cpu: machine.cpu, memory: machine.memory }),
@@ -160,18 +167,42 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     block,
     root,
     swap: createSwapCalls(root, mm.swap),
+    mounts: createMountCalls(root, mounts),
+    now,
+    sync() {
+      mounts.sync();
+      syncPageCache(mm.pageCache);
+    },
     createProcess: (comm) => createProcess(processes, comm),
     sleep(ns) {
       machine.clock.advance(ns);
       runFlusher(mm.pageCache);
+      if (machine.clock.now - lastSync < DIRTY_EXPIRE_NS) return;
+      lastSync = machine.clock.now;
+      mounts.sync();
     },
     shutdown() {
+      mounts.umountAll();
       syncPageCache(mm.pageCache);
       undoInitcalls();
       printk('reboot: Power down');
       machine.poweroff();
     },
   };
+}
+
+/** What the machine's calendar says when it is switched on, in seconds since 1970: the first of January 2023, at every boot. */
+const RTC_AT_POWER_ON = 1_672_531_200;
+
+/** What file systems have changed lies in memory for 30 seconds at most, while time passes. */
+const DIRTY_EXPIRE_NS = 30e9;
+
+/** The first file system, in memory, with the kernel's own trees in it. */
+function rootTree(own: Readonly<Record<string, VfsDir>>, now: () => number): VfsDir {
+  const rootfs = createRamfs(now);
+  for (const name of ['mnt', 'tmp']) rootfs.mkdir(name, 0o755);
+  const files = vfsOfFs(rootfs) as VfsDir;
+  return { ...files, list: () => [...files.list(), ...Object.keys(own)], lookup: (name) => (Object.hasOwn(own, name) ? own[name] : files.lookup(name)) };
 }
 
 /** Do all frames of a range lie in sections that boot made? */

@@ -6,9 +6,10 @@ export type { BootOutcome, Kernel } from './kernel.js';
 export { type KernelLog, type LogLine, createKernelLog, formatLogLine } from './kernel-log.js';
 // The tree of files.
 export {
-  type BlockFile, type Resolved, type VfsBlockDevice, type VfsCharDevice, type VfsDir, type VfsFile, type VfsLink, type VfsNode,
-  readFile, resolvePath, vfsAttributes, vfsDir, vfsLink, vfsText, writeFile,
+  type BlockFile, type Resolved, type VfsBlockDevice, type VfsCharDevice, type VfsDir, type VfsFile, type VfsLink, type VfsNode, type VfsRegular,
+  readFile, resolveOrCreate, resolveParent, resolvePath, vfsAttributes, vfsDir, vfsLink, vfsText, writeFile,
 } from './vfs.js';
+export { type MountCalls, vfsOfFs } from './vfs-mounts.js';
 // Processes.
 export type { Process, ProcessMmap } from './process.js';
 export type { OpenOptions } from './open-file.js';

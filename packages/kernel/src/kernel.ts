@@ -12,6 +12,7 @@ import type { AttachedDesign } from '@holdfast/pmem';
 import type { KernelLog } from './kernel-log.js';
 import type { Process } from './process.js';
 import type { SwapCalls } from './swap-calls.js';
+import type { MountCalls } from './vfs-mounts.js';
 import type { VfsDir } from './vfs.js';
 
 /** A running kernel, for callers. Nothing below `kernel` ever receives it. */
@@ -32,9 +33,15 @@ export interface Kernel {
   readonly log: KernelLog;
   /** Its disks, for servers that bring I/O of their own. */
   readonly block: Block;
-  /** `/`, with `proc`, `sys` and `dev`. */
+  /** `/`, with `proc`, `sys` and `dev`, and whatever is mounted. */
   readonly root: VfsDir;
   readonly swap: SwapCalls;
+  /** mount(2) and umount(2). */
+  readonly mounts: MountCalls;
+  /** Seconds since 1970, as the machine's calendar has it. */
+  now(): number;
+  /** sync(2): everything that was written to files is durable, and what was written to devices is on its way. */
+  sync(): void;
   /** A new process of that name, with nothing mapped and nothing open. @throws KernelError ENOMEM */
   createProcess(comm: string): Process;
   /** Let virtual nanoseconds pass, with what the kernel does by itself meanwhile: write what has been dirty for too long. */

@@ -7,10 +7,11 @@
  */
 import { type BlockDevice, bdevReadOnly, bdevSizeBytes, issueFlush } from '@holdfast/block';
 import { type DaxHosts, type DaxMapping, createDaxMapping, daxFile, daxPartOffset } from '@holdfast/dax';
-import { KernelError, type KernelRelease, PAGE_SIZE, isAligned, releaseAtLeast } from '@holdfast/lib';
+import { type FsFile, checkDirect } from '@holdfast/fs';
+import { KernelError, type KernelRelease, PAGE_SIZE, isAligned, releaseAtLeast, roundUp } from '@holdfast/lib';
 import { type MmStruct, type MmapFile, filemapFile, filemapWriteAndWait, invalidateInodePages2 } from '@holdfast/mm';
 import { type DirectIo, blkdevDirectIo } from './direct-io.js';
-import { type BlockFile, type VfsBlockDevice, type VfsDir, resolvePath } from './vfs.js';
+import { type BlockFile, type VfsBlockDevice, type VfsDir, resolveOrCreate, resolvePath } from './vfs.js';
 
 export interface OpenOptions {
   /** Default true. */
@@ -18,6 +19,9 @@ export interface OpenOptions {
   readonly write?: boolean;
   /** O_DIRECT. */
   readonly direct?: boolean;
+  /** O_CREAT and O_TRUNC: of files of file systems. */
+  readonly create?: boolean;
+  readonly truncate?: boolean;
   /** Ours, for block devices: their memory itself, past the page cache (S_DAX of a block device in 4.4). */
   readonly dax?: boolean;
 }
@@ -30,6 +34,8 @@ export interface UserBuffer {
   /** copy_to_user, copy_from_user. @throws KernelError EFAULT */
   copyTo(source: Uint8Array): void;
   copyFrom(target: Uint8Array): void;
+  /** Of the same memory, `length` bytes from `offset` on. */
+  part(offset: number, length: number): UserBuffer;
 }
 
 export interface OpenFile {
@@ -79,13 +85,18 @@ export function createFileOpener({ root, daxHosts, release }: OpenFileNeeds): Fi
   return {
     open(path, options, comm) {
       const { read = true, write = false, direct = false, dax = false } = options;
-      const { node } = resolvePath(root, path);
+      const { node } = options.create ? { node: resolveOrCreate(root, path) } : resolvePath(root, path);
       switch (node.kind) {
         case 'dir':
           throw new KernelError('EISDIR', `${path} is a directory`);
         case 'block': {
           if (dax) return openDax(path, node, daxOf(node.bdev), { read, write, rules });
           return openBlock(path, node, { read, write, direct });
+        }
+        case 'regular': {
+          const file = node.open({ write });
+          if (options.truncate) file.truncate(0);
+          return openRegular(path, file, { read, write, direct });
         }
         case 'char':
           return { ...plainFile(path), mmapFile: node.openMmap?.({ comm, writable: write }) };
@@ -144,6 +155,34 @@ function openBlock(path: string, node: VfsBlockDevice, { read, write, direct }: 
       if (direct) return directIo({ write: true, address: buffer.address, length, offset }, buffer.mm);
       return writeThrough(buffer, length, (source) => file.pwrite(source, offset));
     },
+    fsync: () => file.fsync(),
+    close: () => file.close(),
+  };
+}
+
+function openRegular(path: string, file: FsFile, { read, write, direct }: { read: boolean; write: boolean; direct: boolean }): OpenFile {
+  const isPastCache = direct && !file.isDax;
+  const move = (buffer: UserBuffer, offset: number, isWrite: boolean): number => {
+    checkDirect(file, offset, buffer.length, buffer.address);
+    let done = 0;
+    for (const { length, at } of file.direct(offset, buffer.length, isWrite)) {
+      const part = buffer.part(done, length);
+      // The device moves whole blocks: what of the last is behind the file's end comes along, and does not count.
+      const whole = roundUp(length, file.bdev!.disk.queue.limits.logicalBlockSize);
+      if (at === undefined) part.copyTo(new Uint8Array(length));
+      else blkdevDirectIo(file.bdev!, buffer.mm, { write: isWrite, address: part.address, length: whole, offset: at });
+      done += length;
+    }
+    return done;
+  };
+  return {
+    path,
+    get sizeBytes() {
+      return file.sizeBytes;
+    },
+    mmapFile: file.mmapFile({ readable: read, writable: write }),
+    read: (buffer, offset) => (isPastCache ? move(buffer, offset, false) : readThrough(buffer, (target) => file.pread(target, offset))),
+    write: (buffer, offset) => (isPastCache ? move(buffer, offset, true) : writeThrough(buffer, buffer.length, (source) => file.pwrite(source, offset))),
     fsync: () => file.fsync(),
     close: () => file.close(),
   };

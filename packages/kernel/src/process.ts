@@ -101,6 +101,7 @@ function processOver(needs: ProcessNeeds, comm: string, mm: MmStruct, descriptor
     length,
     copyTo: (source) => orFault(() => access.store(mm, address, source)),
     copyFrom: (target) => orFault(() => access.load(mm, address, target)),
+    part: (offset, partLength) => bufferAt(address + offset, partLength),
   });
   const copy = (to: number, from: number, length: number, store: (at: number, bytes: Uint8Array) => void): void => {
     const bytes = new Uint8Array(length);

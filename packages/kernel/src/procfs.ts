@@ -3,6 +3,7 @@
  */
 import { type KernelRelease, type Printk, type Resource, formatIomem } from '@holdfast/lib';
 import { type Block, formatPartitions } from '@holdfast/block';
+import { type Mounts, formatMount } from '@holdfast/fs';
 import type { PageCache } from '@holdfast/mm';
 import type { MmTexts } from './mm-init.js';
 import { sysctlVm } from './sysctl-vm.js';
@@ -16,17 +17,20 @@ export interface ProcNeeds {
   readonly mm: MmTexts;
   readonly pageCache: PageCache;
   readonly printk: Printk;
+  readonly mounts: Mounts;
   /** Virtual nanoseconds since power-on. */
   readonly now: () => number;
 }
 
-export function createProc({ cmdline, release, iomem, block, mm, pageCache, printk, now }: ProcNeeds): VfsDir {
+export function createProc({ cmdline, release, iomem, block, mm, pageCache, printk, mounts, now }: ProcNeeds): VfsDir {
   const files: Record<string, VfsNode> = {
     buddyinfo: vfsText(mm.buddyinfo),
     cmdline: vfsText(() => `${cmdline}\n`),
     devices: vfsText(() => formatDevices(block)),
     iomem: vfsText(() => formatIomem(iomem), 0o400),
+    filesystems: vfsText(() => formatFilesystems(mounts)),
     meminfo: vfsText(mm.meminfo),
+    mounts: vfsText(() => `${OWN_MOUNTS}${mounts.list.map(formatMount).join('')}`),
     pagetypeinfo: vfsText(mm.pagetypeinfo, 0o400),
     partitions: vfsText(() => formatPartitions(block)),
     swaps: vfsText(mm.swaps),
@@ -44,6 +48,16 @@ export function createProc({ cmdline, release, iomem, block, mm, pageCache, prin
 /** What begins a boot's log, and /proc/version. */
 export function versionBanner(release: KernelRelease): string {
   return `Linux version ${release.text} (holdfast@holdfast) #1 SMP PREEMPT_DYNAMIC Holdfast`;
+}
+
+/** What is there from the start, and cannot be unmounted here. */
+const OWN_MOUNTS = [
+  'rootfs / rootfs rw 0 0', 'proc /proc proc rw,relatime 0 0', 'sysfs /sys sysfs rw,relatime 0 0', 'devtmpfs /dev devtmpfs rw,relatime 0 0', '',
+].join('\n');
+
+/** Those that need no device first, as they register first. */
+function formatFilesystems({ types }: Mounts): string {
+  return `${['sysfs', 'proc', 'devtmpfs', 'rootfs'].map((name) => `nodev\t${name}\n`).join('')}${types.map((name) => `\t${name}\n`).join('')}`;
 }
 
 function formatDevices(block: Block): string {

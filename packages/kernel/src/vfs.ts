@@ -5,6 +5,7 @@
  */
 import { type Attribute, KernelError } from '@holdfast/lib';
 import type { BlockDevice, BlockDeviceFile, BlockOpenOptions } from '@holdfast/block';
+import type { FsFile, Kstat } from '@holdfast/fs';
 import type { MmapFile } from '@holdfast/mm';
 import type { ConfigArea, NdBusControl } from '@holdfast/nvdimm';
 
@@ -13,6 +14,25 @@ export interface VfsDir {
   /** Names in the order that Linux lists them is not promised: sort to print. */
   list(): Iterable<string>;
   lookup(name: string): VfsNode | undefined;
+  /** Of a file system, and so are the others: what is not there cannot be done. */
+  stat?(): Kstat;
+  /** An empty file. @throws KernelError EEXIST, ENOSPC, EROFS … */
+  create?(name: string, mode: number): VfsRegular;
+  mkdir?(name: string, mode: number): void;
+  /** @throws KernelError ENOENT, EISDIR, EROFS … */
+  unlink?(name: string): void;
+  /** @throws KernelError ENOENT, ENOTDIR, ENOTEMPTY, EROFS … */
+  rmdir?(name: string): void;
+  setDaxFlag?(on: boolean): void;
+}
+
+/** A regular file of a file system. */
+export interface VfsRegular {
+  readonly kind: 'regular';
+  stat(): Kstat;
+  /** Whoever opens it has to close it. @throws KernelError EROFS, EIO … */
+  open(options?: { readonly write?: boolean }): FsFile;
+  setDaxFlag?(on: boolean): void;
 }
 
 export interface VfsFile {
@@ -59,7 +79,7 @@ export interface VfsCharDevice {
 /** A block device, open: what every user of one calls. */
 export type BlockFile = BlockDeviceFile;
 
-export type VfsNode = VfsDir | VfsFile | VfsLink | VfsBlockDevice | VfsCharDevice;
+export type VfsNode = VfsDir | VfsRegular | VfsFile | VfsLink | VfsBlockDevice | VfsCharDevice;
 
 /** A directory whose entries are fixed, or computed at each look by `entries`. */
 export function vfsDir(entries: Record<string, VfsNode> | (() => Record<string, VfsNode>)): VfsDir {
@@ -161,4 +181,22 @@ export function writeFile(root: VfsDir, path: string, text: string): void {
   if (node.kind === 'dir') throw new KernelError('EISDIR', `${path} is a directory`);
   if (node.kind !== 'file' || !node.write) throw new KernelError('EACCES', `${path} cannot be written`);
   node.write(text);
+}
+
+/** A path's node; a file that is missing is made where its directory can make files. @throws KernelError as {@link resolvePath}, and the directory's */
+export function resolveOrCreate(root: VfsDir, path: string, mode = 0o644): VfsNode {
+  const { parent, name } = resolveParent(root, path);
+  if (name === '' || parent.lookup(name)) return resolvePath(root, path).node;
+  // sysfs and procfs take no new files.
+  if (!parent.create) throw new KernelError('EACCES', `${path}: no file can be made there`);
+  return parent.create(name, mode);
+}
+
+/** The directory that a path's last part is in, and that part. @throws KernelError ENOENT, ENOTDIR */
+export function resolveParent(root: VfsDir, path: string): { readonly parent: VfsDir; readonly name: string } {
+  const trimmed = path.replace(/\/+$/, '');
+  const at = trimmed.lastIndexOf('/');
+  const { node } = resolvePath(root, trimmed.slice(0, at) || '/');
+  if (node.kind !== 'dir') throw new KernelError('ENOTDIR', `${path}: ${trimmed.slice(0, at)} is not a directory`);
+  return { parent: node, name: trimmed.slice(at + 1) };
 }

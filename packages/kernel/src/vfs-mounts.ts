@@ -1,0 +1,81 @@
+/**
+ * The tree with file systems in it: their files and directories as nodes, and mounts that cover directories.
+ * Mirrors fs/namei.c: handle_mounts, and fs/namespace.c: path_mount, path_umount, as to paths.
+ */
+import type { BlockDevice } from '@holdfast/block';
+import { type FsDirectory, type FsNode, type MountCall, type Mounts } from '@holdfast/fs';
+import { KernelError } from '@holdfast/lib';
+import { type VfsDir, type VfsNode, type VfsRegular, resolvePath } from './vfs.js';
+
+export function vfsOfFs(node: FsNode): VfsNode {
+  switch (node.kind) {
+    case 'dir':
+      return vfsOfDirectory(node);
+    case 'regular':
+      return node;
+    case 'symlink':
+      return { kind: 'link', target: node.target };
+  }
+}
+
+function vfsOfDirectory(directory: FsDirectory): VfsDir {
+  return {
+    kind: 'dir',
+    stat: () => directory.stat(),
+    list: () => directory.list(),
+    lookup(name) {
+      const node = directory.lookup(name);
+      return node && vfsOfFs(node);
+    },
+    create: (name, mode): VfsRegular => directory.create(name, mode),
+    mkdir: (name, mode) => void directory.mkdir(name, mode),
+    unlink: (name) => directory.unlink(name),
+    rmdir: (name) => directory.rmdir(name),
+    ...(directory.setDaxFlag ? { setDaxFlag: (on: boolean) => directory.setDaxFlag!(on) } : {}),
+  };
+}
+
+/** A tree in which whoever walks into a directory that is covered comes out in what is mounted there. */
+export function withMounts(dir: VfsDir, mounts: Mounts, path = '/'): VfsDir {
+  return {
+    ...dir,
+    lookup(name) {
+      const child = dir.lookup(name);
+      if (child?.kind !== 'dir') return child;
+      const childPath = `${path === '/' ? '' : path}/${name}`;
+      const mount = mounts.at(childPath);
+      const shown = mount ? vfsOfDirectory(mount.sb.root) : child;
+      return mounts.hasBelow(childPath) ? withMounts(shown, mounts, childPath) : shown;
+    },
+  };
+}
+
+/** mount(2) and umount(2), with paths. */
+export interface MountCalls {
+  /** @throws KernelError ENOENT, ENOTBLK for a source that is no block device, ENOTDIR, and {@link Mounts}' */
+  mount(call: Omit<MountCall, 'bdev'>): void;
+  remount(target: string, options: Parameters<Mounts['remount']>[1]): void;
+  umount(target: string): void;
+}
+
+export function createMountCalls(root: VfsDir, mounts: Mounts): MountCalls {
+  const directoryAt = (target: string): string => {
+    const { node, path } = resolvePath(root, target);
+    if (node.kind !== 'dir') throw new KernelError('ENOTDIR', `${target} is not a directory`);
+    return path;
+  };
+  const deviceAt = (source: string): BlockDevice => {
+    const { node } = resolvePath(root, source);
+    if (node.kind !== 'block') throw new KernelError('ENOTBLK', `${source} is no block device`);
+    return node.bdev;
+  };
+  return {
+    mount(call) {
+      const target = directoryAt(call.target);
+      if (!mounts.types.includes(call.type)) throw new KernelError('ENODEV', `there is no file system type ${call.type}`);
+      mounts.mount({ ...call, target, bdev: deviceAt(call.source) });
+    },
+    remount: (target, options) => mounts.remount(directoryAt(target), options),
+    umount: (target) => mounts.umount(directoryAt(target)),
+  };
+}
