@@ -9,7 +9,7 @@ import { seededRandom } from '@holdfast/lib';
 import type { PowercutReport } from '@holdfast/machine';
 import { formatUuid } from '@holdfast/nvdimm';
 import type { PciHost } from '@holdfast/pci';
-import { userRoot } from './console/ram-files.js';
+import { userRoot } from './console/user-root.js';
 import { type Monitor, createMonitor } from './host/monitor.js';
 import type { HostDevice } from './virtio-devices.js';
 
@@ -36,7 +36,7 @@ export interface SystemOptions extends Omit<BootOptions, 'virtio'> {
 export interface System {
   /** Undefined while the machine is off, or if the kernel panicked. */
   readonly kernel: Kernel | undefined;
-  /** The kernel's tree with /tmp and a few devices of user space; empty while there is no kernel. */
+  /** The kernel's tree with a few devices of user space; empty while there is no kernel. */
   readonly root: VfsDir;
   /** Of the last boot. */
   readonly log: KernelLog;

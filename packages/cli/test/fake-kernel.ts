@@ -2,14 +2,19 @@
  * A kernel for tests of the console alone: a few files, a disk of 64 KiB that is durable at fsync, and a log.
  */
 import {
-  type BlockFile, type BootOutcome, type VfsBlockDevice, type VfsDir, type VfsNode, createKernelLog, vfsDir, vfsLink, vfsText,
+  type BlockFile, type BootOutcome, type VfsBlockDevice, type VfsDir, type VfsNode, createKernelLog, vfsDir, vfsLink, vfsOfFs, vfsText,
 } from '@holdfast/kernel';
 import { createBlock } from '@holdfast/block';
+import { createRamfs } from '@holdfast/fs';
 import { DEFAULT_RELEASE, KernelError, pfn } from '@holdfast/lib';
 import type { Machine } from '@holdfast/machine';
 import { type System, createSystem } from '../src/system.js';
 
 export const DISK_SIZE = 64 * 1024;
+
+function noMount(): never {
+  throw new KernelError('ENOSYS', 'the fake kernel mounts nothing');
+}
 
 function noProcess(): never {
   throw new KernelError('ENOSYS', 'the fake kernel has no processes');
@@ -86,9 +91,10 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
         }) }) }),
       }),
       dev: vfsDir({ pmem0 }),
+      tmp: vfsOfFs(createRamfs()),
       ...files,
     });
-    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, dma: [], devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, swap: { swapon: () => {}, swapoff: () => {} }, createProcess: noProcess, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
+    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, dma: [], devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, swap: { swapon: () => {}, swapoff: () => {} }, mounts: { mount: noMount, remount: noMount, umount: noMount }, now: () => 0, sync: () => {}, createProcess: noProcess, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
   };
   return createSystem({ machine, firmware: { e820: 'BIOS-e820: [mem 0x0000000000000000-0x000000003fffffff] usable' }, cmdline: '', bootKernel });
 }

@@ -3,7 +3,6 @@ import { type VfsDir, type VfsNode, resolvePath } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import type { Command } from '../console/command.js';
 import { getopt } from '../console/getopt.js';
-import { isRamFile } from '../console/ram-files.js';
 
 const SHORT = { l: 'long', a: 'all', A: 'almost-all', d: 'directory', R: 'recursive', '1': 'one', h: 'human' };
 
@@ -49,14 +48,21 @@ export const ls: Command = {
   },
 };
 
-const TYPE = { dir: 'd', file: '-', link: 'l', block: 'b', char: 'c' } as const;
+const TYPE = { dir: 'd', file: '-', regular: '-', link: 'l', block: 'b', char: 'c' } as const;
 
 /** `-r--r--r--    1 root     root          4096 Jan  1  1970 `; virtual machines have no calendar. */
 function longLine(node: VfsNode, path: string): string {
   const isDevice = node.kind === 'block' || node.kind === 'char';
-  const mode = node.kind === 'file' || node.kind === 'char' ? node.mode : { dir: 0o755, link: 0o777, block: 0o660 }[node.kind];
+  const mode = modeOf(node);
   const size = isDevice ? `${node.major},${String(node.minor).padStart(4)}` : String(sizeOf(node, path));
-  return `${TYPE[node.kind]}${permissions(mode)}    1 root     root     ${size.padStart(9)} Jan  1  1970 `;
+  const links = node.kind === 'dir' || node.kind === 'regular' ? (node.stat?.().nlink ?? 1) : 1;
+  return `${TYPE[node.kind]}${permissions(mode)} ${String(links).padStart(4)} root     root     ${size.padStart(9)} Jan  1  1970 `;
+}
+
+function modeOf(node: VfsNode): number {
+  if (node.kind === 'file' || node.kind === 'char') return node.mode;
+  if (node.kind === 'dir' || node.kind === 'regular') return (node.stat?.().mode ?? 0o755) & 0o7777;
+  return node.kind === 'link' ? 0o777 : 0o660;
 }
 
 function permissions(mode: number): string {
@@ -66,6 +72,7 @@ function permissions(mode: number): string {
 /** sysfs shows a page for every attribute, procfs nothing. */
 function sizeOf(node: VfsNode, path: string): number {
   if (node.kind === 'link') return path.startsWith('/sys') ? 0 : node.target.length;
-  if (isRamFile(node)) return node.content.length;
+  if (node.kind === 'regular') return node.stat().sizeBytes;
+  if (node.kind === 'dir') return node.stat?.().sizeBytes ?? 0;
   return node.kind === 'file' && path.startsWith('/sys') ? 4096 : 0;
 }

@@ -11,7 +11,7 @@ export interface CommandIo {
   readonly args: readonly string[];
   readonly system: System;
   readonly kernel: Kernel;
-  /** The kernel's tree, with what user space adds: /dev/null, /dev/zero, /tmp. */
+  /** The kernel's tree, with what user space adds: /dev/null and /dev/zero. */
   readonly root: VfsDir;
   /** A path as the command got it, made absolute by the working directory. */
   readonly resolve: (path: string) => string;

@@ -1,16 +1,19 @@
 /**
- * A file, open for reading or writing at offsets, whatever stands behind it: a block device, an attribute, /dev/zero or /tmp.
+ * A file, open for reading or writing at offsets, whatever stands behind it: a block device, an attribute, /dev/zero or a file of a file system.
  * Mirrors what open(2), pread(2), pwrite(2) and close(2) do for each of them.
  *
  * An attribute takes one write: what is written is collected, and handed over at `close`, where its error is thrown.
  */
-import { type VfsDir, type VfsFile, resolvePath } from '@holdfast/kernel';
+import { directRead, directWrite } from '@holdfast/fs';
+import { type VfsDir, type VfsFile, type VfsRegular, resolveOrCreate, resolvePath } from '@holdfast/kernel';
 import { KernelError } from '@holdfast/lib';
-import { DEV_ZERO, type RamFile, isRamDir, isRamFile } from './ram-files.js';
+import { DEV_ZERO } from './user-root.js';
 
 export interface OpenFile {
   /** The unit of O_DIRECT; undefined for what is no block device. */
   readonly logicalBlockSize: number | undefined;
+  /** Of a file of a file system. */
+  readonly sizeBytes?: number;
   /** Bytes from `offset`; how many there were, 0 at the end. @throws KernelError */
   pread(target: Uint8Array, offset: number): number;
   /** @throws KernelError ENOSPC, EPERM, EACCES … */
@@ -22,18 +25,18 @@ export interface OpenFile {
 }
 
 export interface OpenMode {
-  /** O_DIRECT, of a block device. */
+  /** O_DIRECT. */
   readonly direct?: boolean;
   readonly write?: boolean;
   readonly truncate?: boolean;
 }
 
 /**
- * Open a path for reading, or for writing, where a missing file of /tmp is made.
+ * Open a path for reading, or for writing, where a missing file is made.
  * @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES
  */
 export function openFile(root: VfsDir, path: string, { write = false, truncate = false, direct = false }: OpenMode = {}): OpenFile {
-  const node = write ? nodeForWriting(root, path) : resolvePath(root, path).node;
+  const node = write ? resolveOrCreate(root, path) : resolvePath(root, path).node;
   if (node.kind === 'dir') throw new KernelError('EISDIR', `${path} is a directory`);
   if (node.kind === 'link') throw new KernelError('ENOENT', `${path} leads nowhere`);
   if (node.kind === 'char') return openCharDevice(path);
@@ -47,7 +50,7 @@ export function openFile(root: VfsDir, path: string, { write = false, truncate =
       close: disk.close.bind(disk),
     };
   }
-  if (isRamFile(node)) return openRamFile(node, truncate);
+  if (node.kind === 'regular') return openRegular(node, { write, truncate, direct });
   return write ? openForWriting(node, path) : openForReading(node, path);
 }
 
@@ -57,20 +60,6 @@ function openCharDevice(path: string): OpenFile {
     throw new KernelError('EINVAL', `${path} takes no read, write or fsync: it can only be mapped`);
   };
   return { logicalBlockSize: undefined, pread: refuse, pwrite: refuse, fsync: refuse, close: () => {} };
-}
-
-function nodeForWriting(root: VfsDir, path: string): ReturnType<typeof resolvePath>['node'] {
-  const at = path.lastIndexOf('/');
-  const { node: parent } = resolvePath(root, path.slice(0, at) || '/');
-  const name = path.slice(at + 1);
-  if (parent.kind === 'dir' && isRamDir(parent) && name !== '' && !parent.lookup(name)) return parent.create(name);
-  try {
-    return resolvePath(root, path).node;
-  } catch (error) {
-    // The directory is there, but takes no new files: what sysfs and procfs say to O_CREAT.
-    if (error instanceof KernelError && error.code === 'ENOENT') throw new KernelError('EACCES', `${path}: no file can be made there`);
-    throw error;
-  }
 }
 
 function openForReading(node: VfsFile, path: string): OpenFile {
@@ -110,26 +99,16 @@ function openForWriting(node: VfsFile, path: string): OpenFile {
   };
 }
 
-function openRamFile(file: RamFile, truncate: boolean): OpenFile {
-  if (truncate) file.content = new Uint8Array(0);
+function openRegular(node: VfsRegular, { write, truncate, direct }: Required<OpenMode>): OpenFile {
+  const file = node.open({ write });
+  if (truncate) file.truncate(0);
   return {
     logicalBlockSize: undefined,
-    pread(target, offset) {
-      const part = file.content.subarray(offset, offset + target.length);
-      target.set(part);
-      return part.length;
-    },
-    pwrite(source, offset) {
-      if (offset + source.length > file.content.length) {
-        const grown = new Uint8Array(offset + source.length);
-        grown.set(file.content);
-        file.content = grown;
-      }
-      file.content.set(source, offset);
-      return source.length;
-    },
-    fsync: () => {},
-    close: () => {},
+    sizeBytes: file.sizeBytes,
+    pread: (target, offset) => (direct ? directRead(file, target, offset) : file.pread(target, offset)),
+    pwrite: (source, offset) => (direct ? directWrite(file, source, offset) : file.pwrite(source, offset)),
+    fsync: () => file.fsync(),
+    close: () => file.close(),
   };
 }
 

@@ -22,7 +22,7 @@ const PIPE_LIMIT = 256 * 1024 * 1024;
 
 export function fileSink(file: OpenFile, append: boolean): Sink {
   const parts: Uint8Array[] = [];
-  let at = append && file.logicalBlockSize === undefined ? lengthOf(file) : 0;
+  let at = append && file.logicalBlockSize === undefined ? (file.sizeBytes ?? lengthOf(file)) : 0;
   return {
     write(data) {
       const bytes = toBytes(data);
@@ -34,8 +34,12 @@ export function fileSink(file: OpenFile, append: boolean): Sink {
       at += bytes.length;
     },
     close() {
-      if (parts.length > 0) pwriteSome(file, concat(parts), at);
-      file.close();
+      const bytes = concat(parts);
+      try {
+        for (let done = 0; done < bytes.length; ) done += pwriteSome(file, bytes.subarray(done), at + done);
+      } finally {
+        file.close();
+      }
     },
   };
 }

@@ -1,0 +1,208 @@
+/** File systems as the console's user meets them; what is left on the device is checked by e2fsprogs, where they are installed. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type System, bootFromOptions, createCommandRunner } from '@holdfast/cli';
+import { resolvePath } from '@holdfast/kernel';
+import { KernelError } from '@holdfast/lib';
+
+interface Answer {
+  readonly rc: number;
+  readonly stdout: string;
+  readonly stderr: readonly string[];
+  readonly dmesg: readonly string[];
+}
+
+const E2FSCK = ['/usr/sbin/e2fsck', '-fn'];
+const XFS_REPAIR = ['/usr/sbin/xfs_repair', '-n'];
+
+async function machine(size = '64M'): Promise<{ system: System; sh(line: string): Promise<Answer> }> {
+  const system = await bootFromOptions({ memory: '1G', nvdimm: [`size=${size}`] });
+  const runner = createCommandRunner(system);
+  return {
+    system,
+    async sh(line) {
+      await runner.run(line);
+      const { rc = 0, stdout = '', stderr = [], dmesg = [] } = runner.records.at(-1) as Partial<Answer>;
+      return { rc, stdout, stderr, dmesg };
+    },
+  };
+}
+
+/** What a checker says to the device's bytes: 0 is clean; and where there is none. */
+function fsck(system: System, [program, ...args]: readonly string[] = E2FSCK, device = '/dev/pmem0'): number | null {
+  if (!existsSync(program!)) return 0;
+  const { node } = resolvePath(system.root, device);
+  if (node.kind !== 'block') throw new Error(`${device} is no block device`);
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-fsck-'));
+  const path = join(folder, 'image');
+  const fd = openSync(path, 'w');
+  const file = node.open();
+  try {
+    const piece = new Uint8Array(2 ** 20);
+    for (let at = 0; at < file.sizeBytes; at += piece.length) {
+      const count = file.pread(piece, at);
+      if (piece.some((byte) => byte !== 0)) writeSync(fd, piece, 0, count, at);
+    }
+    ftruncateSync(fd, file.sizeBytes);
+    const { status, stdout } = spawnSync(program!, [...args, path], { encoding: 'utf8' });
+    if (status !== 0) console.error(stdout);
+    return status;
+  } finally {
+    file.close();
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const MAKES: readonly { name: string; make: string; size?: string; checker?: readonly string[] }[] = [
+  { name: 'ext4', make: 'mkfs.ext4 -q -F /dev/pmem0' },
+  { name: 'ext4 with blocks of 4 KiB', make: 'mkfs.ext4 -q -F -b 4096 /dev/pmem0' },
+  { name: 'ext2', make: 'mkfs.ext2 -q -F /dev/pmem0' },
+  { name: 'ext2 with blocks of 4 KiB', make: 'mkfs.ext2 -q -F -b 4096 /dev/pmem0' },
+  { name: 'XFS', make: 'mkfs.xfs -q -f /dev/pmem0', size: '320M', checker: XFS_REPAIR },
+];
+
+describe.each(MAKES)('a file on $name', ({ make, size, checker }) => {
+  it('is there at the next mount, and the checker minds nothing', async () => {
+    const { system, sh } = await machine(size);
+    await sh(make);
+    expect(await sh('mount /dev/pmem0 /mnt')).toMatchObject({ rc: 0 });
+    await sh('dd if=/dev/zero of=/mnt/zeros bs=64k count=40');
+    await sh('echo kept > /mnt/kept; mkdir /mnt/dir; echo inside > /mnt/dir/file; echo gone > /mnt/gone; rm /mnt/gone');
+    await sh('echo more >> /mnt/kept');
+    await sh('umount /mnt; mount /dev/pmem0 /mnt');
+    expect((await sh('cat /mnt/kept /mnt/dir/file; ls /mnt')).stdout.split('\n')).toEqual(['kept', 'more', 'inside', 'dir', 'kept', ...(checker ? [] : ['lost+found']), 'zeros']);
+    await sh('rm -r /mnt/dir /mnt/zeros; umount /mnt');
+    expect(fsck(system, checker)).toBe(0);
+  });
+
+  it('that fsync returned for outlives the power', async () => {
+    const { sh } = await machine(size);
+    await sh(make);
+    await sh('mount /dev/pmem0 /mnt; echo kept | dd of=/mnt/kept conv=fsync');
+    await sh('powercut');
+    expect(await sh('mount /dev/pmem0 /mnt; cat /mnt/kept')).toMatchObject({ rc: 0, stdout: 'kept' });
+  });
+});
+
+describe('who uses a device', () => {
+  it('keeps mkfs away while it is mounted, and umount while a file is open', async () => {
+    const { sh } = await machine();
+    await sh('mkfs.ext4 -q -F /dev/pmem0; mount /dev/pmem0 /mnt');
+    expect(await sh('mkfs.ext4 -q -F /dev/pmem0')).toMatchObject({ rc: 1, stderr: ['/dev/pmem0 is mounted; will not make a filesystem here!'] });
+    expect(await sh('mount /dev/pmem0 /mnt')).toMatchObject({ rc: 255, stderr: ['mount: mounting /dev/pmem0 on /mnt failed: Device or resource busy'] });
+    expect(await sh('ndctl destroy-namespace -f namespace0.0')).toMatchObject({ rc: 240 });
+    await sh('echo x > /mnt/x; exec 3<>/mnt/x');
+    expect(await sh('umount /mnt')).toMatchObject({ rc: 1, stderr: ["umount: can't unmount /mnt: Device or resource busy"] });
+    await sh('exec 3>&-');
+    expect(await sh('umount /mnt')).toMatchObject({ rc: 0, dmesg: ['EXT4-fs (pmem0): unmounting filesystem.'] });
+    expect(await sh('umount /mnt')).toMatchObject({ rc: 1, stderr: ["umount: can't unmount /mnt: Invalid argument"] });
+  });
+
+  it('may mount it twice, and remount it read-only', async () => {
+    const { sh } = await machine();
+    await sh('mkfs.ext4 -q -F /dev/pmem0; mkdir /mnt2; mount /dev/pmem0 /mnt; mount /dev/pmem0 /mnt2; echo x > /mnt/x');
+    expect((await sh('cat /mnt2/x; umount /mnt; cat /mnt2/x; grep -c pmem0 /proc/mounts')).stdout.split('\n')).toEqual(['x', 'x', '1']);
+    expect(await sh('mount -o remount,ro /mnt2')).toMatchObject({ rc: 0, dmesg: ['EXT4-fs (pmem0): re-mounted. Quota mode: none.'] });
+    expect(await sh('echo y > /mnt2/y')).toMatchObject({ rc: 1, stderr: ["sh: can't create /mnt2/y: Read-only file system"] });
+  });
+
+  it('hears what does not fit', async () => {
+    const { sh } = await machine();
+    await sh('mkfs.ext4 -q -F /dev/pmem0');
+    expect(await sh('mount /dev/pmem7 /mnt')).toMatchObject({ rc: 255, stderr: ['mount: mounting /dev/pmem7 on /mnt failed: No such file or directory'] });
+    expect(await sh('mount /dev/pmem0 /nowhere')).toMatchObject({ rc: 255, stderr: ['mount: mounting /dev/pmem0 on /nowhere failed: No such file or directory'] });
+    expect(await sh('mount -t nofs /dev/pmem0 /mnt')).toMatchObject({ rc: 255, stderr: ['mount: mounting /dev/pmem0 on /mnt failed: No such device'] });
+    expect(await sh('mount -t ext2 /dev/pmem0 /mnt')).toMatchObject({ rc: 255 });
+    expect(await sh('mount -t ext4 -o nonsense /dev/pmem0 /mnt')).toMatchObject({ rc: 255, dmesg: ["ext4: Unknown parameter 'nonsense'"] });
+    expect(await sh('dd if=/dev/zero of=/dev/pmem0 bs=4096 count=2; mount -t ext4 /dev/pmem0 /mnt')).toMatchObject({ rc: 255 });
+  });
+});
+
+describe('with -o dax', () => {
+  it('a file’s stores are on the device, and the flag of a directory is inherited with dax=inode', async () => {
+    const { system, sh } = await machine('64M');
+    await sh('ndctl create-namespace -f -e namespace0.0 -m fsdax -M mem -a 4K; mkfs.ext4 -q -F -b 4096 /dev/pmem0');
+    await sh("mount -o dax=inode /dev/pmem0 /mnt; mkdir /mnt/d; xfs_io -c 'chattr +x' /mnt/d; dd if=/dev/zero of=/mnt/d/f bs=1M count=2; dd if=/dev/zero of=/mnt/g bs=64k count=1");
+    await sh('umount /mnt; mount -o dax=inode /dev/pmem0 /mnt');
+    expect((await sh("xfs_io -c 'statx -r' /mnt/d/f | grep 'attributes ='")).stdout).toBe('stat.attributes = 0x200000');
+    expect((await sh("xfs_io -c 'statx -r' /mnt/g | grep 'attributes ='")).stdout).toBe('stat.attributes = 0x0');
+    expect((await sh('probe mmap /mnt/d/f 0 2097152 sync w')).stdout).toMatch(/va-mod-2M=0x0 touch=ok$/);
+    expect((await sh('probe pwrite /mnt/d/f 100 512 direct')).rc).toBe(0);
+    await sh('umount /mnt');
+    expect(fsck(system)).toBe(0);
+  });
+});
+
+it('files hold what was written to them, whatever was written, cut and read back in between', async () => {
+  const { system, sh } = await machine('16M');
+  await sh('mkfs.ext4 -q -F /dev/pmem0; mount /dev/pmem0 /mnt');
+  const open = (name: string) => {
+    const { node: dir } = resolvePath(system.root, '/mnt');
+    if (dir.kind !== 'dir') throw new Error('/mnt is no directory');
+    const node = dir.lookup(name) ?? dir.create!(name, 0o644);
+    if (node.kind !== 'regular') throw new Error(`${name} is no file`);
+    return node.open({ write: true });
+  };
+  const models = new Map<string, Uint8Array>();
+  const step = fc.record({ name: fc.constantFrom('a', 'b'), what: fc.constantFrom('write', 'write', 'write', 'truncate', 'fsync'), at: fc.nat(40_000), length: fc.integer({ min: 1, max: 9000 }), value: fc.integer({ min: 1, max: 255 }) });
+  fc.assert(fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+    for (const { name, what, at, length, value } of steps) {
+      const file = open(name);
+      const before = models.get(name) ?? new Uint8Array(0);
+      const size = what === 'write' ? Math.max(before.length, at + length) : what === 'truncate' ? at : before.length;
+      const model = new Uint8Array(size);
+      model.set(before.subarray(0, size));
+      if (what === 'write') {
+        model.fill(value, at, at + length);
+        expect(file.pwrite(new Uint8Array(length).fill(value), at)).toBe(length);
+      } else if (what === 'truncate') file.truncate(at);
+      else file.fsync();
+      models.set(name, model);
+      const back = new Uint8Array(size + 10);
+      expect(file.pread(back, 0)).toBe(size);
+      expect(Buffer.compare(back.subarray(0, size), model)).toBe(0);
+      file.close();
+    }
+  }), { numRuns: 20 });
+  await sh('umount /mnt');
+  expect(fsck(system)).toBe(0);
+});
+
+it('bytes of anybody are refused, or mounted: never more', async () => {
+  const { system, sh } = await machine('16M');
+  const { node } = resolvePath(system.root, '/dev/pmem0');
+  if (node.kind !== 'block') throw new Error('no disk');
+  await sh('mkfs.ext4 -q -F /dev/pmem0');
+  const whole = new Uint8Array(2 ** 19);
+  const first = node.open();
+  first.pread(whole, 0);
+  first.close();
+  const { mounts, root } = system.kernel!;
+  fc.assert(fc.property(fc.array(fc.tuple(fc.oneof(fc.integer({ min: 1024, max: 2047 }), fc.nat(whole.length - 1)), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 6 }), (changes) => {
+    const bytes = whole.slice();
+    for (const [at, value] of changes) bytes[at] = value;
+    new DataView(bytes.buffer).setUint32(1024 + 0x64, new DataView(bytes.buffer).getUint32(1024 + 0x64, true) & ~0x400, true); // no checksums: they would refuse it all
+    const file = node.open();
+    file.pwrite(bytes, 0);
+    file.close();
+    const list = (): void => {
+      mounts.mount({ source: '/dev/pmem0', target: '/mnt', type: 'ext4' });
+      try {
+        const dir = resolvePath(root, '/mnt').node;
+        if (dir.kind === 'dir') for (const name of dir.list()) dir.lookup(name);
+      } finally {
+        mounts.umount('/mnt');
+      }
+    };
+    try {
+      list();
+    } catch (error) {
+      expect(error).toBeInstanceOf(KernelError);
+    }
+  }), { numRuns: 40 });
+});
