@@ -1,8 +1,12 @@
 /**
  * The way through block and pmem, against a bare Uint8Array.set of the same bytes: 4 KiB random and 128 KiB sequential, reads and writes,
- * through submitBio, for the mappings wb and pages. Both run in turns over the same offsets, source and target frames; a ratio of 1 would
- * mean that bio, driver, mapping and cache model cost nothing. The bare copy knows chunk and offset beforehand; its callers' buffers are views
- * that were made beforehand, and to copy out of a chunk it makes the subarray that set() needs.
+ * through submitBio, for the mappings wb and pages. Both move the same bytes between the same frames and chunks once a round; a ratio of 1
+ * would mean that bio, driver, mapping and cache model cost nothing. The bare copy knows chunk and offset beforehand; its callers' buffers are
+ * views that were made beforehand, and to copy out of a chunk it makes the subarray that set() needs.
+ *
+ * The two take turns every 1 MiB, half a round apart: a busy host slows both alike, and neither finds its bytes in a cache because the other
+ * has just been there. Shown are medians over all turns, and of the ratios of adjacent ones; a turn is long enough to hold what the path
+ * does only now and then (old bytes kept, counts settled, flushes), and short enough that few are interrupted.
  *
  * The rows `by PFN` run the same bios over frames that have no struct page; their ratio is to the same I/O over pages, not to a bare copy.
  *
@@ -37,6 +41,8 @@ const POOL_START = 16 * lib.MIB;
 const POOL_FRAMES = 256;
 const OPERATIONS_4K = 8192;
 const OPERATIONS_128K = 1024;
+const WARM_UP_ROUNDS = 3;
+const TURN_BYTES = lib.MIB;
 
 function attach(mapping) {
   const machine = hardware.createMachine({
@@ -118,13 +124,13 @@ function workloads({ machine, bdev }) {
       count,
       sectors,
       frames,
-      bare() {
-        if (write) for (let i = 0; i < count; i++) chunks[i].set(buffers[i], within[i]);
-        else for (let i = 0; i < count; i++) buffers[i].set(chunks[i].subarray(within[i], within[i] + length));
+      bare(start, end) {
+        if (write) for (let i = start; i < end; i++) chunks[i].set(buffers[i], within[i]);
+        else for (let i = start; i < end; i++) buffers[i].set(chunks[i].subarray(within[i], within[i] + length));
       },
-      bios() {
+      bios(start, end) {
         const op = write ? REQ_OP.WRITE : REQ_OP.READ;
-        for (let i = 0; i < count; i++) {
+        for (let i = start; i < end; i++) {
           run(op, sectors[i], frames[i], length);
           if (flushes && i % flushEvery === flushEvery - 1) runFlush();
         }
@@ -136,9 +142,9 @@ function workloads({ machine, bdev }) {
     ...pages,
     name: `${pages.name}, by PFN`,
     bare: pages.bios,
-    bios() {
+    bios(start, end) {
       const op = write ? REQ_OP.WRITE : REQ_OP.READ;
-      for (let i = 0; i < pages.count; i++) runByPfn(op, pages.sectors[i], pages.frames[i], pages.length);
+      for (let i = start; i < end; i++) runByPfn(op, pages.sectors[i], pages.frames[i], pages.length);
     },
   });
   const randomTargets = Array.from({ length: OPERATIONS_4K }, () => random.below(nrFrames) * PAGE);
@@ -157,28 +163,34 @@ function workloads({ machine, bdev }) {
   ];
 }
 
-function time(step) {
-  const begin = process.hrtime.bigint();
-  step();
-  return Number(process.hrtime.bigint() - begin);
-}
-
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
-function measure({ name, length, count, bare, bios }) {
-  const pairs = [];
-  for (let round = -3; round < rounds; round++) {
-    // In turns, and each first as often as second, so that neither finds warmer caches.
-    const first = round % 2 === 0;
-    const a = first ? time(bare) : 0;
-    const b = time(bios);
-    const bareNs = first ? a : time(bare);
-    if (round >= 0) pairs.push({ bareNs, biosNs: b });
+/** All I/O once bare and once through bios, in turns, each of which adds what it took. */
+function runRound({ length, count, bare, bios }, turns) {
+  const perTurn = TURN_BYTES / length;
+  for (let start = 0; start < count; start += perTurn) {
+    const other = (start + count / 2) % count;
+    const begin = process.hrtime.bigint();
+    bare(start, start + perTurn);
+    const between = process.hrtime.bigint();
+    bios(other, other + perTurn);
+    const end = process.hrtime.bigint();
+    turns.push({ bareNs: Number(between - begin) / perTurn, biosNs: Number(end - between) / perTurn });
   }
-  const bareNs = median(pairs.map((pair) => pair.bareNs)) / count;
-  const biosNs = median(pairs.map((pair) => pair.biosNs)) / count;
-  const ratio = median(pairs.map((pair) => pair.bareNs / pair.biosNs));
-  return { name, ratio, bareNs, biosNs, gibPerSecond: length / biosNs / 1.073741824 };
+}
+
+function measure(workload) {
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) runRound(workload, []);
+  const turns = [];
+  for (let round = 0; round < rounds; round++) runRound(workload, turns);
+  const biosNs = median(turns.map((turn) => turn.biosNs));
+  return {
+    name: workload.name,
+    ratio: median(turns.map((turn) => turn.bareNs / turn.biosNs)),
+    bareNs: median(turns.map((turn) => turn.bareNs)),
+    biosNs,
+    gibPerSecond: workload.length / biosNs / 1.073741824,
+  };
 }
 
 const results = [];
