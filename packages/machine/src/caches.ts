@@ -64,7 +64,7 @@ export class Caches {
   #posted = false;
 
   /** A power cut is to come, or has come and waits for its outcome. */
-  #armed = false;
+  armed = false;
   #failed = false;
   #storesLeft = Infinity;
   #fencesLeft = Infinity;
@@ -84,7 +84,7 @@ export class Caches {
   // Stores.
 
   store(kind: AccessKind, cpu: number, addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
-    if (this.#armed) this.#storeByWords(kind, cpu, addr, source, sourceOffset, length);
+    if (this.armed) this.#storeByWords(kind, cpu, addr, source, sourceOffset, length);
     else this.#storeRange(kind, cpu, addr, source, sourceOffset, length);
   }
 
@@ -109,6 +109,17 @@ export class Caches {
       if (slot.hasImage) this.#touchImage(kind, window, at, n);
       done += n;
     }
+  }
+
+  /**
+   * The short way for non-temporal stores whose place is known: to `[within, within + length)` of the bytes of a chunk, all of it a medium
+   * that is not hosted and has no image. Words, whole ones; nothing is {@link armed}. The medium's account is the caller's.
+   */
+  stream(cpu: number, addr: number, isVolatile: boolean, bytes: Uint8Array, within: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    if (!isVolatile) this.#rememberCombining(cpu, addr, bytes, within, length);
+    copyBytes(bytes, within, source, sourceOffset, length);
+    this.#posted = true;
+    this.lines.drop(addr, length);
   }
 
   /** An armed power cut counts stores as the memory sees them, so they are made one by one. */
@@ -144,7 +155,7 @@ export class Caches {
   }
 
   #remember(kind: AccessKind, cpu: number, addr: number, slot: Slot, within: number, length: number): void {
-    if (kind === COMBINING) this.#rememberCombining(cpu, addr, slot, within, length);
+    if (kind === COMBINING) this.#rememberCombining(cpu, addr, slot.bytes, within, length);
     else if (this.#domain === 'none') this.#rememberOpen(kind, cpu, addr, slot, within, length);
     else if (kind === CACHED && this.#domain !== 'cpu_cache') this.#rememberOpen(kind, cpu, addr, slot, within, length);
     else if (this.log.count > 0) this.#settle([this.#lines(addr, length)]);
@@ -158,26 +169,32 @@ export class Caches {
     this.log.push(kind === CACHED ? CACHED : COMBINING, cpu, addr, slot.bytes, within, length);
   }
 
-  #rememberCombining(cpu: number, addr: number, slot: Slot, within: number, length: number): void {
-    if (this.#exact || this.#streamed + length <= KEEP_ALL_BYTES) {
-      this.#streamed += length;
-      this.#nextSample = this.#streamed;
-      this.log.push(COMBINING, cpu, addr, slot.bytes, within, length);
-      return;
+  #rememberCombining(cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
+    const end = this.#streamed + length;
+    const { log } = this;
+    if (this.#exact || end <= KEEP_ALL_BYTES) {
+      this.#nextSample = end;
+      log.push(COMBINING, cpu, addr, bytes, within, length);
+    } else {
+      // Open cached stores on these lines are written back first, and must not come back after the fence.
+      if (log.cachedCount > 0 || this.#nrCpus > 1) log.pushSettled(COMBINING, cpu, addr, length);
+      if (this.#nextSample < end) this.#sample(cpu, addr, bytes, within, length);
     }
-    // Open cached stores on these lines are written back first, and must not come back after the fence.
-    if (this.log.cachedCount > 0 || this.#nrCpus > 1) this.log.pushSettled(COMBINING, cpu, addr, length);
+    this.#streamed = end;
+  }
+
+  /** Keep some of a stream's old bytes. */
+  #sample(cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
     const end = this.#streamed + length;
     const stride = Math.max(MIN_SAMPLE_STRIDE, 16 * length);
     while (this.#nextSample < end) {
       const offset = Math.max(this.#nextSample - this.#streamed, 0);
       const from = offset - ((within + offset) % FRAME);
       const start = Math.max(from, 0);
-      this.log.push(COMBINING, cpu, addr + start, slot.bytes, within + start, Math.min(from + FRAME, length) - start);
+      this.log.push(COMBINING, cpu, addr + start, bytes, within + start, Math.min(from + FRAME, length) - start);
       this.#sampleSeed = (Math.imul(this.#sampleSeed, 1664525) + 1013904223) >>> 0;
       this.#nextSample += stride / 2 + (this.#sampleSeed % stride);
     }
-    this.#streamed = end;
   }
 
   // Loads.
@@ -193,7 +210,7 @@ export class Caches {
 
   /** clwb and clflushopt: done at the CPU's next fence. */
   flush(cpu: number, addr: number, length: number): void {
-    if (this.#armed) this.#checkPower();
+    if (this.armed) this.#checkPower();
     this.#posted = true;
     this.lines.writeBack(addr, length);
     if (this.log.cachedCount === 0 || length === 0 || this.#isHosted(addr)) return;
@@ -203,7 +220,7 @@ export class Caches {
 
   /** clflush: done when it returns. */
   flushNow(addr: number, length: number): void {
-    if (this.#armed) this.#checkPower();
+    if (this.armed) this.#checkPower();
     this.lines.writeBack(addr, length);
     this.lines.drop(addr, length);
     if (this.#domain !== 'none' && this.log.count > 0 && length > 0 && !this.#isHosted(addr)) this.#settle([this.#lines(addr, length)]);
@@ -212,13 +229,13 @@ export class Caches {
 
   /** sfence. Returns whether there was anything to wait for. */
   fence(cpu: number): boolean {
-    if (this.#armed) this.#checkPower();
+    if (this.armed) this.#checkPower();
     const busy = this.#posted || this.log.count > 0;
     this.#posted = false;
     this.#complete(cpu, this.#flushes[cpu]!);
     this.#flushes[cpu] = [];
     this.#memory.sync();
-    if (this.#armed && --this.#fencesLeft <= 0) this.#fail();
+    if (this.armed && --this.#fencesLeft <= 0) this.#fail();
     return busy;
   }
 
@@ -311,7 +328,7 @@ export class Caches {
     this.#failed = false;
     this.#storesLeft = afterStores;
     this.#fencesLeft = afterFences;
-    this.#armed = afterStores < Infinity || afterFences < Infinity;
+    this.armed = afterStores < Infinity || afterFences < Infinity;
   }
 
   #checkPower(): void {

@@ -8,9 +8,11 @@
 import { type PhysAddr, BugError, roundDown } from '@holdfast/lib';
 import { type AccessKind, type Caches, THROUGH } from './caches.js';
 import type { MachineClock } from './clock.js';
+import { copyBytes } from './copy-bytes.js';
 import { type StoreCost, SFENCE_COST, mediumFigures, storeCost, uncachedLoadPerByte } from './costs.js';
 import { CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
 import { MediaController } from './media-controller.js';
+import type { MediumStore } from './medium.js';
 import type { AddressSpace } from './physical-memory.js';
 import { CACHED, COMBINING } from './undo-log.js';
 
@@ -43,6 +45,12 @@ export class CpuMapping implements Mapping {
   readonly #uncached: boolean;
   readonly #machineCheck: (addr: PhysAddr) => void;
   #limit: number;
+  /** The first chunk, and where in it the mapping begins. */
+  readonly #firstChunk: number;
+  readonly #phase: number;
+  /** The medium, if all of the mapping is in it and streams may take the short way (see {@link Caches.stream}): as of `#layout`. */
+  #medium: MediumStore | undefined;
+  #layout: number;
 
   constructor(host: MappingHost, cpu: number, start: PhysAddr, sizeBytes: number, type: MemoryType) {
     this.start = start;
@@ -61,6 +69,11 @@ export class CpuMapping implements Mapping {
     this.#uncached = type === 'UC' || type === 'UC-';
     this.#machineCheck = host.machineCheck;
     this.#limit = sizeBytes;
+    this.#firstChunk = Math.floor(start / CHUNK_SIZE);
+    this.#phase = start - this.#firstChunk * CHUNK_SIZE;
+    const isPlain = window !== undefined && start + sizeBytes <= window.end && window.medium.kind !== 'hosted' && window.medium.backing === undefined;
+    this.#medium = isPlain ? window.medium : undefined;
+    this.#layout = host.memory.layout;
   }
 
   /** The range is no longer mapped. */
@@ -89,9 +102,13 @@ export class CpuMapping implements Mapping {
   }
 
   #load(offset: number, target: Uint8Array, targetOffset: number, length: number): void {
+    const nr = Math.floor((this.#phase + offset) / CHUNK_SIZE);
+    const within = this.#phase + offset - nr * CHUNK_SIZE;
+    const bytes = within + length <= CHUNK_SIZE ? this.#memory.bytes(this.#firstChunk + nr) : undefined;
     if (this.#uncached || this.type === 'WC') this.#loadUncached(offset, length);
     else this.#clock.now += this.#controller.loadCost(this.#mediumOffset + offset, length, this.#caches.lines.load(this.start + offset, length));
-    this.#memory.load(this.start + offset, target, targetOffset, length);
+    if (bytes !== undefined) copyBytes(target, targetOffset, bytes, within, length);
+    else this.#memory.load(this.start + offset, target, targetOffset, length);
   }
 
   write(offset: number, source: Uint8Array, sourceOffset: number, length: number): void {
@@ -106,7 +123,26 @@ export class CpuMapping implements Mapping {
     if (this.#uncached) return this.write(offset, source, sourceOffset, length); // UC ignores the non-temporal hint
     this.#check(offset, length, source, sourceOffset);
     const done = this.#clock.now + this.#cost.streamFixed + this.#cost.streamPerByte * length;
-    const addr = this.start + offset;
+    if (!this.#streamWords(offset, source, sourceOffset, length)) this.#streamBytes(this.start + offset, source, sourceOffset, length);
+    if (this.#clock.now < done) this.#clock.now = done;
+  }
+
+  /** Most streams: whole words, to a chunk that is in use. */
+  #streamWords(offset: number, source: Uint8Array, sourceOffset: number, length: number): boolean {
+    const nr = Math.floor((this.#phase + offset) / CHUNK_SIZE);
+    const within = this.#phase + offset - nr * CHUNK_SIZE;
+    const medium = this.#medium;
+    if (medium === undefined || this.#memory.layout !== this.#layout || this.#caches.armed) return false;
+    if (((within | length) & (WORD_SIZE - 1)) !== 0 || within + length > CHUNK_SIZE) return false;
+    const bytes = this.#memory.bytes(this.#firstChunk + nr);
+    if (bytes === undefined) return false;
+    this.#caches.stream(this.#cpu, this.start + offset, medium.volatile, bytes, within, source, sourceOffset, length);
+    medium.bytesWritten += length;
+    this.#controller.receive(this.#clock, this.#mediumOffset + offset, length);
+    return true;
+  }
+
+  #streamBytes(addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
     // The ends that movnti cannot store are plain stores, with their lines written back. `&` sees the low 32 bits, which hold what is
     // asked for; % on an address is a call, of 10 to 20 ns.
     const head = Math.min(-addr & (WORD_SIZE - 1), length);
@@ -114,7 +150,6 @@ export class CpuMapping implements Mapping {
     if (head > 0) this.#storeEdge(addr, source, sourceOffset, head);
     this.#caches.store(COMBINING, this.#cpu, addr + head, source, sourceOffset + head, length - head - tail);
     if (tail > 0) this.#storeEdge(addr + length - tail, source, sourceOffset + length - tail, tail);
-    if (this.#clock.now < done) this.#clock.now = done;
   }
 
   writeZeroes(offset: number, length: number): void {

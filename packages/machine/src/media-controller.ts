@@ -34,13 +34,17 @@ export class MediaController implements MediaWear {
   readonly #readNs: number;
   readonly #lineNs: number;
   readonly #queueNs: number;
+  readonly #openBytes: number;
+  readonly #loadHit: number;
+  readonly #loadMiss: number;
+  readonly #readBandwidth: number;
   /** What is open for reading: `loadHit` applies there. */
   #open = -1;
   /** When all that was posted so far will have been written. */
   #doneAt = 0;
 
   constructor(figures: MediumFigures) {
-    const { lineBytes, readBandwidth, writeBandwidth, interleave, queueBytes } = figures;
+    const { lineBytes, readBandwidth, writeBandwidth, interleave, queueBytes, openBytes, loadHit, loadMiss } = figures;
     this.figures = figures;
     this.lineBytes = lineBytes;
     this.#linesPerPage = PAGE_SIZE / lineBytes;
@@ -49,13 +53,19 @@ export class MediaController implements MediaWear {
     this.#readNs = lineBytes / readBandwidth / interleave;
     this.#lineNs = lineBytes / writeBandwidth / interleave;
     this.#queueNs = queueBytes / writeBandwidth;
+    this.#openBytes = openBytes;
+    this.#loadHit = loadHit;
+    this.#loadMiss = loadMiss;
+    this.#readBandwidth = readBandwidth;
   }
 
   /** A store of `[offset, offset + length)` of the medium arrives; the clock goes on if it has to wait. */
   receive(clock: MachineClock, offset: number, length: number): void {
     if (length === 0) return;
     this.bytesReceived += length;
-    this.#post(clock, this.#admit(Math.floor(offset / this.lineBytes), Math.floor((offset + length - 1) / this.lineBytes)));
+    const entered = this.#admit(offset, length);
+    this.linesWritten += entered;
+    this.#post(clock, entered);
   }
 
   /** The same for a range of any size that is written once, in order; it does not stay in the buffer. */
@@ -76,12 +86,11 @@ export class MediaController implements MediaWear {
   /** What a load of `length` bytes costs, `missing` of them not in a cache. */
   loadCost(offset: number, length: number, missing: number): number {
     if (missing === 0) return CACHE_HIT + length * CACHED_PER_BYTE;
-    const { openBytes, loadHit, loadMiss, readBandwidth, lineBytes } = this.figures;
-    const latency = Math.floor(offset / openBytes) === this.#open ? loadHit : loadMiss;
-    this.#open = Math.floor((offset + length - 1) / openBytes);
-    this.busyNs += this.#readNs * (missing <= lineBytes ? 1 : missing / lineBytes);
+    const latency = Math.floor(offset / this.#openBytes) === this.#open ? this.#loadHit : this.#loadMiss;
+    this.#open = Math.floor((offset + length - 1) / this.#openBytes);
+    this.busyNs += this.#readNs * (missing <= this.lineBytes ? 1 : missing / this.lineBytes);
     // The latency brings the first line; the rest follows as fast as one module gives it.
-    return missing <= CACHE_LINE_SIZE ? latency : latency + (missing - CACHE_LINE_SIZE) / readBandwidth;
+    return missing <= CACHE_LINE_SIZE ? latency : latency + (missing - CACHE_LINE_SIZE) / this.#readBandwidth;
   }
 
   /** A power cycle, or another machine: the buffer is written out, the clock starts again. */
@@ -108,27 +117,65 @@ export class MediaController implements MediaWear {
     this.#pages.reset();
   }
 
-  /** Lines `first` to `last` enter the buffer; returns how many were not there. Page by page: most stores lie in one. */
-  #admit(first: number, last: number): number {
-    const perPage = this.#linesPerPage;
+  /** The lines of `[offset, offset + length)` enter the buffer; returns how many were not there. Page by page: most stores lie in one. */
+  #admit(offset: number, length: number): number {
+    let page = Math.floor(offset / PAGE_SIZE);
+    if (length === PAGE_SIZE && offset === page * PAGE_SIZE) return this.#admitPage(page);
+    const end = offset + length;
     let entered = 0;
-    for (let line = first; line <= last; ) {
-      const page = Math.floor(line / perPage);
-      const end = Math.min((page + 1) * perPage, last + 1);
-      const group = page & (this.#whole.length - 1);
-      let fresh = 0;
-      if (this.#whole[group] !== page) {
-        // A page that displaces another one, both whole, is the common case, and needs no look at lines.
-        const displaces = end - line === perPage && this.#whole[group]! >= 0;
-        fresh = displaces ? perPage : this.#admitLines(group, line, end);
-        if (end - line === perPage) this.#whole[group] = page;
-      }
-      if (fresh > 0) this.#pages.add(page, fresh);
-      entered += fresh;
-      line = end;
+    for (let at = offset; at < end; at = page * PAGE_SIZE) {
+      const nrWhole = at === page * PAGE_SIZE ? Math.floor((end - at) / PAGE_SIZE) : 0;
+      if (nrWhole === 0) entered += this.#admitPart(page, at, Math.min((page + 1) * PAGE_SIZE, end));
+      else if (nrWhole <= this.#whole.length) entered += this.#admitPage(page);
+      else entered += this.#admitPages(page, nrWhole);
+      page += nrWhole > this.#whole.length ? nrWhole : 1;
     }
-    this.linesWritten += entered;
     return entered;
+  }
+
+  #admitPage(page: number): number {
+    const group = page & (this.#whole.length - 1);
+    const before = this.#whole[group]!;
+    if (before === page) return 0;
+    const perPage = this.#linesPerPage;
+    // A page that displaces another one, both whole, is the common case, and needs no look at lines.
+    const fresh = before >= 0 ? perPage : this.#admitLines(group, page * perPage, (page + 1) * perPage);
+    this.#whole[group] = page;
+    if (fresh > 0) this.#pages.add(page, fresh);
+    return fresh;
+  }
+
+  /** Bytes `[at, end)`, a part of a page. */
+  #admitPart(page: number, at: number, end: number): number {
+    const group = page & (this.#whole.length - 1);
+    if (this.#whole[group] === page) return 0;
+    const fresh = this.#admitLines(group, Math.floor(at / this.lineBytes), Math.floor((end - 1) / this.lineBytes) + 1);
+    if (fresh > 0) this.#pages.add(page, fresh);
+    return fresh;
+  }
+
+  /** More pages than the buffer holds: what enters behind the first bufferful finds nothing of its own there. */
+  #admitPages(start: number, nrPages: number): number {
+    const whole = this.#whole;
+    const nrGroups = whole.length;
+    const end = start + nrPages;
+    let page = start;
+    let entered = 0;
+    // Mostly the first bufferful displaces whole pages of others, and all is alike. If not, it goes page by page.
+    if (!this.#displaces(start)) for (; page < start + nrGroups; page++) entered += this.#admitPage(page);
+    this.#pages.addPages(page, end);
+    for (let i = end - nrGroups; i < end; i++) whole[i & (nrGroups - 1)] = i;
+    return entered + (end - page) * this.#linesPerPage;
+  }
+
+  /** Does the buffer hold whole pages, and none of the bufferful from `start` on? */
+  #displaces(start: number): boolean {
+    const whole = this.#whole;
+    for (let page = start; page < start + whole.length; page++) {
+      const before = whole[page & (whole.length - 1)]!;
+      if (before < 0 || before === page) return false;
+    }
+    return true;
   }
 
   #admitLines(group: number, start: number, end: number): number {

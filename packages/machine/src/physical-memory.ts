@@ -36,9 +36,13 @@ export class AddressSpace implements PhysicalMemory {
   /** Sorted by address, disjoint. */
   readonly #windows: Window[] = [];
   readonly #slots = new SlotTable<Slot>();
+  /** The bytes of each of these: the hot path asks for nothing else, and a slot is one thing more to fetch from the host's memory. */
+  readonly #bytes = new SlotTable<Uint8Array>();
   readonly #physBits: number;
   readonly #cachedStore: (addr: number, source: Uint8Array) => void;
 
+  /** How often a medium came or went: what was found out about addresses before may be wrong after. */
+  layout = 0;
   /** Does any medium hold poison? A plain field: each load asks. */
   hasPoison = false;
 
@@ -67,6 +71,7 @@ export class AddressSpace implements PhysicalMemory {
     store.place(start % CHUNK_SIZE);
     store.attached = true;
     this.hasPoison ||= store.poison.count > 0;
+    this.layout++;
     this.#windows.splice(next, 0, { start, end: start + size, medium: store, gridStart: start - (start % CHUNK_SIZE) });
     // A neighbour may have an edge chunk in use already: share its buffer.
     for (const nr of new Set([chunkNr(start), chunkNr(start + size - 1)])) {
@@ -82,8 +87,10 @@ export class AddressSpace implements PhysicalMemory {
       const slot = this.#slots.get(nr);
       if (slot !== undefined && slot.window === undefined) window.medium.adopt(nr - chunkNr(window.gridStart), slot.chunk.copy());
     }
+    this.layout++;
     this.#windows.splice(this.#windows.indexOf(window), 1);
     this.#slots.delete(first, last);
+    this.#bytes.delete(first, last);
     window.medium.unplug();
     this.#countPoison();
   }
@@ -92,6 +99,7 @@ export class AddressSpace implements PhysicalMemory {
   powerLoss(seed: number): void {
     for (const { medium } of this.#windows) medium.powerLoss(seed);
     this.#slots.clear();
+    this.#bytes.clear();
   }
 
   sync(): void {
@@ -139,6 +147,11 @@ export class AddressSpace implements PhysicalMemory {
   }
 
   // Slots.
+
+  /** The bytes of physical chunk `nr`, if it is in use: then a slot has them. */
+  bytes(nr: number): Uint8Array | undefined {
+    return this.#bytes.get(nr);
+  }
 
   /** The slot of physical chunk `nr` if it holds anything but zeros. */
   peek(nr: number): Slot | undefined {
@@ -275,6 +288,7 @@ export class AddressSpace implements PhysicalMemory {
     const window = windows.length === 1 ? windows[0] : undefined;
     const slot = { chunk, bytes: chunk.bytes, window, hasImage: windows.some(({ medium }) => medium.backing !== undefined) };
     this.#slots.set(nr, slot);
+    this.#bytes.set(nr, chunk.bytes);
     return slot;
   }
 

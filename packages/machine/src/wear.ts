@@ -4,7 +4,6 @@
  */
 import { PAGE_SIZE, roundDown, roundUp } from '@holdfast/lib';
 import type { WearClass } from './hardware.js';
-import { SlotTable } from './slot-table.js';
 
 /** Pages `[start, end)` were written whole so many times over. */
 interface Run {
@@ -13,23 +12,38 @@ interface Run {
   times: number;
 }
 
-/**
- * Counts wait until there are so many, and pages of 64 MiB share an array. To count a page the host fetches a counter that is in none of
- * its caches; of many pages in a row the fetches overlap. Counting each page at once, in arrays of 2 MiB, made random 4 KiB stores a fifth
- * slower.
- */
-const WAITING = 256;
-const LEAF_PAGES = 16384;
+/** Pages that share their arrays: those of 512 MiB. */
+const LEAF_PAGES = 2 ** 17;
+/** Pages that are counted as one when all of them were written whole: 64 KiB. */
+const GROUP = 16;
 /** Longer ranges are runs. */
 const MAX_COUNTED = 512;
+const MAX_BYTE = 255;
+
+/**
+ * The counters of LEAF_PAGES pages. Most writes are of whole pages, and a byte counts those: of small counters more lie in the host's
+ * caches. They are counted at once: beside the copy of a page that costs nothing that can be measured, where a queue of pages to be
+ * counted later cost 20 to 60 ns each.
+ */
+class Leaf {
+  /** By page: how often it was written whole. */
+  readonly pages = new Uint8Array(LEAF_PAGES);
+  /** By aligned group of pages: how often all of it was. */
+  readonly groups = new Uint32Array(LEAF_PAGES / GROUP);
+  /** By page: lines written otherwise, and what no longer fitted a byte. */
+  lines: Uint32Array | undefined;
+
+  /** Made when first needed: a device that only gets whole pages needs none. */
+  otherLines(): Uint32Array {
+    return (this.lines ??= new Uint32Array(LEAF_PAGES));
+  }
+}
 
 export class PageWear {
-  readonly #waitingPages = new Float64Array(WAITING);
-  readonly #waitingLines = new Uint8Array(WAITING);
-  #nrWaiting = 0;
-  readonly #counts = new SlotTable<Uint32Array>();
-  /** Leaves with counters: for walks. */
-  readonly #leaves: number[] = [];
+  readonly #leaves = new Map<number, Leaf>();
+  /** The leaf of the last access, and its number: most have the same as the one before. */
+  #leafNr = -1;
+  #leaf: Leaf | undefined;
   #runs: Run[] = [];
   readonly #linesPerPage: number;
 
@@ -39,17 +53,37 @@ export class PageWear {
 
   /** `lines` lines of `page` were written: at most all of it. */
   add(page: number, lines: number): void {
-    if (this.#nrWaiting === WAITING) this.#count();
-    this.#waitingPages[this.#nrWaiting] = page;
-    this.#waitingLines[this.#nrWaiting++] = lines;
+    if (lines === this.#linesPerPage) return this.addPage(page);
+    const nr = Math.floor(page / LEAF_PAGES);
+    this.#leafAt(nr).otherLines()[page - nr * LEAF_PAGES]! += lines;
   }
 
-  /** Pages `[start, end)` were written whole, once. */
-  addRange(start: number, end: number): void {
-    if (end - start <= MAX_COUNTED) {
-      for (let page = start; page < end; page++) this.add(page, this.#linesPerPage);
-      return;
+  /** `page` was written whole. */
+  addPage(page: number): void {
+    const nr = Math.floor(page / LEAF_PAGES);
+    const leaf = this.#leafAt(nr);
+    const i = page - nr * LEAF_PAGES;
+    const times = leaf.pages[i]!;
+    if (times < MAX_BYTE) leaf.pages[i] = times + 1;
+    else leaf.otherLines()[i]! += this.#linesPerPage;
+  }
+
+  /** Pages `[start, end)` were. */
+  addPages(start: number, end: number): void {
+    for (let page = start; page < end; ) {
+      if (page % GROUP === 0 && end - page >= GROUP) {
+        const nr = Math.floor(page / LEAF_PAGES);
+        this.#leafAt(nr).groups[(page - nr * LEAF_PAGES) / GROUP]! += 1;
+        page += GROUP;
+      } else {
+        this.addPage(page++);
+      }
     }
+  }
+
+  /** The same for any number of pages. */
+  addRange(start: number, end: number): void {
+    if (end - start <= MAX_COUNTED) return this.addPages(start, end);
     const same = this.#runs.find((run) => run.start === start && run.end === end);
     if (same) same.times++;
     else this.#runs.push({ start, end, times: 1 });
@@ -57,32 +91,31 @@ export class PageWear {
 
   /** Lines written to `page` so far. */
   pageWrites(page: number): number {
-    this.#count();
-    const counted = this.#counts.get(Math.floor(page / LEAF_PAGES))?.[page % LEAF_PAGES] ?? 0;
-    return counted + this.#runLines(page);
+    const nr = Math.floor(page / LEAF_PAGES);
+    const leaf = this.#leaves.get(nr);
+    return this.#runLines(page) + (leaf === undefined ? 0 : this.#counted(leaf, page - nr * LEAF_PAGES));
   }
 
   /** How many pages were written how often, ascending. Never-written pages are not in it. */
   histogram(): WearClass[] {
-    this.#count();
     const classes = new Map<number, number>();
     const count = (lines: number, pages: number): void => void classes.set(lines, (classes.get(lines) ?? 0) + pages);
     for (const { start, end, lines } of this.#segments()) count(lines, end - start);
-    for (const nr of this.#leaves) {
-      this.#counts.get(nr)!.forEach((counted, i) => {
-        if (counted === 0) return;
+    for (const [nr, leaf] of this.#leaves) {
+      for (let i = 0; i < LEAF_PAGES; i++) {
+        const counted = this.#counted(leaf, i);
+        if (counted === 0) continue;
         const fromRuns = this.#runLines(nr * LEAF_PAGES + i);
         if (fromRuns > 0) count(fromRuns, -1); // it is in a segment, and in another class
         count(fromRuns + counted, 1);
-      });
+      }
     }
     return [...classes].filter(([, pages]) => pages > 0).map(([lines, pages]) => ({ lines, pages })).sort((a, b) => a.lines - b.lines);
   }
 
   reset(): void {
-    this.#nrWaiting = 0;
-    this.#counts.clear();
-    this.#leaves.length = 0;
+    this.#leaves.clear();
+    this.#leafNr = -1;
     this.#runs = [];
   }
 
@@ -98,21 +131,20 @@ export class PageWear {
     return times * this.#linesPerPage;
   }
 
-  #count(): void {
-    for (let i = 0; i < this.#nrWaiting; i++) {
-      const page = this.#waitingPages[i]!;
-      const nr = Math.floor(page / LEAF_PAGES);
-      const counts = this.#counts.get(nr) ?? this.#make(nr);
-      counts[page & (LEAF_PAGES - 1)]! += this.#waitingLines[i]!;
-    }
-    this.#nrWaiting = 0;
+  #counted({ pages, groups, lines }: Leaf, i: number): number {
+    return (pages[i]! + groups[Math.floor(i / GROUP)]!) * this.#linesPerPage + (lines?.[i] ?? 0);
   }
 
-  #make(nr: number): Uint32Array {
-    const counts = new Uint32Array(LEAF_PAGES);
-    this.#counts.set(nr, counts);
-    this.#leaves.push(nr);
-    return counts;
+  #leafAt(nr: number): Leaf {
+    return nr === this.#leafNr ? this.#leaf! : this.#switchTo(nr);
+  }
+
+  #switchTo(nr: number): Leaf {
+    let leaf = this.#leaves.get(nr);
+    if (leaf === undefined) this.#leaves.set(nr, (leaf = new Leaf()));
+    this.#leaf = leaf;
+    this.#leafNr = nr;
+    return leaf;
   }
 }
 
