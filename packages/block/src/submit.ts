@@ -17,8 +17,11 @@ import { bdevReadOnly } from './block-device.js';
 /** Hand a bio to its device. It ends by `endIo`, which may run before this returns. */
 export function submitBio(bio: Bio): void {
   const traffic = bio.bdev?.disk.traffic;
-  if (traffic && opOf(bio.opf) === REQ_OP.READ) traffic.deviceRead += bio.sizeBytes;
-  if (traffic && opOf(bio.opf) === REQ_OP.WRITE) traffic.deviceWritten += bio.sizeBytes;
+  if (traffic !== undefined) {
+    const op = opOf(bio.opf);
+    if (op === REQ_OP.READ) traffic.deviceRead += bio.sizeBytes;
+    else if (op === REQ_OP.WRITE) traffic.deviceWritten += bio.sizeBytes;
+  }
   submitBioNoacct(bio);
 }
 

@@ -49,7 +49,10 @@ export function pmemOperations(pmem: PmemDevice): BlockDeviceOperations {
 
   function transfer(bio: Bio): BlkStatus {
     const write = opIsWrite(bio.opf);
-    if (isOneFrame(bio)) return movePiece(pmem, write, bio.sector, bio.vecs[bio.idx * VEC.WORDS + VEC.PFN] as Pfn, 0, PAGE_SIZE);
+    if (isOnePiece(bio, pmem.badblocks)) {
+      const vec = bio.idx * VEC.WORDS;
+      return movePiece(pmem, write, bio.sector, bio.vecs[vec + VEC.PFN] as Pfn, bio.vecs[vec + VEC.OFFSET]!, bio.sizeBytes);
+    }
     const next = pmem.badblocks.count > 0 ? nextSegment : nextBvec;
     startIter(iter, bio);
     while (next(iter, bio)) {
@@ -103,11 +106,12 @@ export function pmem41Operations(pmem: PmemDevice): BlockDeviceOperations {
   };
 }
 
-/** Is all that is left of the bio one whole frame? Most are, and need no walk: 25 ns of a 4 KiB I/O. */
-function isOneFrame(bio: Bio): boolean {
-  const { vecs } = bio;
-  const vec = bio.idx * VEC.WORDS;
-  return bio.sizeBytes === PAGE_SIZE && bio.bvecDone === 0 && vecs[vec + VEC.OFFSET] === 0 && vecs[vec + VEC.LEN]! >= PAGE_SIZE;
+/** Is all that is left of the bio one piece, at the start of an entry? Most are, and need no walk: 25 ns of a 4 KiB I/O. */
+function isOnePiece({ vecs, idx, bvecDone, sizeBytes, vcnt }: Bio, badblocks: Badblocks): boolean {
+  if (idx >= vcnt || bvecDone !== 0 || sizeBytes === 0) return false;
+  const vec = idx * VEC.WORDS;
+  // Among bad blocks a piece is no more than a page.
+  return vecs[vec + VEC.LEN]! >= sizeBytes && (badblocks.count === 0 || vecs[vec + VEC.OFFSET]! + sizeBytes <= PAGE_SIZE);
 }
 
 function movePiece(pmem: PmemDevice, write: boolean, sector: Sector, pfn: Pfn, offset: number, length: number): BlkStatus {
@@ -137,29 +141,33 @@ export function healForWrite(pmem: PmemDevice, sector: Sector, at: number, lengt
 
 /** From byte `offset` of frame `pfn` on into the mapping at `at`. */
 function copyIn(pmem: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset: number, length: number): void {
+  const { memory, mapping } = pmem;
   // A whole frame is the common case, and its view is cached: nothing is allocated, here or below.
   if (length === PAGE_SIZE && offset === 0) {
-    if (store === 'write') pmem.mapping.write(at, pmem.memory.frame(pfn), 0, PAGE_SIZE);
-    else pmem.mapping.writeFlushCache(at, pmem.memory.frame(pfn), 0, PAGE_SIZE);
+    if (store === 'write') mapping.write(at, memory.frame(pfn), 0, PAGE_SIZE);
+    else mapping.writeFlushCache(at, memory.frame(pfn), 0, PAGE_SIZE);
     return;
   }
   const addr = pfn * PAGE_SIZE + offset;
   for (let done = 0; done < length;) {
-    const within = (addr + done) % CHUNK_SIZE;
+    const nr = Math.floor((addr + done) / CHUNK_SIZE);
+    const within = addr + done - nr * CHUNK_SIZE;
     const count = Math.min(CHUNK_SIZE - within, length - done);
-    pmem.mapping[store](at + done, pmem.memory.chunk((addr + done - within) / CHUNK_SIZE), within, count);
+    if (store === 'write') mapping.write(at + done, memory.chunk(nr), within, count);
+    else mapping.writeFlushCache(at + done, memory.chunk(nr), within, count);
     done += count;
   }
 }
 
 /** From the mapping at `at` to byte `offset` of frame `pfn` and on; false if poison was in the way (copy_mc_to_kernel). */
-function copyOut(pmem: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): boolean {
-  if (length === PAGE_SIZE && offset === 0) return pmem.mapping.readRecoverable(at, pmem.memory.frame(pfn), 0, PAGE_SIZE) === 0;
+function copyOut({ memory, mapping }: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): boolean {
+  if (length === PAGE_SIZE && offset === 0) return mapping.readRecoverable(at, memory.frame(pfn), 0, PAGE_SIZE) === 0;
   const addr = pfn * PAGE_SIZE + offset;
   for (let done = 0; done < length;) {
-    const within = (addr + done) % CHUNK_SIZE;
+    const nr = Math.floor((addr + done) / CHUNK_SIZE); // not %: on doubles that is a call, of 10 to 20 ns
+    const within = addr + done - nr * CHUNK_SIZE;
     const count = Math.min(CHUNK_SIZE - within, length - done);
-    if (pmem.mapping.readRecoverable(at + done, pmem.memory.chunk((addr + done - within) / CHUNK_SIZE), within, count) > 0) return false;
+    if (mapping.readRecoverable(at + done, memory.chunk(nr), within, count) > 0) return false;
     done += count;
   }
   return true;
