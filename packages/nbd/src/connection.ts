@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { TLSSocket, type TLSSocketOptions } from 'node:tls';
+import { KernelError } from '@holdfast/lib';
 import { copyIn, readEvents, takeOver } from './take-over.js';
 import { type HandshakeNeeds, type Session, createHandshake } from './handshake.js';
 import { type NbdCounters, type Transmission, createTransmission } from './transmission.js';
@@ -36,6 +37,7 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
   const scratch = new Uint8Array(HANDSHAKE_READ_BYTES);
   let session: Session | undefined;
   let transmission: Transmission | undefined;
+  let ending = false;
   let ended = false;
   let release: (() => void) | undefined;
 
@@ -52,17 +54,23 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
       return session;
     },
     drop: () => socket.destroy(),
-    finish: () => (transmission ? transmission.finish() : socket.destroySoon()),
+    finish: () => (transmission ? transmission.finish() : end()),
     rebind: (disk) => transmission?.rebind(disk),
+  };
+
+  /** Once what was said is sent. Not Socket.end: nobody may read any more, and then nothing would tell that the client is gone. */
+  const end = (): void => {
+    if (!ending) socket.destroySoon();
+    ending = true;
   };
 
   const onHandshake = (data: Uint8Array): boolean => {
     const { replies, next } = handshake.feed(data);
     if (replies.length > 0) socket.write(Buffer.concat(replies));
-    if (next === 'close') socket.destroySoon();
+    if (next === 'close') end();
     else if (next === 'tls') startTls();
     else if (next === 'transmission') return startTransmission();
-    return true;
+    return !ending;
   };
 
   const startTls = (): void => {
@@ -77,13 +85,19 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
     session = agreed.session;
     release = session.exported.use?.();
     clearTimeout(deadline);
-    transmission = createTransmission({
-      session,
-      counters: needs.counters,
-      send: (bytes, taken) => void socket.write(bytes, taken),
-      close: () => socket.destroySoon(), // it may not be read any more, and then nothing would tell that the client is gone
-      resume: () => socket.resume(),
-    });
+    try {
+      transmission = createTransmission({
+        session,
+        counters: needs.counters,
+        send: (bytes, taken) => void socket.write(bytes, taken),
+        close: end,
+        resume: () => socket.resume(),
+      });
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      socket.destroy(); // the machine has no memory left for one more client
+      return false;
+    }
     return copyIn({ space, received }, agreed.rest) === undefined;
   };
 

@@ -5,7 +5,7 @@
  * into them or write from them. Nothing is copied on the way but by the driver itself, and nothing is allocated per I/O. The exception is a
  * layer that takes whole blocks only (BTT): a payload lies where the client's headers left it, and goes through a slab of its own then.
  */
-import { PAGE_SIZE, SECTOR_SIZE, type Pfn, type Sector } from '@holdfast/lib';
+import { KernelError, PAGE_SIZE, SECTOR_SIZE, type Pfn, type Sector } from '@holdfast/lib';
 import {
   type Bio, type BlkStatus, type BlockDevice, type PageSource,
   BLK_STS, REQ, REQ_OP, allocBio, bdevReadOnly, bdevSizeBytes, bioAddPage, opIsWrite, resetBio, submitBio,
@@ -77,7 +77,8 @@ export function createBdevDisk({ bdev, memory, pages, extent, persist }: DiskNee
 
   const run = (opf: number, slab: Slab, at: number, offset: number, length: number): NbdError => {
     if (at % grain === 0) return runInPlace(opf, slab, at, offset, length);
-    bounce ??= disk.allocSlab();
+    bounce ??= slabIfAny(disk);
+    if (!bounce) return NBD.ENOMEM;
     const isWrite = opIsWrite(opf);
     if (isWrite) bounce.bytes.set(slab.bytes.subarray(at, at + length));
     const error = runInPlace(opf, bounce, 0, offset, length);
@@ -137,8 +138,9 @@ export function createBdevDisk({ bdev, memory, pages, extent, persist }: DiskNee
       if (disk.fastZero && !noHole) {
         error = inPieces(offset, length, limits.maxWriteZeroesSectors * SECTOR_SIZE, (at, count) => runEmpty(REQ_OP.WRITE_ZEROES, at, count));
       } else {
-        zeros ??= disk.allocSlab();
+        zeros ??= slabIfAny(disk);
         const source = zeros;
+        if (!source) return NBD.ENOMEM;
         source.bytes.fill(0, 0, Math.min(length, ZERO_BYTES));
         error = inPieces(offset, length, ZERO_BYTES, (at, count) => {
           // What was never written is zeros already, and stays a hole unless it must not.
@@ -151,6 +153,15 @@ export function createBdevDisk({ bdev, memory, pages, extent, persist }: DiskNee
     extent: extent ?? ((offset, length) => lbaStatus(bdev, offset, length)),
   };
   return disk;
+}
+
+function slabIfAny(disk: NbdDisk): Slab | undefined {
+  try {
+    return disk.allocSlab();
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
+  }
 }
 
 /** The driver's word on what was ever written. */

@@ -90,6 +90,7 @@ const DELAYED_OPS: Readonly<Record<number, 'read' | 'write' | 'flush' | 'trim' |
   [CMD.WRITE_ZEROES]: 'zero',
 };
 
+/** @throws KernelError ENOMEM */
 export function createTransmission({ session, counters, send, close, resume }: TransmissionNeeds): Transmission {
   const { exported, structured, baseAllocation } = session;
   const { sizeBytes, minBlock, canTrim } = session.disk;
@@ -109,8 +110,14 @@ export function createTransmission({ session, counters, send, close, resume }: T
   const ongoing: Ongoing = { kind: 'none', type: 0, offset: 0, left: 0, flags: 0, cookieHi: 0, cookieLo: 0, error: NBD.OK };
 
   const bind = (on: NbdDisk): void => {
-    requests = createRequestBuffer(on.allocSlab());
-    replies = createReplyBuffer(on.allocSlab(), send, roomAgain);
+    const slab = on.allocSlab();
+    try {
+      replies = createReplyBuffer(on.allocSlab(), send, roomAgain);
+    } catch (error) {
+      slab.free();
+      throw error;
+    }
+    requests = createRequestBuffer(slab);
     powered = true;
   };
   const roomAgain = (): void => {

@@ -49,7 +49,7 @@ function contents(block: number, generation: number, length: number): Buffer {
 /** Write over two connections and flush on either, until the server dies. */
 async function load(path: string, name: string, blocks: Block[], counts: Counts, killed: () => boolean, onWork: () => void): Promise<void> {
   const clients = await Promise.all([openClient(path, name), openClient(path, name)]);
-  const unit = Math.max(clients[0]!.minBlock, 512);
+  const unit = Math.max(clients[0].minBlock, 512);
   const work = async (client: (typeof clients)[number]): Promise<void> => {
     while (!killed()) {
       const kind = Math.random();
