@@ -49,8 +49,10 @@ function attributesOf(dimm: Nvdimm, commands: readonly string[]): Attribute[] {
     readOnly('commands', () => commands.map((command) => `${command} `).join('')),
     readOnly('dev', () => `${NMEM_MAJOR}:${dimm.id}`),
     readOnly('state', () => (dimm.nrUsers > 0 ? 'active' : 'idle')),
-    // Linux has the file even where it cannot be read.
-    ...(labels ? [readOnly('available_slots', () => availableSlots(labels))] : []),
+    readOnly('available_slots', () => {
+      if (!labels) throw new KernelError('ENXIO', `${dimm.name} has no labels, or no driver to read them`);
+      return availableSlots(labels);
+    }),
     readOnly('flags', () => (dimm.labeling ? 'label ' : '')),
     readOnly('modalias', () => 'nd:t1'),
     readOnly('devtype', () => 'nvdimm'),

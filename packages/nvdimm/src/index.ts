@@ -2,7 +2,7 @@
 export type { ClaimKind, InterleaveSet, NdBtt, NdBus, NdClaim, NdCore, NdDevice, NdDriver, NdMapping, NdNamespace, NdPfn, NdRegion, Nvdimm } from './nd-device.js';
 // Where providers and drivers meet.
 export { type NdBusDesc, type NvdimmDeps, type Nvdimms, createNvdimms } from './bus.js';
-export type { NdRegionDesc } from './region.js';
+export { type NdRegionDesc, trackReadOnly } from './region.js';
 export { type NvdimmDesc, NMEM_MAJOR, createConfigArea, openConfigArea } from './dimm.js';
 // What a driver of namespaces asks.
 export { nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages } from './namespace-probe.js';

@@ -280,7 +280,9 @@ describe('a DIMM', () => {
   it('whose labels were seen is needed by its region from then on', () => {
     const found = labelledRegion();
     found.nvdimms.bus.unbind('region0', 'nd_region');
+    expect(code(() => found.show('region0', 'init_namespaces'))).toBe('ENXIO');
     found.nvdimms.bus.unbind('nmem0', 'nvdimm');
+    expect(code(() => found.show('nmem0', 'available_slots'))).toBe('ENXIO');
     expect(code(() => found.nvdimms.bus.bind('region0', 'nd_region'))).toBe('ENXIO');
     expect(found.log).toEqual(['nd_region region0: nmem0: is disabled, failing probe']);
     // Zeroed labels do not make the region one piece again before the next boot.

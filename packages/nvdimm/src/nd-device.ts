@@ -113,6 +113,8 @@ export interface NdRegion extends Device {
   /** Bytes; capacity is given out in multiples of it. */
   align: number;
   readOnly: boolean;
+  /** The drivers' disks that follow `readOnly`; see trackReadOnly. */
+  readonly readOnlyWatchers: Set<() => void>;
   /** Numbers of what it holds. */
   readonly ids: Readonly<Record<'namespace' | ClaimKind, Ida>>;
   /** While the region is enabled: what it holds. */

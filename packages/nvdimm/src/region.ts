@@ -56,6 +56,7 @@ export function createRegion(bus: NdBus, id: number, desc: NdRegionDesc): NdRegi
     poisonWatchers: new Set(),
     align: defaultAlign(desc.sizeBytes, mappings.length),
     readOnly: mappings.some(({ dimm }) => dimm.notArmed),
+    readOnlyWatchers: new Set(),
     ids: { namespace: createIda(), btt: createIda(), pfn: createIda(), dax: createIda() },
     namespaces: [],
     scanned: undefined,
@@ -158,10 +159,14 @@ function regionAttributes(region: NdRegion): Attribute[] {
     // Linux shows both only for regions that have an interleave set; max_available_extent is there for all.
     ...(interleaveSet ? [readOnly('set_cookie', () => hex(shownCookie(region, interleaveSet))), readOnly('available_size', () => availableDpa(region))] : []),
     readOnly('max_available_extent', () => maxAvailableExtent(region)),
-    ...(scanned ? [readOnly('init_namespaces', () => `${scanned.active}/${scanned.total}`)] : []),
+    readOnly('init_namespaces', () => {
+      if (!scanned) throw new KernelError('ENXIO', `${region.name} is disabled`);
+      return `${scanned.active}/${scanned.total}`;
+    }),
     ...(['namespace', 'btt', 'pfn', 'dax'] as const).map((kind) => readOnly(`${kind}_seed`, () => seeds[kind]?.name ?? '')),
     readWrite('read_only', () => (region.readOnly ? 1 : 0), (text) => {
       region.readOnly = parseBool(text);
+      for (const revalidate of region.readOnlyWatchers) revalidate();
     }),
     ...(flush === undefined ? [] : [deepFlush(flush)]),
     ...(persistenceDomain ? [readOnly('persistence_domain', () => persistenceDomain)] : []),
@@ -184,6 +189,13 @@ function deepFlush(hasHints: boolean): Attribute {
   return readWrite('deep_flush', () => 1, (text) => {
     if (!parseBool(text)) throw new KernelError('EINVAL', `deep_flush '${text.trimEnd()}': expected 1`);
   });
+}
+
+/** Have `revalidate` run now and whenever user space writes the region's `read_only`, until the returned function is called (NVDIMM_REVALIDATE_REGION). */
+export function trackReadOnly({ readOnlyWatchers }: NdRegion, revalidate: () => void): () => void {
+  revalidate();
+  readOnlyWatchers.add(revalidate);
+  return () => void readOnlyWatchers.delete(revalidate);
 }
 
 /** By the first DIMM's labels; without a label area, v1.1's (set_cookie_show). */

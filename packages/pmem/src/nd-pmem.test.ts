@@ -107,6 +107,18 @@ describe('nd_pmem on a legacy range', () => {
   });
 });
 
+describe('a namespace of one page', () => {
+  it('cannot be had: the request for its first 8 KiB reaches past its end', () => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START, 4096);
+    const ns = kernel.bus.regions[0]!.namespaces[0]!;
+    expect(kernel.log).toContainEqual(expect.stringContaining('misaligned, unable to map'));
+    ns.forceRaw = true;
+    expect(errnoOf(() => kernel.nvdimms.bus.bind('namespace0.0', 'nd_pmem'))).toBe('EBUSY');
+    expect(kernel.log).toContainEqual('<4>nd_pmem namespace0.0: could not reserve region [mem 0x100000000-0x100000fff]');
+  });
+});
+
 describe('nd_pmem on NVDIMMs', () => {
   it.each([
     { what: 'without flush hints', dimms: [{}], fua: '0' },
@@ -125,6 +137,21 @@ describe('nd_pmem on NVDIMMs', () => {
     const file = openBlockDevice(diskOf(kernel).part0);
     file.readOnly = false;
     expect([file.readOnly, errnoOf(() => file.pwrite(new Uint8Array(1), 0))]).toEqual([true, 'EPERM']);
+  });
+
+  it('follow what is written to read_only, and say so', () => {
+    const kernel = load();
+    kernel.addRegion(PMEM_START, 16 * MIB, { pageMapAllowed: false, dimms: [{}] });
+    const readOnly = kernel.bus.regions[0]!.attributes().find(({ name }) => name === 'read_only')!;
+    for (const value of ['1', '1', '0']) readOnly.store!(value);
+    expect(kernel.log).toEqual([
+      'nd_pmem namespace0.0: region0 read-only, marking pmem0 read-only',
+      'nd_pmem namespace0.0: region0 read-write, marking pmem0 read-write',
+    ]);
+    expect(attributesOf(diskOf(kernel))).toMatchObject({ ro: '0' });
+    kernel.nvdimms.bus.unbind('namespace0.0', 'nd_pmem');
+    readOnly.store!('1');
+    expect(kernel.log).toHaveLength(2);
   });
 });
 

@@ -14,7 +14,7 @@ import {
 } from '@holdfast/block';
 import {
   INFO_BLOCK_RESERVE, attachBtt, clearPoison, enableNamespace, isNvdimmSync, nvdimmFlush, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName,
-  pmemShouldMapPages, trackBadblocks,
+  pmemShouldMapPages, trackBadblocks, trackReadOnly,
   type EnabledNamespace, type NdBtt, type NdClaim, type NdDriver, type NdNamespace, type NdPfn, type Nvdimms,
 } from '@holdfast/nvdimm';
 import { addBttDisk } from './btt-disk.js';
@@ -77,7 +77,8 @@ function attachPfnDisk(needs: NdPmemNeeds, undo: UndoList, pfn: NdPfn, ns: NdNam
 
 /** Look at the start of a namespace, and let go of it again. */
 function withInfoBlock<T>(needs: NdPmemNeeds, device: NdNamespace | NdClaim, ns: NdNamespace, use: (enabled: EnabledNamespace) => T): T {
-  const enabled = enableNamespace(needs, ns, Math.min(INFO_BLOCK_RESERVE, ns.sizeBytes), `${DRIVER_NAME} ${device.name}`);
+  // Of a namespace of one page, too: it cannot be had, for the request reaches past its end.
+  const enabled = enableNamespace(needs, ns, INFO_BLOCK_RESERVE, `${DRIVER_NAME} ${device.name}`);
   try {
     return use(enabled);
   } finally {
@@ -99,7 +100,7 @@ function attachBttDisk(needs: NdPmemNeeds, undo: UndoList, btt: NdBtt, ns: NdNam
   undo.push(() => {
     btt.diskSize = undefined;
   });
-  markReadOnly(needs, ns, disk, who);
+  undo.push(followReadOnly(needs, ns, disk, who));
 }
 
 function mappingFor({ iomem, release, config, params }: NdPmemNeeds, ns: NdNamespace): PmemMapping {
@@ -170,7 +171,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   undo.push(() => delDisk(disk));
   undo.push(() => void flush());
   if (needs.daxHosts) undo.push(needs.daxHosts.addHost(disk, createPmemDax({ name: disk.name, pmem, writeCache: dax.writeCache, synchronous: isNvdimmSync(ns.region) })));
-  markReadOnly(needs, ns, disk, who);
+  undo.push(followReadOnly(needs, ns, disk, who));
 }
 
 function takeDaxMinor({ daxMinors }: NdPmemNeeds, undo: UndoList): void {
@@ -178,11 +179,14 @@ function takeDaxMinor({ daxMinors }: NdPmemNeeds, undo: UndoList): void {
   if (minor !== undefined) undo.push(() => daxMinors?.free(minor));
 }
 
-/** A region that would lose what is written to it gives disks that take nothing. */
-function markReadOnly({ printk }: PmemNeeds, ns: NdNamespace, disk: { readonly name: string; readOnly: boolean }, who: string): void {
-  if (!ns.readOnly) return;
-  printk(`${who}: region${ns.regionId} read-only, marking ${disk.name} read-only`, KERN.info);
-  disk.readOnly = true;
+/** A region that would lose what is written to it gives disks that take nothing (nvdimm_check_and_set_ro). */
+function followReadOnly({ printk }: PmemNeeds, ns: NdNamespace, disk: { readonly name: string; readOnly: boolean }, who: string): () => void {
+  return trackReadOnly(ns.region, () => {
+    if (disk.readOnly === ns.readOnly) return;
+    const now = ns.readOnly ? 'read-only' : 'read-write';
+    printk(`${who}: region${ns.regionId} ${now}, marking ${disk.name} ${now}`, KERN.info);
+    disk.readOnly = ns.readOnly;
+  });
 }
 
 function pmemQueue({ printk, release }: NdPmemNeeds, ns: NdNamespace, hasPages: boolean, advertisesCache: boolean): RequestQueue {
