@@ -28,6 +28,17 @@ function outcome(run: () => unknown): unknown {
   }
 }
 
+describe('dd over lost bytes', () => {
+  it('stops at them without a word on what it copied, or puts zeros with conv=noerror,sync', async () => {
+    const { run } = await bootWith('-m raw');
+    await run('ndctl inject-error namespace0.0 -B 8 -n 1');
+    const dd = 'dd if=/dev/pmem0 of=/tmp/x bs=512 count=16 iflag=direct';
+    expect(await run(dd)).toMatchObject({ rc: 1, stderr: ['dd: /dev/pmem0: Input/output error'] });
+    expect(await run(`${dd} conv=noerror,sync`)).toMatchObject({ rc: 0, stderr: ['dd: /dev/pmem0: Input/output error', '15+1 records in', '16+0 records out'] });
+    expect(await run(`${dd} conv=noerror`)).toMatchObject({ rc: 0, stderr: ['dd: /dev/pmem0: Input/output error', '15+1 records in', '15+0 records out'] });
+  });
+});
+
 describe('poison under a DAX mapping', () => {
   it('is a machine check at first, a bad block from then on, and goes with a write of whole pages', async () => {
     const { system } = await bootWith('-m raw');

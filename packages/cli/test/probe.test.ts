@@ -36,6 +36,11 @@ describe('probe', () => {
     ['pread /dev/pmem1 zero 1', 1, "probe: 'zero': expected a number of bytes\nTry 'probe --help' for more information.\n"],
   ])('%s', async (call, status, out) => expect(await run(`probe ${call}`)).toEqual({ status, out }));
 
+  it('may not share a read-only disk that it could write to', async () => {
+    const { out } = await run('blockdev --setro /dev/pmem1', 'probe mmap /dev/pmem1 0 4096 shared w');
+    expect(out).toBe('mmap /dev/pmem1 0 4096 shared w = -1 EINVAL (Invalid argument)\n');
+  });
+
   it('opens a read-only disk for writing, and is refused when it writes', async () => {
     const { out } = await run('blockdev --setro /dev/pmem1', 'probe open /dev/pmem1 rw', 'probe pwrite /dev/pmem1 0 4096 direct', 'probe zeroout /dev/pmem1 0 4096');
     expect(out).toContain('open /dev/pmem1 rw = 0\n');
@@ -51,4 +56,15 @@ describe('probe', () => {
     const { out } = await run('daxctl disable-device dax0.0', 'probe mmap /dev/dax0.0 0 2097152 shared');
     expect(out).toContain('= -1 ENXIO (No such device or address)');
   });
+});
+
+it('what an attribute refuses, it refuses to read(2), and not to open(2)', async () => {
+  const size = '/sys/bus/nd/devices/region1/btt1.0/size';
+  expect(await run(`cat ${size}`, `dd if=${size}`)).toEqual({
+    status: 1, out: `cat: read error: No such device or address\ndd: ${size}: No such device or address\n`,
+  });
+});
+
+it('blockdev --setra is what --getra then says', async () => {
+  expect(await run('blockdev --setbsz 512 --setra 64 /dev/pmem1', 'blockdev --getra /dev/pmem1')).toEqual({ status: 0, out: '64\n' });
 });

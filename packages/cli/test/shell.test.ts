@@ -90,7 +90,9 @@ describe('what goes wrong', () => {
     ['blockdev --getro /dev/pmem9', 1, "blockdev: can't open '/dev/pmem9': No such file or directory\n"],
     ['dd if=/dev/zero of=/dev/pmem0 bs=4096 seek=16 count=1', 1, "dd: error writing '/dev/pmem0': No space left on device\n1+0 records in\n0+0 records out\n"],
     ['dd if=/dev/zero of=/dev/pmem0 bs=32k', 1, "dd: error writing '/dev/pmem0': No space left on device\n3+0 records in\n2+0 records out\n"],
-    ['dd if=/dev/zero of=/dev/pmem0 bs=100 count=1 oflag=direct', 1, "dd: error writing '/dev/pmem0': Invalid argument\n1+0 records in\n0+0 records out\n"],
+    ['dd if=/dev/zero of=/dev/pmem0 bs=4096 seek=17 count=1', 1, 'dd: /dev/pmem0: Invalid argument\n'],
+    ['blockdev --setbsz 8192 /dev/pmem0', 1, 'blockdev: ioctl failed: Invalid argument\n'],
+    ['blockdev --setra /dev/pmem0', 1, "blockdev: --setra needs a number\nTry 'blockdev --help' for more information.\n"],
     ['dd if=/nope', 1, "dd: can't open '/nope': No such file or directory\n"],
     ['dd bs=0', 1, "dd: invalid number: '0'\nTry 'dd --help' for more information.\n"],
     ['dd foo', 1, "dd: unrecognized operand 'foo'\nTry 'dd --help' for more information.\n"],
@@ -109,6 +111,8 @@ describe('bytes on a disk', () => {
     ['echo hold > /dev/pmem0', 'od -A d -t x1 -N 5 /dev/pmem0', '0000000 68 6f 6c 64 0a\n0000005\n'],
     ['echo hold > /dev/pmem0', 'od -c -N 5 /dev/pmem0', '0000000   h   o   l   d  \\n\n0000005\n'],
     ['echo hold > /dev/pmem0', 'cmp /dev/pmem0 /dev/zero', '/dev/pmem0 /dev/zero differ: byte 1, line 1\n'],
+    ['dd if=/dev/zero of=/dev/pmem0 bs=100 count=3 oflag=direct 2>/dev/null', 'echo $?', '0\n'],
+    ['dd if=/dev/pmem0 of=/tmp/x bs=100 count=3 iflag=direct 2>/dev/null', 'wc -c /tmp/x', '300 /tmp/x\n'],
     ['blockdev --setro /dev/pmem0', 'blockdev --getro --getsize64 --getss /dev/pmem0', '1\n65536\n512\n'],
   ])('%s; %s', async (first, second, out) => expect(await run(first, second)).toMatchObject({ out }));
 

@@ -9,7 +9,7 @@ import { type BlockDevice, bdevReadOnly, bdevSizeBytes, issueFlush } from '@hold
 import { type DaxHosts, type DaxMapping, createDaxMapping, daxFile, daxPartOffset } from '@holdfast/dax';
 import { type FsFile, checkDirect } from '@holdfast/fs';
 import { KernelError, type KernelRelease, PAGE_SIZE, isAligned, releaseAtLeast, roundUp } from '@holdfast/lib';
-import { type MmStruct, type MmapFile, filemapFile, filemapWriteAndWait, invalidateInodePages2 } from '@holdfast/mm';
+import { type MmStruct, type MmapFile, VM, filemapFile, filemapWriteAndWait, invalidateInodePages2 } from '@holdfast/mm';
 import { type DirectIo, blkdevDirectIo } from './direct-io.js';
 import { type BlockFile, type VfsBlockDevice, type VfsDir, resolveOrCreate, resolvePath } from './vfs.js';
 
@@ -128,6 +128,19 @@ function openDax(path: string, { bdev }: VfsBlockDevice, mapping: DaxMapping, { 
   };
 }
 
+/** A read-only device is never shared by what could write to it (generic_file_readonly_mmap). */
+function blockMmapFile(file: MmapFile, device: BlockFile): MmapFile {
+  return {
+    ...file,
+    mmap(vma) {
+      const couldWrite = (vma.flags & VM.SHARED) !== 0 && (vma.flags & VM.MAYWRITE) !== 0;
+      if (couldWrite && device.readOnly) throw new KernelError('EINVAL', `${file.name} is read-only, and open for writing: it can be mapped private alone`);
+      file.mmap(vma);
+    },
+    fsync: () => device.fsync(),
+  };
+}
+
 function openBlock(path: string, node: VfsBlockDevice, { read, write, direct }: { read: boolean; write: boolean; direct: boolean }): OpenFile {
   const { bdev } = node;
   const file: BlockFile = node.open({ direct });
@@ -145,7 +158,7 @@ function openBlock(path: string, node: VfsBlockDevice, { read, write, direct }: 
   return {
     path,
     sizeBytes: file.sizeBytes,
-    mmapFile: bdev.mapping && { ...filemapFile(bdev.mapping, { name: path, readable: read, writable: write }), fsync: () => file.fsync() },
+    mmapFile: bdev.mapping && blockMmapFile(filemapFile(bdev.mapping, { name: path, readable: read, writable: write }), file),
     read(buffer, offset) {
       if (!direct) return readThrough(buffer, (target) => file.pread(target, offset));
       return offset >= file.sizeBytes ? 0 : directIo({ write: false, address: buffer.address, length: buffer.length, offset }, buffer.mm);

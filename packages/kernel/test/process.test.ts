@@ -1,7 +1,7 @@
 /** Processes on a running kernel: a mapping of /dev/pmem0, what its stores survive, and who may hold its pages. */
 import { parseRelease } from '@holdfast/lib';
 import { describe, expect, it } from 'vitest';
-import { type Kernel, MAP, PROT, type Process, Signal, readFile, writeFile } from '../src/index.js';
+import { type Kernel, MAP, PROT, type Process, Signal, readFile, resolvePath, writeFile } from '../src/index.js';
 import { GIB, PMEM, bootedPc, pcMachine } from './fixture.js';
 
 const MIB = 2 ** 20;
@@ -166,6 +166,17 @@ describe('a mapping of /dev/pmem0', () => {
     const buffer = one.process.mmap(null, { length: 8192 });
     expect(one.process.pread(one.fd, buffer, 8192, 0)).toBe(4096 + 640);
     expect(errnoOf(() => one.process.pread(one.fd, buffer, 64, 4096 + 640))).toBe('EFAULT');
+  });
+
+  it('that is read-only is not shared with who could write to it', () => {
+    const kernel = bootedPc();
+    const { node } = resolvePath(kernel.root, '/dev/pmem0');
+    if (node.kind !== 'block') throw new Error('/dev/pmem0 is no disk');
+    node.open().readOnly = true;
+    const process = kernel.createProcess('app');
+    const [reader, writer] = [process.open('/dev/pmem0'), process.open('/dev/pmem0', { write: true })];
+    const mapped = (fd: number, flags: number): string => errnoOf(() => process.mmap(fd, { length: 4096, prot: PROT.READ, flags }));
+    expect([mapped(writer, MAP.SHARED), mapped(writer, MAP.PRIVATE), mapped(reader, MAP.SHARED)]).toEqual(['EINVAL', 'none', 'none']);
   });
 
   it('answers with SIGBUS when the device is gone, and behind its end', () => {

@@ -1,8 +1,8 @@
 /**
  * blockdev(8): what a block device says of itself. Options and report are util-linux's, words of errors busybox's.
  */
-import { type BlockFile, type VfsDir, resolvePath } from '@holdfast/kernel';
-import { KernelError, strerror } from '@holdfast/lib';
+import { type BlockFile, type VfsDir, resolvePath, writeFile } from '@holdfast/kernel';
+import { KernelError, isPowerOf2, strerror } from '@holdfast/lib';
 import type { Command } from '../console/command.js';
 import { UsageError } from '../console/getopt.js';
 import { dirAt, naturalOrder, textAt } from '../facts/sysfs.js';
@@ -25,15 +25,22 @@ const ACTIONS: Record<string, (file: BlockFile, sys: (attribute: string) => stri
   '--flushbufs': (file) => file.flushBuffers(),
 };
 
+/** These take a number. */
+const SETTINGS: Record<string, (file: BlockFile, value: number, set: (attribute: string, text: string) => void) => void> = {
+  /** BLKBSZSET holds while the device is open, and nobody here keeps it open; what is refused is refused all the same. */
+  '--setbsz': ({ logicalBlockSize }, value) => {
+    if (!isPowerOf2(value) || value < Math.max(512, logicalBlockSize) || value > 4096) throw new KernelError('EINVAL', `no block size: ${value}`);
+  },
+  /** BLKRASET counts sectors, and keeps whole pages. */
+  '--setra': (_, value, set) => set('queue/read_ahead_kb', String(Math.floor(value / 8) * 4)),
+};
+
 export const blockdev: Command = {
   usage: `blockdev COMMAND… DEVICE…  or  blockdev --report [DEVICE]…`,
-  help: `Commands: ${Object.keys(ACTIONS).join(' ')}`,
+  help: `Commands: ${Object.keys(ACTIONS).join(' ')}; with a number behind them ${Object.keys(SETTINGS).join(' ')}`,
   run({ args, root, resolve, out, err }) {
-    const commands = args.filter((arg) => arg.startsWith('-'));
-    const paths = args.filter((arg) => !arg.startsWith('-'));
+    const { commands, paths, values } = parseArguments(args);
     if (commands.includes('--report')) return report(root, paths.map(resolve), out);
-    const unknown = commands.find((command) => !Object.hasOwn(ACTIONS, command));
-    if (unknown !== undefined) throw new UsageError(`unrecognized option '${unknown}'`);
     if (commands.length === 0 || paths.length === 0) throw new UsageError('a command and a device are needed');
     for (const path of paths) {
       try {
@@ -42,7 +49,9 @@ export const blockdev: Command = {
         const file = node.open();
         try {
           for (const command of commands) {
-            const result = ACTIONS[command]!(file, (attribute) => sysText(root, found, attribute));
+            const setting = SETTINGS[command];
+            if (setting) setting(file, values.get(command)!, (attribute, text) => writeFile(root, `/sys/class/block/${found.split('/').at(-1)}/${attribute}`, text));
+            const result = ACTIONS[command]?.(file, (attribute) => sysText(root, found, attribute));
             if (result !== undefined) out(`${result}\n`);
           }
         } finally {
@@ -58,6 +67,26 @@ export const blockdev: Command = {
     return 0;
   },
 };
+
+function parseArguments(args: readonly string[]): { commands: string[]; paths: string[]; values: Map<string, number> } {
+  const commands: string[] = [];
+  const paths: string[] = [];
+  const values = new Map<string, number>();
+  const queue = [...args];
+  for (let arg = queue.shift(); arg !== undefined; arg = queue.shift()) {
+    if (!arg.startsWith('-')) {
+      paths.push(arg);
+      continue;
+    }
+    if (Object.hasOwn(SETTINGS, arg)) {
+      const value = Number(queue.shift());
+      if (!Number.isSafeInteger(value) || value < 0) throw new UsageError(`${arg} needs a number`);
+      values.set(arg, value);
+    } else if (!Object.hasOwn(ACTIONS, arg) && arg !== '--report') throw new UsageError(`unrecognized option '${arg}'`);
+    commands.push(arg);
+  }
+  return { commands, paths, values };
+}
 
 function sysText(root: VfsDir, device: string, attribute: string): string {
   return textAt(root, `/sys/class/block/${device.split('/').at(-1)}/${attribute}`) ?? textAt(root, `/sys/block/${device.split('/').at(-1)}/${attribute}`) ?? '0';

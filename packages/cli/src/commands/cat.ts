@@ -22,7 +22,7 @@ export const cat: Command = {
         for (const piece of readPieces(file)) out(piece);
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
-        const reading = opened || error.code === 'EISDIR' || error.code === 'EIO';
+        const reading = opened || error.code === 'EISDIR'; // a directory can be opened, and not be read
         err(reading ? `cat: read error: ${strerror(error.code)}` : `cat: can't open '${path}': ${strerror(error.code)}`);
         status = 1;
       }

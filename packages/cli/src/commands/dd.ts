@@ -6,7 +6,7 @@ import { KernelError, strerror } from '@holdfast/lib';
 import { parseByteCount } from '../console/byte-count.js';
 import type { Command, CommandIo } from '../console/command.js';
 import { UsageError } from '../console/getopt.js';
-import { type OpenFile, openFile } from '../console/open-file.js';
+import { type OpenFile, type OpenMode, openFile } from '../console/open-file.js';
 
 const NUMBERS = ['bs', 'ibs', 'obs', 'count', 'skip', 'seek'] as const;
 const FLAGS: Record<string, readonly string[]> = {
@@ -39,9 +39,9 @@ export const dd: Command = {
     let source: OpenFile | undefined;
     let sink: OpenFile | undefined;
     try {
-      if (job.input !== undefined) source = openFile(io.root, io.resolve(job.input), { direct: job.flags.has('iflag:direct') });
+      if (job.input !== undefined) source = openLenient(io, job.input, { direct: job.flags.has('iflag:direct') });
       opening = job.output ?? '';
-      if (job.output !== undefined) sink = openFile(io.root, io.resolve(job.output), { write: true, truncate: !job.flags.has('conv:notrunc'), direct: job.flags.has('oflag:direct') });
+      if (job.output !== undefined) sink = openLenient(io, job.output, { write: true, truncate: !job.flags.has('conv:notrunc'), direct: job.flags.has('oflag:direct') });
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       io.err(`dd: can't open '${opening}': ${strerror(error.code)}`);
@@ -51,6 +51,31 @@ export const dd: Command = {
   },
 };
 
+/** A block that O_DIRECT does not take, such as the last one, goes through the page cache, and so do those behind it (clear_O_DIRECT). */
+function openLenient({ root, resolve }: CommandIo, path: string, mode: OpenMode): OpenFile {
+  let file = openFile(root, resolve(path), mode);
+  let direct = mode.direct ?? false;
+  const retrying = (transfer: () => number): number => {
+    try {
+      return transfer();
+    } catch (error) {
+      if (!direct || !(error instanceof KernelError) || error.code !== 'EINVAL') throw error;
+      file.close();
+      file = openFile(root, resolve(path), { ...mode, truncate: false, direct: false });
+      direct = false;
+      return transfer();
+    }
+  };
+  return {
+    logicalBlockSize: file.logicalBlockSize,
+    ...(file.deviceBytes === undefined ? {} : { deviceBytes: file.deviceBytes }),
+    pread: (target, offset) => retrying(() => file.pread(target, offset)),
+    pwrite: (source, offset) => retrying(() => file.pwrite(source, offset)),
+    fsync: () => file.fsync(),
+    close: () => file.close(),
+  };
+}
+
 function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefined): number {
   const { bs, flags } = job;
   const records = { inFull: 0, inPartial: 0, outFull: 0, outPartial: 0 };
@@ -58,31 +83,41 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
   const endIn = flags.has('iflag:count_bytes') ? job.count : job.count * bs;
   const fromIn = flags.has('iflag:skip_bytes') ? job.skip : job.skip * bs;
   let toOut = flags.has('oflag:seek_bytes') ? job.seek : job.seek * bs;
+  // lseek(2) past the end of a block device; an input of which less can be skipped has nothing to read.
+  if (sink?.deviceBytes !== undefined && toOut > sink.deviceBytes) {
+    io.err(`dd: ${job.output}: ${strerror('EINVAL')}`);
+    return 1;
+  }
   let status = 0;
-  const fail = (what: string, path: string, error: unknown): void => {
+  const fail = (error: unknown): void => {
     if (!(error instanceof KernelError)) throw error;
-    io.err(`dd: error ${what} '${path}': ${strerror(error.code)}`);
+    io.err(`dd: error writing '${job.output ?? 'standard output'}': ${strerror(error.code)}`);
     status = 1;
   };
   for (let at = 0; at < endIn && status === 0; ) {
     let got = 0;
+    let bad = false;
     try {
       got = source.pread(buffer.subarray(0, Math.min(bs, endIn - at)), fromIn + at);
     } catch (error) {
-      fail('reading', job.input ?? 'standard input', error);
+      if (!(error instanceof KernelError)) throw error;
+      io.err(`dd: ${job.input ?? 'standard input'}: ${strerror(error.code)}`);
+      if (!flags.has('conv:noerror')) return 1; // without a word on what was copied
+      bad = true;
     }
-    if (got === 0) break;
+    if (got === 0 && !bad) break;
     if (got === bs) records.inFull++;
     else records.inPartial++;
-    at += got;
+    at += bad ? bs : got;
     if (got < bs && flags.has('conv:sync')) got = buffer.fill(0, got).length;
+    if (got === 0) continue;
     let put = 0;
     try {
       if (!sink) io.out(buffer.slice(0, got));
       while (put < got) put += sink ? sink.pwrite(buffer.subarray(put, got), toOut + put) : got;
       if (flags.has('oflag:sync') || flags.has('oflag:dsync')) sink?.fsync();
     } catch (error) {
-      fail('writing', job.output ?? 'standard output', error);
+      fail(error);
     }
     toOut += put;
     if (put === bs) records.outFull++;
@@ -91,13 +126,13 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
   try {
     if (flags.has('conv:fsync') || flags.has('conv:fdatasync')) sink?.fsync();
   } catch (error) {
-    fail('writing', job.output ?? 'standard output', error);
+    fail(error);
   }
   try {
     source.close();
     sink?.close();
   } catch (error) {
-    fail('writing', job.output ?? 'standard output', error);
+    fail(error);
   }
   if (!job.quiet) {
     io.err(`${records.inFull}+${records.inPartial} records in`);

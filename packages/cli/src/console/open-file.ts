@@ -14,6 +14,8 @@ export interface OpenFile {
   readonly logicalBlockSize: number | undefined;
   /** Of a file of a file system. */
   readonly sizeBytes?: number;
+  /** Of a block device: where it ends, and no offset goes past. */
+  readonly deviceBytes?: number;
   /** Bytes from `offset`; how many there were, 0 at the end. @throws KernelError */
   pread(target: Uint8Array, offset: number): number;
   /** @throws KernelError ENOSPC, EPERM, EACCES … */
@@ -44,6 +46,7 @@ export function openFile(root: VfsDir, path: string, { write = false, truncate =
     const disk = node.open({ direct });
     return {
       logicalBlockSize: disk.logicalBlockSize,
+      deviceBytes: disk.sizeBytes,
       pread: disk.pread.bind(disk),
       pwrite: disk.pwrite.bind(disk),
       fsync: disk.fsync.bind(disk),
@@ -65,11 +68,13 @@ function openCharDevice(path: string): OpenFile {
 function openForReading(node: VfsFile, path: string): OpenFile {
   if (!node.read) throw new KernelError('EACCES', `${path} cannot be read`);
   const endless = node === DEV_ZERO;
-  const content = endless ? undefined : toBytes(node.read());
+  let content: Uint8Array | undefined;
   return {
     logicalBlockSize: undefined,
     pread(target, offset) {
-      if (!content) return target.fill(0).length;
+      if (endless) return target.fill(0).length;
+      // What an attribute refuses, it refuses to the first read, and not to open(2).
+      content ??= toBytes(node.read!());
       const part = content.subarray(offset, offset + target.length);
       target.set(part);
       return part.length;
