@@ -30,7 +30,10 @@ export { type InterleaveSetCookies, type InterleaveSetDimm, interleaveSetCookies
 export { NULL_UUID, formatUuid, parseUuid } from './uuid.js';
 // What lies on the media: info blocks, and what they make of a namespace.
 export { type NamespaceIo, readBytes, writeBytes, zeroBytes } from './namespace-io.js';
-export { type InfoBlock, type InfoBlockKind, type PfnMode, INFO_BLOCK_OFFSET, INFO_BLOCK_RESERVE, INFO_BLOCK_SIZE, decodeInfoBlock, encodeInfoBlock } from './info-block.js';
+export {
+  type InfoBlock, type InfoBlockKind, type PfnMode,
+  INFO_BLOCK_OFFSET, INFO_BLOCK_RESERVE, INFO_BLOCK_SIGNATURE, INFO_BLOCK_SIZE, decodeInfoBlock, encodeInfoBlock, hasSignature, superBlockChecksum,
+} from './info-block.js';
 export {
   type InfoBlockCheck, type InfoBlockExpectation, type PfnLimits, type PfnNamespace, type PfnRefusal, type PfnSettings, type ValidInfoBlock,
   X86_64_LIMITS, checkInfoBlock, readInfoBlock,
@@ -39,7 +42,7 @@ export { type PfnInit, type PfnLayout, type PfnMapping, type PfnPlan, initPfn, p
 // What lies on the media: the block translation table.
 export {
   type ArenaLayout, type BttInfo, type BttVersion,
-  ARENA_FLAG_ERROR, ARENA_MAX_SIZE, ARENA_MIN_SIZE, BTT_INFO_SIZE, BTT_LBA_SIZES, BTT_NFREE,
+  ARENA_FLAG_ERROR, ARENA_MAX_SIZE, ARENA_MIN_SIZE, BTT_INFO_SIZE, BTT_LBA_SIZES, BTT_NFREE, BTT_SIGNATURE,
   bttCapacity, bttInfoIsValid, bttSectorSize, bttVersion, decodeBttInfo, encodeBttInfo, planArenas,
 } from './btt-info.js';
 export { type Arena } from './btt-arena.js';

@@ -67,8 +67,7 @@ function openLenient({ root, resolve }: CommandIo, path: string, mode: OpenMode)
     }
   };
   return {
-    logicalBlockSize: file.logicalBlockSize,
-    ...(file.deviceBytes === undefined ? {} : { deviceBytes: file.deviceBytes }),
+    ...file,
     pread: (target, offset) => retrying(() => file.pread(target, offset)),
     pwrite: (source, offset) => retrying(() => file.pwrite(source, offset)),
     fsync: () => file.fsync(),

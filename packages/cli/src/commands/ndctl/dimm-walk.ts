@@ -12,8 +12,8 @@ export const DIMM_OPTIONS: readonly OptionSpec[] = [
 
 export const LABEL_OPTIONS: readonly OptionSpec[] = [
   ...DIMM_OPTIONS,
-  { short: 's', long: 'size', value: 'n', help: 'number of label bytes to operate' },
-  { short: 'O', long: 'offset', value: 'n', help: 'offset into the label area to start operation' },
+  { short: 's', long: 'size', value: 'n', numeric: true, help: 'number of label bytes to operate' },
+  { short: 'O', long: 'offset', value: 'n', numeric: true, help: 'offset into the label area to start operation' },
 ];
 
 export interface DimmCommand {

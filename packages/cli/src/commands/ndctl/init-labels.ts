@@ -7,7 +7,7 @@ import { DIMM_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } fr
 import { configAreaOf } from './label-area-access.js';
 import type { Dimm } from './topology.js';
 
-const INIT_OPTIONS = [
+export const INIT_OPTIONS = [
   ...DIMM_OPTIONS,
   { short: 'f', long: 'force', help: 'force initialization even if existing index-block present' },
   { short: 'V', long: 'label-version', value: 'version-number', help: 'namespace label specification version (default: 1.1)' },

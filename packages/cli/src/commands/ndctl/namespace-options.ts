@@ -120,7 +120,7 @@ function sizeOption(word: string | undefined, refuse: (text: string) => void): C
   return size;
 }
 
-function alignOption(word: string | undefined, refuse: (text: string) => void): CreateRequest['align'] {
+export function alignOption(word: string | undefined, refuse: (text: string) => void): CreateRequest['align'] {
   if (word === undefined) return undefined;
   const align = parseSize64(word);
   if (!align) refuse(`failed to parse namespace alignment '${word}'`);
@@ -128,7 +128,7 @@ function alignOption(word: string | undefined, refuse: (text: string) => void): 
   return align && { bytes: align.bytes, word };
 }
 
-function uuidOption(word: string | undefined, refuse: (text: string) => void): string | undefined {
+export function uuidOption(word: string | undefined, refuse: (text: string) => void): string | undefined {
   if (word === undefined) return undefined;
   if (!/^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(word)) refuse(`failed to parse uuid: '${word}'`);
   return word.toLowerCase();

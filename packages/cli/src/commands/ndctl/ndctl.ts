@@ -9,13 +9,17 @@ import { type NdctlContext, NdctlExit } from './context.js';
 import { createNamespace } from './create-namespace.js';
 import { destroyNamespace } from './destroy-namespace.js';
 import { disableNamespaceCommand, enableNamespaceCommand } from './disable-namespace.js';
+import { activateFirmware, injectSmart, updateFirmware } from './dimm-firmware.js';
+import { freezeSecurity, removePassphrase, sanitizeDimm, setupPassphrase, updatePassphrase, waitOverwrite } from './dimm-security.js';
 import { disableDimmCommand, enableDimmCommand } from './enable-dimm.js';
 import { disableRegionCommand, enableRegionCommand } from './enable-region.js';
 import { checkLabels, initLabels } from './init-labels.js';
 import { injectError } from './inject-error.js';
 import { list } from './list.js';
+import { readInfoblock } from './read-infoblock.js';
 import { readLabels } from './read-labels.js';
 import { startScrub, waitScrub } from './scrub.js';
+import { writeInfoblock } from './write-infoblock.js';
 import { writeLabels, zeroLabels } from './write-labels.js';
 
 type Subcommand = (ctx: NdctlContext, args: readonly string[]) => number;
@@ -29,6 +33,8 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   'disable-namespace': disableNamespaceCommand,
   'create-namespace': createNamespace,
   'destroy-namespace': destroyNamespace,
+  'read-infoblock': readInfoblock,
+  'write-infoblock': writeInfoblock,
   'check-namespace': checkNamespace,
   'clear-errors': clearErrors,
   'enable-region': enableRegionCommand,
@@ -41,8 +47,17 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   'init-labels': initLabels,
   'check-labels': checkLabels,
   'inject-error': injectError,
+  'update-firmware': updateFirmware,
+  'inject-smart': injectSmart,
   'wait-scrub': waitScrub,
+  'activate-firmware': activateFirmware,
   'start-scrub': startScrub,
+  'setup-passphrase': setupPassphrase,
+  'update-passphrase': updatePassphrase,
+  'remove-passphrase': removePassphrase,
+  'freeze-security': freezeSecurity,
+  'sanitize-dimm': sanitizeDimm,
+  'wait-overwrite': waitOverwrite,
   list,
 };
 

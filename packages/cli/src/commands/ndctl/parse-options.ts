@@ -10,6 +10,8 @@ export interface OptionSpec {
   readonly long: string;
   /** What usage calls the value; an option without one is a switch. */
   readonly value?: string;
+  /** The value is a number. */
+  readonly numeric?: boolean;
   readonly help: string;
 }
 
@@ -58,9 +60,9 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
   const flags = new Map<string, boolean>();
   const operands: string[] = [];
   const queue = [...args];
-  const fail = (message: string): never => {
+  const fail = (message: string, shown = options): never => {
     tell.line(`  Error: ${message}`);
-    return exitWithUsage(tell, usage, options);
+    return exitWithUsage(tell, usage, shown);
   };
   const take = (spec: OptionSpec, attached: string | undefined, shown: string): void => {
     if (spec.value === undefined) {
@@ -69,7 +71,8 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
       return;
     }
     const value = attached ?? queue.shift();
-    if (value === undefined) fail(`${shown} requires a value`);
+    if (value === undefined) fail(`${shown} requires a value`, [spec]);
+    if (spec.numeric && !/^\s*[-+]?(?:0x[\da-f]+|\d+)$/i.test(value!)) fail(`${shown} expects a numerical value`, [spec]);
     values.set(spec.long, value!);
   };
   const takeLetters = (letters: string): void => {
@@ -99,7 +102,7 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
     const found = exact.length > 0 ? exact : options.filter(({ long }) => long.startsWith(typed));
     if (found.length > 1) fail(`Ambiguous option: ${typed} (could be --${found[0]!.long} or --${found[1]!.long})`);
     const spec = found[0] ?? fail(`unknown option \`${text}'`);
-    if (spec.value === undefined && attached !== undefined) fail(`option \`${spec.long}' takes no value`);
+    if (spec.value === undefined && attached !== undefined) fail(`option \`${spec.long}' takes no value`, [spec]);
     take(spec, attached, `option \`${spec.long}'`);
   };
   for (let arg = queue.shift(); arg !== undefined; arg = queue.shift()) {

@@ -9,7 +9,7 @@ import { pollScrub, startBusScrub } from './scrub-state.js';
 import { type NdBus, buses } from './topology.js';
 
 const VERBOSE: OptionSpec = { short: 'v', long: 'verbose', help: 'turn on debug' };
-const POLL: OptionSpec = { short: 'p', long: 'poll', value: 'n', help: 'poll interval (seconds)' };
+const POLL: OptionSpec = { short: 'p', long: 'poll', value: 'n', numeric: true, help: 'poll interval (seconds)' };
 
 export function startScrub(ctx: NdctlContext, args: readonly string[]): number {
   return forEachBus(ctx, args, { usage: 'ndctl start-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE], doing: 'starting scrub' }, (bus) => startBusScrub(ctx, bus));

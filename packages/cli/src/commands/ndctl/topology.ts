@@ -76,7 +76,8 @@ export function dimms(ctx: NdctlContext, bus: NdBus): Dimm[] {
   for (const dimm of [...found].reverse()) {
     if (ctx.announced.has(dimm.path)) continue;
     ctx.announced.add(dimm.path);
-    if (readAttr(ctx, dimm.path, 'flags') !== undefined) dbg(ctx, 'parse_dimm_flags', `${dimm.name}: `);
+    const flags = readAttr(ctx, dimm.path, 'flags');
+    if (flags !== undefined) dbg(ctx, 'parse_dimm_flags', `${dimm.name}: ${flags.split(' ')[0]}`); // the first: it has cut the others off
     if (readAttr(ctx, dimm.path, 'nfit/flags') !== undefined) dbg(ctx, 'parse_nfit_mem_flags', `${dimm.name}: ${dimmFlags(ctx, dimm)[0] ?? ''}`);
   }
   return found;

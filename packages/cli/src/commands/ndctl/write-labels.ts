@@ -1,4 +1,5 @@
 /** `ndctl write-labels`, `ndctl zero-labels`. Mirrors ndctl's ndctl/dimm.c: action_write, action_zero. */
+import { KernelError, strerror } from '@holdfast/lib';
 import { concat, openFile, readPieces } from '../../console/open-file.js';
 import { type Failure, type NdctlContext, error } from './context.js';
 import { isDimmActive, revalidateLabels } from './dimm-state.js';
@@ -34,13 +35,19 @@ export function writeLabels(ctx: NdctlContext, args: readonly string[]): number 
     exitWithUsage(ctx, usage, specs);
   }
   const input = options.value('input');
-  const bytes = input === undefined ? ctx.stdin() : concat([...readPieces(openFile(ctx.root, ctx.resolve(input)))].map((piece) => piece.slice()));
-  const result = forEachDimm(found, (dimm) => {
-    if (!isDimmActive(ctx, dimm)) return writeArea(ctx, dimm, options, (length) => bytes.subarray(0, length));
-    ctx.line('dimm is active, abort label write');
-    return 'EBUSY';
-  });
-  return reportDimms(ctx, (nmems) => `wrote ${nmems}`, result);
+  let bytes: Uint8Array;
+  try {
+    bytes = input === undefined ? ctx.stdin() : concat([...readPieces(openFile(ctx.root, ctx.resolve(input)))].map((piece) => piece.slice()));
+  } catch (refused) {
+    if (!(refused instanceof KernelError)) throw refused;
+    ctx.line(`failed to open: ${input}: (${strerror(refused.code)})`);
+    return reportDimms(ctx, (nmems) => `wrote ${nmems}`, { count: 0, failure: refused.code });
+  }
+  const [dimm] = found;
+  if (dimm && isDimmActive(ctx, dimm)) ctx.line('dimm is active, abort label write');
+  else if (dimm) writeArea(ctx, dimm, options, (length) => bytes.subarray(0, length));
+  // ndctl counts the DIMM when it finds it, and a write that fails does not change that.
+  return reportDimms(ctx, (nmems) => `wrote ${nmems}`, { count: found.length, failure: undefined });
 }
 
 function writeArea(ctx: NdctlContext, dimm: Dimm, options: ParsedOptions, content: (length: number) => Uint8Array): Failure {
