@@ -6,6 +6,7 @@ import type { Command } from '../console/command.js';
 import { UsageError, getopt } from '../console/getopt.js';
 import { type ColumnSpec, type JsonRow, chooseColumns, formatJson, formatTable, humanSize } from '../console/smartcols.js';
 import { dirAt, naturalOrder, textAt } from '../facts/sysfs.js';
+import { mountLines } from './mount.js';
 
 interface BlockRow {
   readonly name: string;
@@ -92,6 +93,8 @@ function lsblkColumns(root: VfsDir, inBytes: boolean, paths: boolean): ColumnSpe
   const queue = (attribute: string) => ({ disk }: BlockRow): string => textAt(root, `/sys/block/${disk}/queue/${attribute}`) ?? '';
   const number = (name: string, get: (row: BlockRow) => string): ColumnSpec<BlockRow> => ({ name, right: true, json: 'number', get });
   const full = (name: string): string => (paths ? `/dev/${name}` : name);
+  /** Of several mounts, the last. */
+  const mountpoint = ({ name }: BlockRow): string => mountLines({ root }).find(({ source }) => source === `/dev/${name}`)?.target ?? '';
   return [
     { name: 'NAME', get: ({ name, branch }) => branch + full(name) },
     { name: 'KNAME', get: ({ name }) => full(name) },
@@ -108,8 +111,8 @@ function lsblkColumns(root: VfsDir, inBytes: boolean, paths: boolean): ColumnSpe
     },
     { name: 'RO', right: true, json: 'boolean', get: own('ro') },
     { name: 'TYPE', get: ({ type }) => type },
-    { name: 'MOUNTPOINT', get: () => '' },
-    { name: 'MOUNTPOINTS', json: 'strings', get: () => '' },
+    { name: 'MOUNTPOINT', get: mountpoint },
+    { name: 'MOUNTPOINTS', json: 'strings', get: mountpoint },
     number('START', own('start')),
     number('ALIGNMENT', own('alignment_offset')),
     number('MIN-IO', queue('minimum_io_size')),

@@ -2,7 +2,7 @@
  * probe: one system call on a file, and what it answers. Not a tool that machines have, but the one of the golden captures' guests.
  *
  * What moves bytes or maps goes through a process of its own, so that O_DIRECT meets pages and addresses as a program's would: `direct` opens
- * so, `bufskew` puts the buffer where no sector may begin. It sees the kernel's own files, and not the console's /tmp.
+ * so, `bufskew` puts the buffer where no sector may begin. It sees the kernel's own files.
  */
 import { type BlockFile, MAP, PROT, type Process, Signal, resolvePath } from '@holdfast/kernel';
 import { KernelError, PAGE_SIZE, SECTOR_SIZE, roundUp, strerror } from '@holdfast/lib';
@@ -153,6 +153,7 @@ function ioctl({ root }: CommandIo, path: string, call: (file: BlockFile) => voi
 /** A character device has no end. */
 function sizeOf({ root }: CommandIo, path: string): number {
   const { node } = resolvePath(root, path);
+  if (node.kind === 'regular') return node.stat().sizeBytes;
   if (node.kind !== 'block') return 0;
   return node.bdev.nrSectors * SECTOR_SIZE;
 }
