@@ -4,8 +4,8 @@
 import { performance } from 'node:perf_hooks';
 import type { AddressInfo } from 'node:net';
 import {
-  type NbdAddress, type NbdCounters, type NbdServerOptions, ON_CUT, type OnCut, type Recorder, createControlHandlers, createControlServer, createExportClients, createFaultPlan,
-  createMachineExports, createNbdServer, createPowerSwitch, createStateExports, tlsOptions,
+  type NbdAddress, type NbdCounters, type NbdServerOptions, ON_CUT, type OnCut, type Recorder, createControlHandlers, createControlServer, createCutTrigger, createExportClients,
+  createFaultPlan, createMachineExports, createNbdServer, createPowerSwitch, createStateExports, tlsOptions,
 } from '@holdfast/nbd';
 import type { Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
@@ -75,13 +75,14 @@ export async function serveNbd(options: NbdCommandOptions, terminal: Pick<Termin
   };
   try {
     const faults = createFaultPlan(() => names()[0]);
+    const trigger = createCutTrigger();
     exports = createMachineExports({
       kernel: () => machine.powered(),
       readOnly: options.readOnly === true,
       persist: options.sync ? () => machine.system.datasync() : undefined,
       layer: (name, disk) => {
         const faulty = faults.wrap(name, disk);
-        return recorder ? recorder.wrap(name, faulty) : faulty;
+        return trigger.wrap(recorder ? recorder.wrap(name, faulty) : faulty);
       },
       ...(options.export ? { names: options.export } : {}),
     });
@@ -97,7 +98,7 @@ export async function serveNbd(options: NbdCommandOptions, terminal: Pick<Termin
       ...(maxCuts === undefined ? {} : { maxCuts }),
       ...(recorder ? { record: recorder } : {}),
     });
-    const switchboard = createControlServer(createControlHandlers({ server, exports, power, states, faults, recorder }));
+    const switchboard = createControlServer(createControlHandlers({ server, exports, power, trigger, states, faults, recorder }));
     await server.listen(address);
     const at = server.address() as AddressInfo | string;
     const control = options.control ?? controlPathFor(at);

@@ -12,6 +12,7 @@ export interface NbdCtlOptions {
   seed?: string;
   keep?: string;
   onCut?: string;
+  after?: string;
   export?: string;
   cut?: string;
   count?: boolean;
@@ -47,7 +48,7 @@ interface Action {
 
 const ACTIONS: Readonly<Record<string, Action>> = {
   status: { takes: [], words: 0, run: status },
-  powercut: { takes: ['seed', 'keep', 'onCut'], words: 0, run: powercut },
+  powercut: { takes: ['seed', 'keep', 'onCut', 'after'], words: 0, run: powercut },
   restore: { takes: [], words: 0, run: restore },
   states: { takes: ['export', 'cut', 'count', 'list', 'sample', 'from', 'limit', 'seed', 'uris'], words: 0, run: states },
   faults: { takes: ['where', 'ms', 'error', 'seed', 'export'], words: 2, run: faults },
@@ -84,13 +85,14 @@ async function status({ control }: Asked): Promise<Answered> {
   return { result, lines: statusLines(result) };
 }
 
-function statusLines({ power, exports, clients, states, cuts, faults, reads, writes, others, errors, recording }: NbdStatus): string[] {
+function statusLines({ power, exports, clients, states, cuts, armed, faults, reads, writes, others, errors, recording }: NbdStatus): string[] {
   return [
     `power ${power}`,
     ...exports.map(({ name, sizeBytes }) => `export ${name}${sizeBytes === undefined ? '' : ` ${sizeBytes} bytes`}`),
     `clients ${clients}, machines on outcomes of cuts ${states}, faults ${faults}`,
     `reads ${reads}, writes ${writes}, others ${others}, errors ${errors}`,
     ...cuts.map(cutLine),
+    ...(armed === undefined ? [] : [`the power goes after ${armed} more requests`]),
     ...(recording ? [`recording ${recording.file}, ${recording.records} records`] : []),
   ];
 }
@@ -99,12 +101,17 @@ function cutLine({ cut, open, lost, keep, seed }: CutSummary): string {
   return `cut-${cut}: ${open} open, ${lost} lost (keep ${keep}, seed ${seed})`;
 }
 
-async function powercut({ control, options: { keep, seed, onCut } }: Asked): Promise<Answered> {
-  const result = await control.call('powercut', {
+async function powercut({ control, options: { keep, seed, onCut, after } }: Asked): Promise<Answered> {
+  const how = {
     ...(keep === undefined ? {} : { keep: keep as KeepRule }),
     ...(seed === undefined ? {} : { seed: number(seed, '--seed') }),
     ...(onCut === undefined ? {} : { onCut: onCut as OnCut }),
-  });
+  };
+  if (after !== undefined) {
+    const armed = await control.call('powercut.arm', { ...how, after: number(after, '--after') });
+    return { result: armed, lines: [`the power goes after ${armed.after} more requests`] };
+  }
+  const result = await control.call('powercut', how);
   return { result, lines: [`${cutLine(result)}; no request reached a disk after ${result.effectMicros} us`] };
 }
 

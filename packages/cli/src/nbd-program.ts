@@ -11,7 +11,7 @@ import type { NbdReplayOptions } from './nbd-replay-command.js';
 const CTL_HELP = `
 Actions:
   status                              power, exports, cuts
-  powercut [--keep none|all|random|prefix] [--seed N] [--on-cut fail|drop]
+  powercut [--keep none|all|random|prefix] [--seed N] [--on-cut fail|drop] [--after REQUESTS]
   restore                             give the power back: the machine boots on what the cut has left
   states --count                      how many different images the last cut may have left
   states --list | --sample N          their names, each an export: [--export NAME] [--cut N] [--from N] [--limit N] [--seed N] [--uris]
@@ -60,6 +60,7 @@ export function addNbdCommands(program: Command, terminal: Terminal, done: (stat
     .option('--seed <n>', 'choose by this seed')
     .option('--keep <rule>', 'powercut: none, all, random or prefix')
     .option('--on-cut <what>', 'powercut: fail or drop')
+    .option('--after <n>', 'powercut: by itself, before the request that comes when so many more have been carried out')
     .option('--export <name>', 'states, faults: of this export (default: the first)')
     .option('--cut <n>', 'states: after this cut (default: the last)')
     .option('--count', 'states: how many there are')

@@ -54,6 +54,20 @@ describe('holdfast nbd ctl', () => {
     client.close();
   });
 
+  test('cuts the power by itself at a request that was counted out', async () => {
+    await serve({ disk: ['size=8M'] });
+    const client = await openNbd(socket, 'sda');
+    expect(await ctl('powercut', '--after', '2', '--keep', 'none')).toBe('the power goes after 2 more requests');
+    await client.write(0, sectors(1));
+    expect(await ctl('status')).toContain('the power goes after 1 more requests');
+    const ends = await Promise.allSettled([client.flush(), client.write(512, sectors(2)), client.read(0, 512)]);
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+    expect(await ctl('status')).toMatch(/^power off\n/);
+    await ctl('restore');
+    expect(firsts(await client.read(0, 1024))).toEqual([1, 0]);
+    client.close();
+  });
+
   test('drops connections instead, if asked to', async () => {
     await serve({ disk: ['size=8M'], onCut: 'drop' });
     const client = await openNbd(socket, 'sda');

@@ -12,6 +12,7 @@ export { KEEP_RULES, type KeepRule, chooseImages } from './power/keep-rule.js';
 export { type StateSpace, type StoreRange, createStateSpace } from './power/state-space.js';
 export { type Cut, cutPower } from './power/cut.js';
 export { type CutOptions, ON_CUT, type OnCut, type PowerSwitch, type PowerSwitchNeeds, type SwitchedClients, type SwitchedMachine, createPowerSwitch } from './power/power-switch.js';
+export { type CutTrigger, createCutTrigger } from './power/cut-trigger.js';
 export { createExportClients } from './power/export-clients.js';
 export { type StateExports, type StateExportsNeeds, type StateMachine, createStateExports } from './power/state-exports.js';
 // Faults of a disk.

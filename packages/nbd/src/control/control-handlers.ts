@@ -4,6 +4,7 @@
 import type { FaultPlan } from '../faults/fault-plan.js';
 import type { NbdExport } from '../export.js';
 import type { Cut } from '../power/cut.js';
+import type { CutTrigger } from '../power/cut-trigger.js';
 import type { PowerSwitch } from '../power/power-switch.js';
 import type { StateExports } from '../power/state-exports.js';
 import { formatStateName, nameOfIndex, sampleNames } from '../power/state-names.js';
@@ -20,12 +21,13 @@ export interface ControlNeeds {
   /** Those of the machine, without its states. */
   readonly exports: () => readonly NbdExport[];
   readonly power: PowerSwitch;
+  readonly trigger: CutTrigger;
   readonly states: StateExports;
   readonly faults: FaultPlan;
   readonly recorder?: Recorder | undefined;
 }
 
-export function createControlHandlers({ server, exports, power, states, faults, recorder }: ControlNeeds): ControlHandlers {
+export function createControlHandlers({ server, exports, power, trigger, states, faults, recorder }: ControlNeeds): ControlHandlers {
   const spaceOf = (params: StatesParams): { cut: Cut; space: StateSpace; exportName: string } => {
     const exportName = params.export ?? exports()[0]?.name ?? '';
     const cut = params.cut === undefined ? power.cuts.at(-1) : power.cuts.find(({ nr }) => nr === params.cut);
@@ -48,6 +50,7 @@ export function createControlHandlers({ server, exports, power, states, faults, 
         clients: server.connections.size,
         states: states.running,
         cuts: power.cuts.map(summaryOf),
+        ...(trigger.left === undefined ? {} : { armed: trigger.left }),
         faults: faults.count,
         reads,
         writes,
@@ -57,8 +60,13 @@ export function createControlHandlers({ server, exports, power, states, faults, 
       };
     },
     powercut(options) {
+      trigger.disarm();
       const { cut, effectMicros } = power.cut(options);
       return { ...summaryOf(cut), effectMicros: Math.round(effectMicros) };
+    },
+    'powercut.arm': ({ after, ...options }) => {
+      trigger.arm(after, () => void power.cut(options));
+      return { after };
     },
     restore() {
       power.restore();

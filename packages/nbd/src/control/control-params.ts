@@ -4,7 +4,7 @@
 import { ON_CUT } from '../power/power-switch.js';
 import { KEEP_RULES } from '../power/keep-rule.js';
 import { parseFaultSpec } from '../faults/fault-spec.js';
-import { ControlError, type ControlMethod, type ControlParams } from './control-protocol.js';
+import { ControlError, type ControlMethod, type ControlParams, type CutParams } from './control-protocol.js';
 import { type Fields, boundedString, chooseOf, decimal, fieldsOf, optional, wholeNumber } from './json-fields.js';
 
 const MAX_SEED = 2 ** 32 - 1;
@@ -18,6 +18,11 @@ export interface ControlRequest<M extends ControlMethod = ControlMethod> {
   readonly params: ControlParams<M>;
 }
 
+const cutParams = (fields: Fields): CutParams => ({
+  ...optional(fields, 'keep', chooseOf(KEEP_RULES)),
+  ...optional(fields, 'seed', wholeNumber(0, MAX_SEED)),
+  ...optional(fields, 'onCut', chooseOf(ON_CUT)),
+});
 const states = (fields: Fields): { export?: string; cut?: number } => ({
   ...optional(fields, 'export', boundedString(MAX_NAME)),
   ...optional(fields, 'cut', wholeNumber(1, Number.MAX_SAFE_INTEGER)),
@@ -26,11 +31,8 @@ const states = (fields: Fields): { export?: string; cut?: number } => ({
 /** For each method, what makes its params of the fields. */
 const PARSERS: { readonly [M in ControlMethod]: (fields: Fields) => ControlParams<M> } = {
   status: () => ({}),
-  powercut: (fields) => ({
-    ...optional(fields, 'keep', chooseOf(KEEP_RULES)),
-    ...optional(fields, 'seed', wholeNumber(0, MAX_SEED)),
-    ...optional(fields, 'onCut', chooseOf(ON_CUT)),
-  }),
+  powercut: cutParams,
+  'powercut.arm': (fields) => ({ after: wholeNumber(0, Number.MAX_SAFE_INTEGER)(fields.take('after'), 'after'), ...cutParams(fields) }),
   restore: () => ({}),
   'states.count': states,
   'states.list': (fields) => ({ ...states(fields), ...optional(fields, 'from', decimal), ...optional(fields, 'limit', wholeNumber(1, MAX_LISTED)) }),

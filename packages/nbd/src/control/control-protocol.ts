@@ -39,6 +39,8 @@ export interface NbdStatus {
   /** Machines that run on outcomes of cuts. */
   readonly states: number;
   readonly cuts: readonly CutSummary[];
+  /** Requests until the power is cut by itself. */
+  readonly armed?: number;
   readonly faults: number;
   readonly reads: number;
   readonly writes: number;
@@ -46,6 +48,12 @@ export interface NbdStatus {
   readonly errors: number;
   /** The trace that is written, and its records so far. */
   readonly recording?: { readonly file: string; readonly records: number };
+}
+
+export interface CutParams {
+  readonly keep?: KeepRule;
+  readonly seed?: number;
+  readonly onCut?: OnCut;
 }
 
 export interface StatesParams {
@@ -58,7 +66,9 @@ export interface StatesParams {
 /** The methods: what they take, and what they answer. */
 export interface ControlMethods {
   status: { params: Record<never, never>; result: NbdStatus };
-  powercut: { params: { readonly keep?: KeepRule; readonly seed?: number; readonly onCut?: OnCut }; result: CutSummary & { readonly effectMicros: number } };
+  powercut: { params: CutParams; result: CutSummary & { readonly effectMicros: number } };
+  /** Cut the power by itself, before the request that comes when `after` more have been carried out. */
+  'powercut.arm': { params: CutParams & { readonly after: number }; result: { readonly after: number } };
   restore: { params: Record<never, never>; result: Record<never, never> };
   /** How many states an export has after a cut, as a decimal number of any length. */
   'states.count': { params: StatesParams; result: { readonly export: string; readonly cut: number; readonly count: string } };

@@ -20,6 +20,7 @@ const handlers: ControlHandlers = {
     seen.push(params);
     return { ...summary, effectMicros: 1 };
   },
+  'powercut.arm': ({ after }) => ({ after }),
   restore: () => {
     throw new KernelError('EBUSY', 'the machine has power already');
   },
@@ -73,6 +74,7 @@ describe('a line of the control socket', () => {
     ['{"id":1,"method":"states.sample","params":{}}', 1, 'EINVAL', 'count: expected a whole number from 1 to 10000'],
     ['{"id":1,"method":"mark","params":{"name":""}}', 1, 'EINVAL', 'name: expected 1 to 4096 bytes'],
     ['{"id":1,"method":"mark","params":{"name":"x"}}', 1, 'ENODEV', 'nothing is recorded'],
+    ['{"id":1,"method":"powercut.arm"}', 1, 'EINVAL', 'after: expected a whole number from 0'],
     ['{"id":1,"method":"restore"}', 1, 'EBUSY', 'has power already'],
     ['{"id":1,"method":"faults.add","params":{"kind":"fire"}}', 1, 'EINVAL', 'kind: expected one of error, delay'],
     ['{"id":1,"method":"faults.add","params":{"kind":"delay"}}', 1, 'EINVAL', 'delayMs: expected a number above 0'],
