@@ -5,8 +5,9 @@
  * Invariant: a struct page that was never asked for says what its initialiser would have written. Its bytes are made, 64 struct pages at a
  * time, when the first of them is, so that 12 GiB of them cost the host nothing; virtual time is charged for all of them at once.
  */
-import { KernelError, NUMA_NO_NODE, PAGE_SIZE, STRUCT_PAGE_SIZE, nodeId, physToPfn } from '@holdfast/lib';
+import { KernelError, MAX_PAGE_ORDER, NUMA_NO_NODE, PAGE_SIZE, STRUCT_PAGE_SIZE, nodeId, physToPfn } from '@holdfast/lib';
 import type { NodeId, PhysAddr } from '@holdfast/lib';
+import type { BlockRun } from '@holdfast/memory-hotplug';
 import {
   DIRECT_MAP_BASE_L4, NEW_PAGE_FLAGS_LO, PAGE_FLAGS, PAGE_FLAGS_HI, PAGE_INDEX, PAGE_MAPCOUNT, PAGE_PGMAP, PAGE_REFCOUNT, PAGE_UNMAPPED, PG, WORDS_PER_PAGE,
   ZONE_DEVICE, pageLinks, writeWord64,
@@ -40,7 +41,8 @@ export function wordOf(index: number): number {
  */
 export function allocPageArray({ frames, memory, chargeStores }: Pick<PageHost, 'frames' | 'memory' | 'chargeStores'>, owner: string, nid: NodeId, count: number, init: (words: Int32Array, at: number, index: number, array: PhysAddr) => void): PageArray {
   const nrFrames = Math.ceil(count / PER_FRAME);
-  const runs = takeFrames(frames, owner, nid, nrFrames);
+  const taken = takeFrames(frames, owner, nid, nrFrames);
+  const { runs } = taken;
   for (const run of runs) chargeStores?.(run.start, run.count * PAGE_SIZE, 'WB');
   /** The first frame of the array that lies in each run. */
   const firsts: number[] = [];
@@ -75,17 +77,35 @@ export function allocPageArray({ frames, memory, chargeStores }: Pick<PageHost, 
     ramBytes: nrFrames * PAGE_SIZE,
     words: (index) => made.get(Math.floor(index / PER_FRAME)) ?? make(Math.floor(index / PER_FRAME)),
     phys: (index) => (framePhys(Math.floor(index / PER_FRAME)) + (index % PER_FRAME) * STRUCT_PAGE_SIZE) as PhysAddr,
-    free: () => frames.freeBlocks(0, runs),
+    free: () => taken.free(),
   };
 }
 
-function takeFrames(frames: PageHost['frames'], owner: string, nid: NodeId, nrFrames: number): ReturnType<PageHost['frames']['allocBlocks']> {
+/** RAM of an array: the largest blocks first, so that gigabytes are taken in few steps; whole frames in all. */
+interface TakenFrames {
+  readonly runs: readonly { readonly start: PhysAddr; readonly count: number }[];
+  free(): void;
+}
+
+function takeFrames(frames: PageHost['frames'], owner: string, nid: NodeId, nrFrames: number): TakenFrames {
+  const taken: { readonly order: number; readonly runs: readonly BlockRun[] }[] = [];
+  const free = (): void => {
+    for (const { order, runs } of taken) frames.freeBlocks(order, runs);
+  };
+  let left = nrFrames;
   try {
-    return frames.allocBlocks(nid === NUMA_NO_NODE ? nodeId(0) : nid, 0, nrFrames);
+    for (const order of [MAX_PAGE_ORDER, 0]) {
+      const count = Math.floor(left / 2 ** order);
+      if (count === 0) continue;
+      taken.push({ order, runs: frames.allocBlocks(nid === NUMA_NO_NODE ? nodeId(0) : nid, order, count) });
+      left -= count * 2 ** order;
+    }
   } catch (error) {
+    free();
     if (!(error instanceof KernelError)) throw error;
     throw new KernelError(error.code, `${owner}: its struct pages take ${binarySize(nrFrames * PAGE_SIZE)} of RAM: ${error.message}`, { cause: error });
   }
+  return { runs: taken.flatMap(({ order, runs }) => runs.map(({ start, count }) => ({ start, count: count * 2 ** order }))), free };
 }
 
 /**
