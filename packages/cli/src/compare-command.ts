@@ -9,14 +9,16 @@ export interface CompareCommandOptions {
   memory?: string;
   designs?: string;
   mapping: string;
+  bus?: string;
   workload: string;
   json?: boolean;
 }
 
 const MAPPINGS = ['uc', 'wc', 'wt', 'wb'] as const;
+const BUSES = ['e820', 'nvdimm', 'pci'] as const;
 
 /** @returns the exit status @throws CliError, KernelError for what is no size, design, mapping or workload */
-export function compareCommand({ size, memory, designs, mapping, workload, json = false }: CompareCommandOptions, terminal: Pick<Terminal, 'out'>): number {
+export function compareCommand({ size, memory, designs, mapping, bus = 'e820', workload, json = false }: CompareCommandOptions, terminal: Pick<Terminal, 'out'>): number {
   const sizeBytes = parseSize(size, '--size');
   const ramBytes = memory === undefined ? defaultRam(sizeBytes) : parseSize(memory, '--memory');
   const rows = compareDesigns({
@@ -24,6 +26,7 @@ export function compareCommand({ size, memory, designs, mapping, workload, json 
     ramBytes,
     designs: designs === undefined ? DESIGN_NAMES : designs.split(',').map((word) => oneOf('--designs', word, DESIGN_NAMES)),
     mapping: oneOf('--mapping', mapping, MAPPINGS),
+    bus: oneOf('--bus', bus, BUSES),
     workload: oneOf('--workload', workload, Object.keys(WORKLOADS) as WorkloadName[]),
   });
   terminal.out(json ? `${JSON.stringify(rows, undefined, 1)}\n` : describe(rows, { sizeBytes, ramBytes, mapping, workload: workload as WorkloadName }));

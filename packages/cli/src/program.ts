@@ -92,6 +92,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--memory <size>', 'RAM of the machine (default: 16G and a sixteenth of the device, at most 1T)')
     .option('--designs <names>', 'only these, with commas between them')
     .option('--mapping <type>', 'memory type of the device: uc, wc, wt, wb', 'wb')
+    .option('--bus <bus>', 'what tells of the device: e820, nvdimm (an NFIT), pci (a card)', 'e820')
     .option('--workload <name>', 'randwrite-4k, randread-4k, seqwrite-128k, seqread-128k, overwrite-hot, dax-log', 'randwrite-4k')
     .option('--json', 'print JSON')
     .exitOverride()

@@ -1,6 +1,6 @@
 import { GIB, MIB, TIB } from '@holdfast/lib';
 import { describe, expect, test } from 'vitest';
-import { type DesignResult, WORKLOADS, type WorkloadName, compareDesigns, createRig, runProbes, runWorkload } from './index.js';
+import { type DesignResult, PROBES, type ProbeName, WORKLOADS, type WorkloadName, compareDesigns, createRig, runProbes, runWorkload } from './index.js';
 
 const resultsOf = (sizeBytes: number): Map<string, DesignResult> =>
   new Map(compareDesigns({ sizeBytes }).flatMap((row) => ('refused' in row ? [] : [[row.design, row]])));
@@ -78,16 +78,32 @@ describe('workloads', () => {
   });
 });
 
+describe('what works on each bus', () => {
+  const NO_PAGES = { getUserPages: 'EFAULT', splice: 'EFAULT' };
+  /** What each probe finds; all others find `yes`. */
+  const OTHERWISE: Readonly<Record<string, Partial<Record<ProbeName, string>>>> = {
+    none: { ...NO_PAGES, directIoFromDax: 'EFAULT', dma: 'EOPNOTSUPP' },
+    pfn: NO_PAGES,
+  };
+
+  test.each(['e820', 'nvdimm', 'pci'] as const)('%s', (bus) => {
+    const rows = compareDesigns({ sizeBytes: GIB, ramBytes: 4 * GIB, bus });
+    const refused = rows.flatMap((row) => ('refused' in row ? [`${row.design} ${row.refused.errno}`] : []));
+    expect(refused).toEqual(bus === 'e820' ? [] : ['ram EOPNOTSUPP']);
+    for (const row of rows) {
+      if ('refused' in row) continue;
+      const yes = Object.fromEntries(Object.keys(PROBES).map((name) => [name, 'yes']));
+      expect({ design: row.design, works: row.works }).toEqual({ design: row.design, works: { ...yes, longtermPin: 'EOPNOTSUPP', ...OTHERWISE[row.design] } });
+    }
+  });
+});
+
 test('probes find what does not work: a disk that is gone, a machine without its DMA engine', () => {
   const rig = createRig({ sizeBytes: GIB, ramBytes: 4 * GIB });
-  const attached = (): typeof rig => {
-    const fresh = createRig({ sizeBytes: GIB, ramBytes: 4 * GIB });
-    fresh.attach('ram', 'wb');
-    (fresh.kernel.dma as unknown[]).length = 0;
-    fresh.drive.write(0, new Uint8Array(4096), 0, 4096, true);
-    return fresh;
-  };
-  expect(runProbes(attached)).toMatchObject({ dma: 'ENODEV', bufferedIo: 'yes' });
+  const fresh = createRig({ sizeBytes: GIB, ramBytes: 4 * GIB });
+  fresh.attach('ram', 'wb');
+  (fresh.kernel.dma as unknown[]).length = 0;
+  expect(runProbes(fresh, () => void fresh.attach('ram', 'wb'))).toMatchObject({ dma: 'ENODEV', bufferedIo: 'yes', removeWhileMapped: 'yes', poisonedPage: 'yes' });
   expect(() => createRig({ sizeBytes: GIB + MIB, ramBytes: 4 * GIB })).toThrowError(/128 MiB/);
   expect(() => rig.attach('none', 'no' as 'wb')).toThrowError(/EINVAL|expected/);
 });

@@ -2,7 +2,7 @@
  * Every struct-page design on the same device: each figure comes from a booted kernel of that size.
  */
 import { GIB, KernelError, PAGE_SIZE } from '@holdfast/lib';
-import { type AttachedPages, PAGE_DESIGNS, type PageDesign, type PageDesignName, type PmemMapping } from '@holdfast/pmem';
+import { type AttachedPages, type DeviceBus, PAGE_DESIGNS, type PageDesign, type PageDesignName, type PmemMapping } from '@holdfast/pmem';
 import { type PowerCutResult, tryPowerCut } from './power-cut.js';
 import { type Outcome, type ProbeName, runProbes } from './probes.js';
 import { DISK, type Rig, createRig, meminfo } from './rig.js';
@@ -13,6 +13,8 @@ export interface CompareOptions {
   readonly sizeBytes: number;
   /** Bytes of RAM. Default: a sixteenth of the device, from 16 GiB to 1 TiB, so that pages in RAM fit up to 64 TiB. */
   readonly ramBytes?: number;
+  /** What tells of the memory. Default e820. */
+  readonly bus?: DeviceBus;
   /** Default: all. */
   readonly designs?: readonly PageDesignName[];
   /** Default wb. */
@@ -65,8 +67,8 @@ export function compareDesigns(options: CompareOptions): CompareRow[] {
   return (options.designs ?? DESIGN_NAMES).map((design) => compareOne(design, options));
 }
 
-function compareOne(design: PageDesignName, { sizeBytes, ramBytes = defaultRam(sizeBytes), mapping = 'wb', workload = 'randwrite-4k' }: CompareOptions): CompareRow {
-  const spec = { sizeBytes, ramBytes };
+function compareOne(design: PageDesignName, { sizeBytes, ramBytes = defaultRam(sizeBytes), bus = 'e820', mapping = 'wb', workload = 'randwrite-4k' }: CompareOptions): CompareRow {
+  const spec = { sizeBytes, ramBytes, bus };
   const { summary } = PAGE_DESIGNS[design];
   const rig = createRig(spec);
   const { clock } = rig.machine;
@@ -91,12 +93,8 @@ function compareOne(design: PageDesignName, { sizeBytes, ramBytes = defaultRam(s
     ramGainedBytes: Math.max(0, meminfo(rig.kernel, 'MemTotal') - totalBefore),
   };
   const result = runWorkload(rig, workload);
-  const powerCut = tryPowerCut(rig, design, mapping);
-  const works = runProbes(() => {
-    const fresh = createRig(spec);
-    fresh.attach(design, mapping);
-    return fresh;
-  });
+  const { result: powerCut, rig: again } = tryPowerCut(rig, design, mapping);
+  const works = runProbes(again, () => void again.attach(design, mapping));
   return { design, summary, ...figures, works, firstIoNs, allPagesReadyNs, mediaBytesPerUserByte: result.mediaBytesPerUserByte, workload: result, powerCut };
 }
 

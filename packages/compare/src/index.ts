@@ -3,5 +3,5 @@ export { type CompareOptions, type CompareRow, type DesignResult, type Refusal, 
 // What works, what it costs, what is lost: tried on a machine made for it.
 export { type Outcome, PROBES, type ProbeName, runProbes } from './probes.js';
 export { WORKLOADS, type WorkloadName, type WorkloadResult, runWorkload } from './workloads.js';
-export { type PowerCutResult, tryPowerCut } from './power-cut.js';
+export { type AfterPowerCut, type PowerCutResult, tryPowerCut } from './power-cut.js';
 export { DISK, OTHER_DISK, type Rig, type RigSpec, createRig } from './rig.js';

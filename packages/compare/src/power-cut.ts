@@ -23,8 +23,14 @@ export interface PowerCutResult {
   readonly rebindNs: number;
 }
 
+/** What was lost, and the machine after the cut, with the disk bound again. */
+export interface AfterPowerCut {
+  readonly result: PowerCutResult;
+  readonly rig: Rig;
+}
+
 /** Writes, pulls the plug, boots, binds with the same design, and looks. */
-export function tryPowerCut(rig: Rig, design: PageDesignName, mapping: PmemMapping, seed = 1): PowerCutResult {
+export function tryPowerCut(rig: Rig, design: PageDesignName, mapping: PmemMapping, seed = 1): AfterPowerCut {
   const process = rig.kernel.createProcess('writer');
   const heap = process.mmap(null, { length: PAGES * PAGE_SIZE });
   process.store(heap, new Uint8Array(PAGES * PAGE_SIZE).fill(0x77));
@@ -51,5 +57,7 @@ export function tryPowerCut(rig: Rig, design: PageDesignName, mapping: PmemMappi
     }
     return count;
   };
-  return { fsyncedLost: lost(FLUSHED_AT), storedLost: lost(STORED_AT), cachedLost: lost(CACHED_AT), pages: PAGES, rebindNs };
+  const result = { fsyncedLost: lost(FLUSHED_AT), storedLost: lost(STORED_AT), cachedLost: lost(CACHED_AT), pages: PAGES, rebindNs };
+  reader.exit();
+  return { result, rig: again };
 }

@@ -87,7 +87,7 @@ export const PROBES = {
     process.store(heap, new Uint8Array(PAGE_SIZE));
     const target = process.pin(heap, PAGE_SIZE, { write: true });
     try {
-      const from = pfn(rig.start / PAGE_SIZE + page);
+      const from = pfn(rig.start() / PAGE_SIZE + page);
       transfer(rig, sgTableFromPages(target.pfns, 0, PAGE_SIZE), sgTableFromPages([from], 0, PAGE_SIZE));
     } finally {
       target.put();
@@ -118,7 +118,7 @@ export const PROBES = {
     throw new KernelError('EIO', 'the mapping still reads what is gone');
   },
   poisonedPage({ rig, process, mapped }, page) {
-    rig.machine.poison.inject(physAddr(rig.start + page * PAGE_SIZE), 64);
+    rig.machine.poison.inject(physAddr(rig.start() + page * PAGE_SIZE), 64);
     expectBytes(process.load(mapped + (page + 1) * PAGE_SIZE, PAGE_SIZE), undefined);
     try {
       process.load(mapped + page * PAGE_SIZE, 64);
@@ -132,15 +132,21 @@ export const PROBES = {
 
 export type ProbeName = keyof typeof PROBES;
 
-/** Probes after which the disk, or the kernel, is not what it was: each runs on a machine of its own. */
-const DESTRUCTIVE: readonly ProbeName[] = ['removeWhileMapped', 'poisonedPage'];
+/** Probes that unbind the disk. */
+const REMOVES: readonly ProbeName[] = ['removeWhileMapped'];
 
-/** Try everything. `prepared` gives a machine with the design attached: once for the harmless probes, and for each of the others. */
-export function runProbes(prepared: () => Rig): Record<ProbeName, Outcome> {
+/** Try everything on a machine with the design attached, whose disk is not what it was afterwards. `attach` binds the disk again. */
+export function runProbes(rig: Rig, attach: () => void): Record<ProbeName, Outcome> {
   const names = Object.keys(PROBES) as ProbeName[];
-  const shared = benchOn(prepared());
+  let bench: Bench | undefined;
   const outcomes = names.map((name, page): [ProbeName, Outcome] => {
-    return [name, outcomeOf(() => PROBES[name](DESTRUCTIVE.includes(name) ? benchOn(prepared()) : shared, page))];
+    const outcome = outcomeOf(() => PROBES[name]((bench ??= benchOn(rig)), page));
+    if (REMOVES.includes(name)) {
+      bench?.process.exit();
+      bench = undefined;
+      if (outcome === 'yes') attach();
+    }
+    return [name, outcome];
   });
   return Object.fromEntries(outcomes) as Record<ProbeName, Outcome>;
 }
@@ -175,7 +181,7 @@ function writeThenCheck({ process, heap }: Bench, fd: number, page: number): voi
 /** What the medium holds, past every cache. */
 function checkDisk({ rig }: Bench, page: number): void {
   const bytes = new Uint8Array(PAGE_SIZE);
-  rig.machine.memory.read(physAddr(rig.start + page * PAGE_SIZE), bytes);
+  rig.machine.memory.read(physAddr(rig.start() + page * PAGE_SIZE), bytes);
   expectBytes(bytes, page);
 }
 
