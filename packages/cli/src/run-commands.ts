@@ -19,7 +19,7 @@ export interface CommandRecord {
   readonly stderr: string[];
   /** Kernel messages that the command caused. */
   readonly dmesg: string[];
-  /** Of a command that failed: which rules refused it, where that is known. */
+  /** Of a command that was refused: which rules did so, and what would do. */
   readonly why?: readonly Explanation[];
 }
 
@@ -63,6 +63,7 @@ export function createCommandRunner(system: System, { output, explain = false, b
   let stdout: Uint8Array[] = [];
   let stderr = '';
   let why: Explanation[] = [];
+  let wasRefused = false;
   let count = 0;
   let scripted = false; // a word of guest scripts ran
 
@@ -81,6 +82,7 @@ export function createCommandRunner(system: System, { output, explain = false, b
       output?.err(text);
     },
     explain: (explanation) => void why.push(explanation),
+    refused: () => void (wasRefused = true),
     builtins: {
       run: word((args, evaluate) => runWord(args.join(' '), evaluate)),
       host: word((args, evaluate) => record(`host ${args.join(' ')}`, () => evaluate(`command host ${args.join(' ')}`))),
@@ -110,13 +112,13 @@ export function createCommandRunner(system: System, { output, explain = false, b
   }
 
   async function record(cmd: string, run: () => Promise<number>): Promise<number> {
-    [stdout, stderr, why] = [[], '', []];
+    [stdout, stderr, why, wasRefused] = [[], '', [], false];
     const { log } = system;
     const from = log.lines.length;
     const rc = await run();
     const { lines } = system.log;
     const messages = system.log === log ? lines.slice(from) : lines; // another boot has a log of its own
-    const reasons = rc === 0 ? [] : distinct(why);
+    const reasons = rc === 0 && !wasRefused ? [] : distinct(why);
     if (explain && reasons.length > 0) output?.err(reasons.map(formatExplanation).join(''));
     records.push({
       n: /^\s*host\b/.test(cmd) ? 0 : ++count,

@@ -36,7 +36,7 @@ function formatTable(rows: readonly SizeRow[], inverse: boolean): string {
     mode, map, align === undefined ? '' : unit(align), sectorSize === undefined ? '' : String(sectorSize),
     ...(inverse ? [unit(size)] : []),
     why ? '-' : unit(usable), why ? '-' : unit(size - usable), why ? '-' : unit(ram), why || ramBlocks === undefined ? '' : String(ramBlocks),
-    why ? `${why.rule}${why.nearest === undefined ? '' : `; try ${why.nearest}`}` : '',
+    why ? `${why.rule}${why.nearest === undefined ? '' : `; try ${why.nearest.join(', or ')}`}` : '',
   ]);
   const widths = head.map((_, column) => Math.max(...[head, ...lines].map((line) => line[column]!.length)));
   const isText = (column: number): boolean => column < 2 || column === head.length - 1;

@@ -26,7 +26,7 @@ export interface SizeRow {
   /** Whole memory blocks inside of a devdax: what `daxctl reconfigure-device --mode=system-ram` can use of it. */
   readonly ramBlocks?: number;
   /** Why it cannot be made, and what could. */
-  readonly why?: { readonly rule: string; readonly nearest?: string };
+  readonly why?: { readonly rule: string; readonly nearest?: readonly string[] };
 }
 
 export interface SizeRequest {
@@ -79,9 +79,9 @@ function sizeRow(kind: Kind, request: SizeRequest): SizeRow {
 }
 
 function ndctlRefusal({ mode, align = PAGE_SIZE }: Kind, size: number): SizeRow['why'] {
-  if (!isAligned(size, REGION_ALIGN)) return { rule: 'a namespace has a multiple of its region\'s alignment, 16 MiB', nearest: `--size=${roundUp(size, REGION_ALIGN)}` };
-  if (!isAligned(size, align)) return { rule: `its size is a multiple of the alignment, ${align}`, nearest: `--size=${roundUp(size, align)}` };
-  if (size < REGION_ALIGN && mode !== 'raw') return { rule: 'nothing holds a namespace below 16 MiB', nearest: '--size=16M' };
+  if (!isAligned(size, REGION_ALIGN)) return { rule: 'a namespace has a multiple of its region\'s alignment, 16 MiB', nearest: [`--size=${roundUp(size, REGION_ALIGN)}`] };
+  if (!isAligned(size, align)) return { rule: `its size is a multiple of the alignment, ${align}`, nearest: [`--size=${roundUp(size, align)}`] };
+  if (size < REGION_ALIGN && mode !== 'raw') return { rule: 'nothing holds a namespace below 16 MiB', nearest: ['--size=16M'] };
   return undefined;
 }
 
@@ -122,5 +122,5 @@ function whyOf({ rule, nearest = {} }: { readonly rule: string; readonly nearest
     ...(align === undefined ? [] : [`--align=${align}`]),
     ...(start === undefined ? [] : [`--start=${start}`]),
   ];
-  return { rule, ...(requests.length > 0 ? { nearest: requests.join(', or ') } : {}) };
+  return { rule, ...(requests.length > 0 ? { nearest: requests } : {}) };
 }

@@ -21,7 +21,7 @@ async function machine({ memory = '8G' } = {}) {
     system,
     out: (data) => void (out += new TextDecoder().decode(data)),
     err: (text) => void (err += text),
-    explain: ({ rule, nearest }) => void explained.push(nearest === undefined ? rule : `${rule} → ${nearest}`),
+    explain: ({ rule, nearest }) => void explained.push(nearest === undefined ? rule : `${rule} → ${nearest.join(', or ')}`),
   });
   return {
     explained,
@@ -111,7 +111,7 @@ describe('daxctl reconfigure-device', () => {
   it('refuses an alignment while the device is in use, and says why to who asks', async () => {
     const { run, explained } = await machine();
     expect((await run('daxctl reconfigure-device -a 4K dax0.0')).err[0]).toBe('libdaxctl: daxctl_dev_set_align: dax0.0: failed to set align');
-    expect(explained).toEqual(['dax0.0 is in use: disable it before it changes its alignment']);
+    expect(explained).toEqual(['dax0.0 is in use, and keeps its alignment → daxctl disable-device dax0.0 && daxctl reconfigure-device dax0.0 -a 4K -s 1073741824']);
   });
 
   it('brings memory online where the policy says with --no-movable', async () => {

@@ -21,6 +21,7 @@ function run(name: string, command: string): { status: number; stdout: string; s
     out: (data: string | Uint8Array) => (stdout += String(data)),
     err: (line: string) => stderr.push(...line.split('\n')),
     explain: () => {},
+    refused: () => {},
   };
   const status = ndctl.run(io as unknown as Parameters<typeof ndctl.run>[0]);
   return { status: status ?? 0, stdout, stderr };

@@ -4,11 +4,12 @@
  *
  * Invariant: a driver is bound only to devices with memory, and, unless it matches always, only to devices whose name it was given.
  */
-import { KernelError } from '@holdfast/lib';
+import { KernelError, SUBSECTION_SIZE } from '@holdfast/lib';
 import type { Attribute, Ida, KernelRelease, Printk } from '@holdfast/lib';
 import { createBus } from '@holdfast/driver-core';
 import type { Bus, Device, Driver } from '@holdfast/driver-core';
 import type { DaxRegion } from './dax-region.js';
+import { storeLine } from './dax-request.js';
 import type { DevDax } from './dev-dax.js';
 
 /** The character devices of dax: one major, and minors that fsdax's hosts, such as pmem disks with DAX, draw from too. */
@@ -49,30 +50,31 @@ export function registerDaxDriver(bus: DaxBus, daxDriver: DaxDriver): () => void
   const driver: Driver<DevDax> = {
     name,
     match: (device) => matchAlways || ids.has(device.name),
+    matchLine: (deviceName) => `echo ${deviceName} > /sys/bus/dax/drivers/${name}/new_id`,
     probe(device) {
-      if (device.sizeBytes === 0) throw new KernelError('ENXIO', `${device.name} has no memory`);
+      if (device.sizeBytes === 0) throw new KernelError('ENXIO', `${device.name} has no memory`, { nearest: [{ first: storeLine(device.name, 'size', Math.max(device.align, SUBSECTION_SIZE)) }] });
       const remove = daxDriver.probe(device);
       device.region.seedIsBound(device);
       return remove;
     },
     attributes: () => [
-      idFile('new_id', (id) => {
+      idFile(bus, 'new_id', (id) => {
         ids.add(id);
         bus.attachDriver(driver);
       }),
-      idFile('remove_id', (id) => void ids.delete(id)),
+      idFile(bus, 'remove_id', (id) => void ids.delete(id)),
     ],
   };
   return bus.registerDriver(driver);
 }
 
-function idFile(name: string, store: (id: string) => void): Attribute {
+function idFile(bus: DaxBus, name: string, store: (id: string) => void): Attribute {
   return {
     name,
     mode: 0o200,
     store(text) {
       const id = /^(dax(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))\n?$/.exec(text)?.[1];
-      if (id === undefined) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected the name of a device, such as dax0.0`);
+      if (id === undefined) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected the name of a device`, { nearest: bus.devices.map((device) => ({ value: device.name })) });
       store(id);
     },
   };

@@ -28,7 +28,7 @@ export function devDaxFile(device: DevDax, { comm, writable = true, printk }: De
     mapAlign: device.align,
     mapSync: true,
     mmap(vma) {
-      if (!isAlive(device)) throw new KernelError('ENXIO', `${device.name} is not bound to device_dax`);
+      if (!isAlive(device)) throw new KernelError('ENXIO', `${device.name} is not bound to device_dax`, { nearest: [{ instead: `daxctl reconfigure-device -f --mode=devdax ${device.name}` }] });
       checkVma(device, vma, (text) => printk(`device_dax ${device.name}: ${comm}: dax_mmap: fail, ${text}`, KERN.info));
       vma.ops = operationsOf(device);
       vma.flags |= VM.HUGEPAGE;
@@ -44,11 +44,11 @@ function isAlive(device: DevDax): boolean {
 function checkVma({ name, align }: DevDax, { start, end, flags }: VmArea, log: (text: string) => void): void {
   if ((flags & VM.MAYSHARE) === 0) {
     log('attempted private mapping');
-    throw new KernelError('EINVAL', `${name}: only MAP_SHARED maps device-dax`);
+    throw new KernelError('EINVAL', `${name}: only MAP_SHARED maps device-dax`, { nearest: [{ value: 'MAP_SHARED' }] });
   }
   if (start % align !== 0 || end % align !== 0) {
     log(`unaligned vma (${hex(start)} - ${hex(end)}, ${hex(align - 1)})`);
-    throw new KernelError('EINVAL', `${name}: a mapping's offset and length must be multiples of ${hex(align)}`);
+    throw new KernelError('EINVAL', `${name}: a mapping's offset and length must be multiples of ${hex(align)}`, { nearest: [{ align }] });
   }
 }
 

@@ -6,7 +6,7 @@
  *
  * Invariant: the metadata at the namespace's start is claimed here, and the data behind it by the dax device's own driver.
  */
-import { KERN, KernelError, releaseResource, requestRegion } from '@holdfast/lib';
+import { KERN, KernelError, SUBSECTION_SIZE, releaseResource, requestRegion } from '@holdfast/lib';
 import type { PhysAddr, Printk, Resource } from '@holdfast/lib';
 import type { DevPagemap } from '@holdfast/memory-hotplug';
 import { INFO_BLOCK_RESERVE, enableNamespace, nvdimmNamespaceCommonProbe } from '@holdfast/nvdimm';
@@ -74,7 +74,7 @@ function createRegion(pfn: NdPfn, ns: NdNamespace, { mapping, dataOffset, align 
   const start = (mapping.start + dataOffset) as PhysAddr;
   const sizeBytes = mapping.end - start;
   const region = allocDaxRegion(dax, { provider: pfn, id, start, sizeBytes, align, targetNode, numaNode, isStatic: true });
-  if (!region) throw new KernelError('ENOMEM', `${ns.name}: the data, ${sizeBytes} bytes at ${start}, must begin and end on its alignment, ${align}`);
+  if (!region) throw new KernelError('ENOMEM', `${ns.name}: the data, ${sizeBytes} bytes at ${start}, must begin and end on its alignment, ${align}`, { nearest: [{ align: SUBSECTION_SIZE }] });
   const { altmap } = mapping;
   const pgmap: DevPagemap = {
     type: 'generic',

@@ -7,10 +7,11 @@
  *
  * Invariant: the ranges of a region's devices lie inside it and do not overlap. A dynamic region always keeps its device 0.
  */
-import { KernelError, createIda, createResource, hex, isAligned, parseInteger, readOnly, readWrite } from '@holdfast/lib';
-import type { Attribute, Ida, NodeId, PhysAddr, Resource } from '@holdfast/lib';
+import { KernelError, SUBSECTION_SIZE, createIda, createResource, hex, isAligned, parseInteger, readOnly, readWrite, roundUp } from '@holdfast/lib';
+import type { Attribute, Ida, NearestRequest, NodeId, PhysAddr, Resource } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
 import type { DaxBus } from './dax-bus.js';
+import { disableLines, storeLine } from './dax-request.js';
 import { createDevDax, sizeOf } from './dev-dax.js';
 import type { DevDax } from './dev-dax.js';
 
@@ -65,8 +66,8 @@ export function allocDaxRegion(bus: DaxBus, spec: DaxRegionSpec): DaxRegion | un
   let youngest: DevDax | undefined;
 
   function create(text: string): void {
-    if (parseInteger(text, -(2 ** 31), 2 ** 31 - 1) !== 1) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected 1`);
-    if (region.availableBytes === 0) throw new KernelError('ENOSPC', `all of dax region ${spec.id} is given out`);
+    if (parseInteger(text, -(2 ** 31), 2 ** 31 - 1) !== 1) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected 1`, { nearest: [{ value: 1 }] });
+    if (region.availableBytes === 0) throw new KernelError('ENOSPC', `all of dax region ${spec.id} is given out`, shrinkLargest(region));
     youngest = createDevDax(region, { sizeBytes: 0 });
     seed ??= youngest;
   }
@@ -74,10 +75,13 @@ export function allocDaxRegion(bus: DaxBus, spec: DaxRegionSpec): DaxRegion | un
   function destroy(text: string): void {
     const name = text.replace(/\n$/, '');
     const victim = devices.find((device) => device.name === name);
-    if (!victim) throw new KernelError('ENXIO', `dax region ${spec.id} has no device '${name}'`);
-    if (bus.driverOf(victim)) throw new KernelError('EBUSY', `${name} is in use`);
-    if (victim.sizeBytes > 0) throw new KernelError('EBUSY', `${name} has ${hex(victim.sizeBytes)} bytes of memory: give them back first, by a size of 0`);
-    if (victim.id === 0) throw new KernelError('EBUSY', `${name} stays as long as its region`);
+    if (!victim) throw new KernelError('ENXIO', `dax region ${spec.id} has no device '${name}'`, { nearest: devices.filter((device) => device.id !== 0 && device.sizeBytes === 0 && !bus.driverOf(device)).map((device) => ({ value: device.name })) });
+    const giveBack = [...disableLines(victim), storeLine(name, 'size', 0)].join(' && ');
+    // Number 0 stays: what it can do is to give back its memory.
+    const nearest = victim.id === 0 ? (victim.sizeBytes > 0 ? [{ instead: giveBack }] : []) : [{ first: giveBack }];
+    if (bus.driverOf(victim)) throw new KernelError('EBUSY', `${name} is in use`, { nearest });
+    if (victim.sizeBytes > 0) throw new KernelError('EBUSY', `${name} has ${hex(victim.sizeBytes)} bytes of memory, which it must give back first`, { nearest });
+    if (victim.id === 0) throw new KernelError('EBUSY', `${name} stays as long as its region`, { nearest });
     if (seed === victim) seed = undefined;
     if (youngest === victim) youngest = undefined;
     victim.unregister();
@@ -115,4 +119,13 @@ export function allocDaxRegion(bus: DaxBus, spec: DaxRegionSpec): DaxRegion | un
   };
   bus.regions.set(provider, region);
   return region;
+}
+
+/** How room is made in a region that is all given out: its largest device, unless it is RAM, gives half of what it has. */
+function shrinkLargest({ bus, devices }: DaxRegionState): { nearest: NearestRequest[] } {
+  const shrinkable = devices.filter((device) => device.sizeBytes >= 2 * Math.max(device.align, SUBSECTION_SIZE) && bus.driverOf(device)?.name !== 'kmem');
+  const [largest] = shrinkable.sort((a, b) => b.sizeBytes - a.sizeBytes);
+  if (!largest) return { nearest: [] };
+  const half = roundUp(largest.sizeBytes / 2, Math.max(largest.align, SUBSECTION_SIZE));
+  return { nearest: [{ first: [...disableLines(largest), storeLine(largest.name, 'size', half)].join(' && ') }] };
 }

@@ -6,7 +6,7 @@
  * alignment stay as they are.
  */
 import {
-  GIB, KernelError, MIB, PAGE_SIZE, createIda, hex, isAligned, parseU64, physAddr, readOnly, readWrite, releaseResource, requestRegion,
+  GIB, KernelError, MIB, PAGE_SIZE, createIda, hex, isAligned, parseU64, physAddr, readOnly, readWrite, releaseResource, requestRegion, roundDown,
 } from '@holdfast/lib';
 import type { Attribute, PhysAddr, Resource } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
@@ -14,6 +14,7 @@ import type { DevPagemap } from '@holdfast/memory-hotplug';
 import { createFileMmaps } from '@holdfast/mm';
 import type { FileMmaps } from '@holdfast/mm';
 import type { DaxRegion, DaxRegionState } from './dax-region.js';
+import { afterDisable, sizesNear } from './dax-request.js';
 
 /** A piece of a device's memory. */
 export interface DevDaxRange {
@@ -152,7 +153,7 @@ function granule({ align }: DevDax): number {
 function storeSize(device: MutableDevDax, mappingIds: Ida, text: string): void {
   const value = parseU64(text);
   if (value % BigInt(granule(device)) !== 0n) {
-    throw new KernelError('EINVAL', `${device.name}: size ${hex(value)}: expected a multiple of ${hex(granule(device))}`);
+    throw new KernelError('EINVAL', `${device.name}: size ${hex(value)}: expected a multiple of ${hex(granule(device))}`, sizesNear(Number(value), granule(device), device.sizeBytes + device.region.availableBytes));
   }
   resize(device, mappingIds, Number(value));
 }
@@ -160,14 +161,14 @@ function storeSize(device: MutableDevDax, mappingIds: Ida, text: string): void {
 /** Shrink from the end, or grow into the first gaps of the region (dev_dax_resize). */
 function resize(device: MutableDevDax, mappingIds: Ida, sizeBytes: number): void {
   const { region, name } = device;
-  if (region.bus.driverOf(device)) throw new KernelError('EBUSY', `${name} is in use: disable it before it changes its size`);
+  if (region.bus.driverOf(device)) throw new KernelError('EBUSY', `${name} is in use, and keeps its size`, afterDisable(device));
   let missing = sizeBytes - device.sizeBytes;
   if (missing > region.availableBytes) {
-    throw new KernelError('ENOSPC', `${name}: ${hex(missing)} bytes more are asked for, of which the region has ${hex(region.availableBytes)}`);
+    throw new KernelError('ENOSPC', `${name}: ${hex(missing)} bytes more are asked for, of which the region has ${hex(region.availableBytes)}`, sizesNear(sizeBytes, granule(device), device.sizeBytes + region.availableBytes));
   }
   if (missing < 0) return shrink(device, mappingIds, -missing);
   if (!isAligned(missing, granule(device))) {
-    throw new KernelError('ENXIO', `${name}: would grow by ${hex(missing)} bytes: expected a multiple of ${hex(granule(device))}`);
+    throw new KernelError('ENXIO', `${name}: would grow by ${hex(missing)} bytes: expected a multiple of ${hex(granule(device))}`, { nearest: [{ value: device.sizeBytes + roundDown(missing, granule(device)) }] });
   }
   while (missing > 0) missing -= growOnce(device, mappingIds, missing);
 }
@@ -205,11 +206,11 @@ function growOnce(device: MutableDevDax, mappingIds: Ida, most: number): number 
 /** `START-END`, hexadecimal, END inclusive: that very range. @throws KernelError EINVAL, ERANGE, ENXIO if misaligned, ENOMEM if taken. */
 function storeMapping(device: MutableDevDax, mappingIds: Ida, text: string): void {
   const dash = text.indexOf('-');
-  if (dash < 0) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected START-END`);
+  if (dash < 0) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected START-END`, freeMapping(device));
   const start = parseU64(text.slice(0, dash), 16);
   const length = parseU64(text.slice(dash + 1), 16) - start + 1n;
   if (length % BigInt(granule(device)) !== 0n) {
-    throw new KernelError('ENXIO', `${device.name}: ${hex(length)} bytes: expected a multiple of ${hex(granule(device))}`);
+    throw new KernelError('ENXIO', `${device.name}: ${hex(length)} bytes: expected a multiple of ${hex(granule(device))}`, freeMapping(device));
   }
   if (length === 0n && device.ranges.length > 0) throw new KernelError('EBUSY', '0-size allocation must be first');
   if (length !== 0n) addRange(device, mappingIds, Number(start) as PhysAddr, Number(length));
@@ -219,11 +220,29 @@ function storeMapping(device: MutableDevDax, mappingIds: Ida, text: string): voi
 function storeAlign(device: MutableDevDax, text: string): void {
   const { name, region } = device;
   const align = alignOf(text);
-  if (!VALID_ALIGNS.includes(align)) throw new KernelError('EINVAL', `${name}: align ${hex(align)}: expected ${VALID_ALIGNS.map(hex).join(', ')}`);
-  if (region.bus.driverOf(device)) throw new KernelError('EBUSY', `${name} is in use: disable it before it changes its alignment`);
+  if (!VALID_ALIGNS.includes(align)) throw new KernelError('EINVAL', `${name}: align ${hex(align)}: expected ${VALID_ALIGNS.map(hex).join(', ')}`, nearestAligns(device, align));
+  if (region.bus.driverOf(device)) throw new KernelError('EBUSY', `${name} is in use, and keeps its alignment`, afterDisable(device));
   const unfit = device.ranges.find(({ sizeBytes }) => !isAligned(sizeBytes, Math.max(align, COMPAT_ALIGN)));
-  if (unfit) throw new KernelError('EINVAL', `${name}: a range of ${hex(unfit.sizeBytes)} bytes is no multiple of ${hex(align)}`);
+  if (unfit) throw new KernelError('EINVAL', `${name}: a range of ${hex(unfit.sizeBytes)} bytes is no multiple of ${hex(align)}`, nearestAligns(device, align));
   device.align = align;
+}
+
+/** The alignments that all ranges are multiples of, from the one nearest to what was asked. */
+function nearestAligns({ ranges, align: current }: MutableDevDax, wanted: number): { nearest: { value: number }[] } {
+  const fitting = VALID_ALIGNS.filter((align) => align !== current && ranges.every(({ sizeBytes }) => isAligned(sizeBytes, Math.max(align, COMPAT_ALIGN))));
+  return { nearest: fitting.sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted)).slice(0, 1).map((value) => ({ value })) };
+}
+
+/** The first gap of the region, in whole granules. */
+function freeMapping(device: MutableDevDax): { nearest: { value: string }[] } {
+  const { resource } = device.region;
+  let start = resource.start;
+  for (const next of [...resource.children, undefined]) {
+    const bytes = roundDown((next ? next.start : resource.end + 1) - start, granule(device));
+    if (bytes > 0) return { nearest: [{ value: `${hex(start)}-${hex(start + bytes - 1)}` }] };
+    if (next) start = next.end + 1;
+  }
+  return { nearest: [] };
 }
 
 function alignOf(text: string): number {
@@ -241,7 +260,7 @@ function addRange(device: MutableDevDax, mappingIds: Ida, start: PhysAddr, sizeB
   try {
     resource = requestRegion(region.resource, start, sizeBytes, name);
   } catch (cause) {
-    throw new KernelError('ENOMEM', `${name}: ${hex(start)}-${hex(start + sizeBytes - 1)} is not free in dax region ${region.id}`, { cause });
+    throw new KernelError('ENOMEM', `${name}: ${hex(start)}-${hex(start + sizeBytes - 1)} is not free in dax region ${region.id}`, { cause, ...freeMapping(device) });
   }
   const pageOffset = device.sizeBytes / PAGE_SIZE;
   device.ranges.push({ start, sizeBytes, pageOffset, resource, mappingId: mappingIds.alloc() });

@@ -138,10 +138,14 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
       const device = findDevice(deviceName);
       const driver = findDriver(driverName);
       if (!device || !driver?.match(device)) {
-        throw new KernelError('ENODEV', `bus ${name}: driver ${driverName} knows no device ${deviceName}`);
+        const line = device && driver?.matchLine?.(deviceName);
+        const other = device && bindings.get(device)?.driver.name;
+        const release = other === undefined ? '' : `${unbindLine(name, other, deviceName)} && `;
+        throw new KernelError('ENODEV', `bus ${name}: driver ${driverName} knows no device ${deviceName}`, line === undefined ? {} : { nearest: [{ instead: release + line }] });
       }
       try {
-        if (bindings.has(device)) throw new KernelError('EBUSY', `bus ${name}: ${deviceName} is bound to ${bindings.get(device)!.driver.name}`);
+        const bound = bindings.get(device)?.driver.name;
+        if (bound !== undefined) throw new KernelError('EBUSY', `bus ${name}: ${deviceName} is bound to ${bound}`, { nearest: [{ first: unbindLine(name, bound, deviceName) }] });
         probe(device, driver);
       } catch (error) {
         if (!(error instanceof KernelError) || releaseAtLeast(release, 5, 14)) throw error;
@@ -151,12 +155,18 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
 
     unbind(deviceName, driverName) {
       const device = findDevice(deviceName);
-      if (!device || bindings.get(device)?.driver.name !== driverName) {
-        throw new KernelError('ENODEV', `bus ${name}: ${deviceName} is not bound to ${driverName}`);
+      const bound = device && bindings.get(device)?.driver.name;
+      if (!device || bound !== driverName) {
+        const nearest = bound === undefined ? [] : [{ instead: unbindLine(name, bound, deviceName) }];
+        throw new KernelError('ENODEV', `bus ${name}: ${deviceName} is not bound to ${driverName}`, { nearest });
       }
       detach(device);
     },
   };
+}
+
+function unbindLine(busName: string, driverName: string, deviceName: string): string {
+  return `echo ${deviceName} > /sys/bus/${busName}/drivers/${driverName}/unbind`;
 }
 
 /** What /sys/bus/B/drivers/D holds beside the links to its devices. */

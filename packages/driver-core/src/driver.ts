@@ -16,6 +16,8 @@ export interface Driver<D extends Device> {
    * @throws KernelError after undoing what was done; ENODEV and ENXIO say "not mine" and are not logged.
    */
   probe(device: D): () => void;
+  /** The console line that makes it take a device which it does not match yet, where user space can. */
+  matchLine?(deviceName: string): string;
   /** Its directory has no `bind` and `unbind`: user space cannot move its devices (suppress_bind_attrs). */
   readonly suppressBindAttrs?: boolean;
   /** What its directory shows beside `bind`, `unbind` and its devices. */

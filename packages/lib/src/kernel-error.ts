@@ -59,18 +59,45 @@ export function strerror(name: ErrnoName): string {
 }
 
 /**
+ * A request that would be granted where another was refused, as the code knows it that refused; a tool says it in its own words.
+ * Of several fields, whoever asked takes the first that it can say.
+ */
+export interface NearestRequest {
+  /** What to write in place of what was written. */
+  readonly value?: string | number;
+  /** The same for a namespace or device of so many bytes. */
+  readonly sizeBytes?: number;
+  /** The same with pages of so many bytes. */
+  readonly align?: number;
+  /** The same at this physical address. */
+  readonly start?: number;
+  /** A console line that makes the same request succeed. */
+  readonly first?: string;
+  /** A console line in place of the request. */
+  readonly instead?: string;
+}
+
+export interface KernelErrorOptions extends ErrorOptions {
+  /** Each would do by itself; without them, those of a KernelError that is the cause. */
+  readonly nearest?: readonly NearestRequest[];
+}
+
+/**
  * A request the kernel refuses.
- * `code` is the errno's name, `errno` its positive number, `message` a sentence that says what was asked, where, and what was expected.
+ * `code` is the errno's name, `errno` its positive number, `message` a sentence that says what was asked, where, and what was expected: the
+ * rule that fired. `nearest` are the nearest requests that would succeed, where the code that refuses knows any.
  */
 export class KernelError extends Error {
   readonly code: ErrnoName;
   readonly errno: number;
+  readonly nearest: readonly NearestRequest[];
 
-  constructor(code: ErrnoName, message: string, options?: ErrorOptions) {
+  constructor(code: ErrnoName, message: string, options: KernelErrorOptions = {}) {
     super(message, options);
     this.name = 'KernelError';
     this.code = code;
     this.errno = errnoNumber(code);
+    this.nearest = options.nearest ?? (options.cause instanceof KernelError ? options.cause.nearest : []);
   }
 }
 

@@ -11,7 +11,7 @@ import { KernelError } from './kernel-error.js';
 export function parseBool(text: string): boolean {
   if (/^([yY1]|[oO][nN])/.test(text)) return true;
   if (/^([nN0]|[oO][fF])/.test(text)) return false;
-  throw new KernelError('EINVAL', `'${text.trimEnd()}' is no switch: expected Y, N, 1, 0, on or off`);
+  throw new KernelError('EINVAL', `'${text.trimEnd()}' is no switch: expected Y, N, 1, 0, on or off`, { nearest: [{ value: 1 }, { value: 0 }] });
 }
 
 /**

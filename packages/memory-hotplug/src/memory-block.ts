@@ -5,8 +5,8 @@
  * Invariant: there is a block for each group of sections that hold memory, at boot or since; device memory has none. A block is online in
  * one zone, or, only if boot made it so, in several: such a block never goes offline.
  */
-import { KernelError, PAGES_PER_SECTION, PAGE_SIZE, SECTION_SIZE, hex, parseBool, parseU64, readOnly, readWrite } from '@holdfast/lib';
-import type { Attribute, NodeId, Pfn, Range, Resource } from '@holdfast/lib';
+import { KernelError, PAGES_PER_SECTION, PAGE_SIZE, SECTION_SIZE, hex, parseBool, parseU64, readOnly, readWrite, roundUp } from '@holdfast/lib';
+import type { Attribute, NearestRequest, NodeId, Pfn, Range, Resource } from '@holdfast/lib';
 import { EARLY, type MemoryBlock, earlyBlocks } from './early-blocks.js';
 import type { MemoryGroup } from './memory-group.js';
 import type { MemoryNotifier } from './memory-notifier.js';
@@ -143,7 +143,7 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
     directoryAttributes: () => [
       readOnly('block_size_bytes', () => blockSize.toString(16)),
       readWrite('auto_online_blocks', () => policy.autoOnline, (text) => {
-        policy.autoOnline = onlineWord(text);
+        policy.autoOnline = onlineWord(text, ONLINE_WORDS.map((value) => ({ value })));
       }),
       { name: 'probe', mode: 0o200, store: (text) => deps.probe(probeAddress(text, blockSize)) },
     ],
@@ -208,9 +208,9 @@ function blockAttributes(nr: number, blocks: MemoryBlockControl, zonesFor: (type
   return [
     readOnly('phys_index', () => nr.toString(16).padStart(8, '0')),
     readWrite('state', () => blocks.block(nr).state, (text) => {
-      const word = onlineWord(text);
+      const word = onlineWord(text, blocks.isOnline(nr) ? [{ instead: `echo 1 > ${DIRECTORY}/memory${nr}/online` }] : ONLINING);
       const done = word === 'offline' ? blocks.offline(nr) : blocks.online(nr, word);
-      if (!done) throw new KernelError('EINVAL', `memory${nr} is ${word === 'offline' ? 'offline' : 'online'} already`);
+      if (!done) throw new KernelError('EINVAL', `memory${nr} is ${word === 'offline' ? 'offline' : 'online'} already`, { nearest: [{ instead: `echo ${word === 'offline' ? 0 : 1} > ${DIRECTORY}/memory${nr}/online` }] });
     }),
     // Unlike `state`, to write what it is already is no error here.
     readWrite('online', () => (blocks.isOnline(nr) ? 1 : 0), (text) => {
@@ -228,12 +228,15 @@ function blockAttributes(nr: number, blocks: MemoryBlockControl, zonesFor: (type
 
 function probeAddress(text: string, blockSize: number): number {
   const addr = parseU64(text);
-  if (addr % BigInt(blockSize) !== 0n) throw new KernelError('EINVAL', `probe ${hex(addr)}: expected a multiple of the block size ${hex(blockSize)}`);
+  if (addr % BigInt(blockSize) !== 0n) throw new KernelError('EINVAL', `probe ${hex(addr)}: expected a multiple of the block size ${hex(blockSize)}`, { nearest: [{ value: hex(roundUp(Number(addr), blockSize)) }] });
   return Number(addr);
 }
 
-function onlineWord(text: string): (typeof ONLINE_WORDS)[number] {
+const DIRECTORY = '/sys/devices/system/memory';
+const ONLINING: readonly NearestRequest[] = [{ value: 'online' }, { value: 'online_kernel' }, { value: 'online_movable' }];
+
+function onlineWord(text: string, nearest: readonly NearestRequest[]): (typeof ONLINE_WORDS)[number] {
   const word = ONLINE_WORDS.find((each) => each === text.replace(/\n$/, ''));
-  if (!word) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected one of ${ONLINE_WORDS.join(', ')}`);
+  if (!word) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected one of ${ONLINE_WORDS.join(', ')}`, { nearest });
   return word;
 }

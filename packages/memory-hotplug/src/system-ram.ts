@@ -3,7 +3,7 @@
  * Mirrors kernel/resource.c: walk_system_ram_range, release_mem_region_adjustable, merge_system_ram_resource; and mm/memory_hotplug.c:
  * register_memory_resource.
  */
-import { BugError, KernelError, createResource, hex, releaseResource, requestRegion, tryRequestResource, walkResources } from '@holdfast/lib';
+import { BugError, KernelError, createResource, hex, releaseResource, requestRegion, roundUp, tryRequestResource, walkResources } from '@holdfast/lib';
 import type { Resource } from '@holdfast/lib';
 
 /** Is there a byte of `[start, end)` that no System RAM holds? */
@@ -25,8 +25,15 @@ export function registerMemoryResource(iomem: Resource, start: number, sizeBytes
     return resource;
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    throw new KernelError('EEXIST', error.message, { cause: error });
+    throw new KernelError('EEXIST', error.message, { cause: error, nearest: [{ value: hex(freeAbove(iomem, start, sizeBytes)) }] });
   }
+}
+
+/** The next multiple of its size above `start` where nothing has a part of so many bytes. */
+function freeAbove(iomem: Resource, start: number, sizeBytes: number): number {
+  let at = start;
+  for (const { resource, depth } of walkResources(iomem)) if (depth === 0 && resource.start < at + sizeBytes && resource.end >= at) at = roundUp(resource.end + 1, sizeBytes);
+  return at;
 }
 
 /** Make one resource of this and the like-named System RAM that touches it. */

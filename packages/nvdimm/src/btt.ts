@@ -9,7 +9,7 @@
  * data area is an I/O error for reads too, and so is a write to a sector that is mapped to the lane's free block. When the map cannot be
  * written, the arena takes no more writes until it is attached again.
  */
-import { BugError, KERN, KernelError, silentPrintk } from '@holdfast/lib';
+import { BugError, KERN, KernelError, MIB, roundUp, silentPrintk } from '@holdfast/lib';
 import type { Printk } from '@holdfast/lib';
 import { type Arena, blockOffset, clearFreeBlockError, createArena, discoverArenas, mapBlock, mapState, readMap, writeFlog, writeMap } from './btt-arena.js';
 import { ARENA_FLAG_ERROR, ARENA_MIN_SIZE, BTT_INFO_SIZE, BTT_NFREE, bttInfoIsValid, bttSectorSize, bttVersion, decodeBttInfo, planArenas } from './btt-info.js';
@@ -64,7 +64,7 @@ export function probeBtt(io: NamespaceIo, { claimClass, parentUuid }: Pick<BttCo
 export function attachBtt(io: NamespaceIo, config: BttConfig, log: Printk = silentPrintk): Btt {
   const { initialOffset } = bttVersion(config.claimClass);
   if (io.sizeBytes - initialOffset < ARENA_MIN_SIZE) {
-    throw new KernelError('ENXIO', `a namespace of ${io.sizeBytes} bytes must be at least ${ARENA_MIN_SIZE + initialOffset} bytes for a BTT`);
+    throw new KernelError('ENXIO', `a namespace of ${io.sizeBytes} bytes must be at least ${ARENA_MIN_SIZE + initialOffset} bytes for a BTT`, { nearest: [{ sizeBytes: roundUp(ARENA_MIN_SIZE + initialOffset, 16 * MIB) }] });
   }
   const { lbaSize } = config;
   const sectorSize = bttSectorSize(lbaSize);

@@ -2,11 +2,12 @@
  * Bringing a claimed namespace up: its info block is found or written, and says what to map.
  * Mirrors drivers/nvdimm/pfn_devs.c: nvdimm_setup_pfn.
  */
-import { KERN, KernelError } from '@holdfast/lib';
+import { KERN, KernelError, type NearestRequest } from '@holdfast/lib';
 import { pfnNamespace, whoLogs } from './claim-probe.js';
 import type { PfnRefusal } from './info-block-check.js';
 import type { NamespaceIo } from './namespace-io.js';
 import type { NdCore, NdPfn } from './nd-device.js';
+import { after, setupLines, storeLine } from './nd-request.js';
 import { type PfnMapping, initPfn, setupPfn } from './pfn-init.js';
 
 /** A pfn or dax device whose driver is probing it, as it is to be mapped. From now on the device knows its block. */
@@ -21,12 +22,11 @@ export interface PfnSetup {
 /** @throws KernelError ENODEV without UUID or namespace, and with what the rules of info blocks refuse; logged as in Linux */
 export function setupNdPfn(core: NdCore, pfn: NdPfn, io: NamespaceIo): PfnSetup {
   const { namespace: ns, uuid, mode, align, region } = pfn;
-  if (!ns || uuid === undefined) throw new KernelError('ENODEV', `${pfn.name} needs a UUID and a namespace first`);
+  if (!ns || uuid === undefined) throw new KernelError('ENODEV', `${pfn.name} needs a UUID and a namespace first`, after(...setupLines(core, pfn)));
   const who = whoLogs(core, pfn);
   const refuse = ({ code, log, rule, nearest }: PfnRefusal): KernelError => {
     if (log !== undefined) core.printk(`${who}: ${log}`, code === 'ENXIO' && log.includes('read-only') ? KERN.info : KERN.err);
-    const hint = nearest ? ` (nearest: ${Object.entries(nearest).map(([what, value]) => `${what} ${value}`).join(', or ')})` : '';
-    return new KernelError(code, `${pfn.name}: ${rule}${hint}`);
+    return new KernelError(code, `${pfn.name}: ${rule}`, { nearest: mode === 'none' ? [{ first: storeLine(pfn.name, 'mode', 'pmem') }] : nearestRequests(pfn, nearest) });
   };
   const namespace = pfnNamespace(ns);
   const init = initPfn(io, { kind: pfn.type, namespace, settings: { uuid, mode, align }, region });
@@ -36,4 +36,13 @@ export function setupNdPfn(core: NdCore, pfn: NdPfn, io: NamespaceIo): PfnSetup 
   if (setup.log !== undefined) core.printk(`${who}: ${setup.log}`, KERN.info);
   pfn.block = init.valid;
   return { mapping: setup.mapping, dataOffset: init.valid.dataOffset, align: init.valid.align };
+}
+
+/** By itself, a claim changes its alignment only: the size is the namespace's. */
+function nearestRequests({ name }: NdPfn, { start, sizeBytes, align }: NonNullable<PfnRefusal['nearest']> = {}): NearestRequest[] {
+  return [
+    ...(align === undefined ? [] : [{ align, first: storeLine(name, 'align', align) }]),
+    ...(sizeBytes === undefined ? [] : [{ sizeBytes }]),
+    ...(start === undefined ? [] : [{ start }]),
+  ];
 }

@@ -15,13 +15,12 @@ import { PFN_MODE } from './info-block.js';
 import { nodeAttributes } from './namespace.js';
 import type { ClaimKind, NdBtt, NdClaim, NdCore, NdNamespace, NdPfn, NdRegion } from './nd-device.js';
 import { nstypeOf } from './region-labels.js';
+import { MIN_HOST_SIZE, after, idleNamespaces, mayHold, releaseLines, storeLine, unbindLine, values } from './nd-request.js';
 import { parseChoice, parseStoredUuid, showChoice } from './size-select.js';
 
 /** A PMD, which x86 kernels with huge pages prefer. */
 const DEFAULT_ALIGNMENT = 2 * MIB;
 const { supportedAlignments } = X86_64_LIMITS;
-/** No format fits on less. */
-const MIN_HOST_SIZE = 16 * MIB;
 
 /** Make a device with the lowest free number. Give it a namespace to hold, or leave it idle. */
 export function createClaim(core: NdCore, region: NdRegion, type: ClaimKind, namespace?: NdNamespace): NdClaim {
@@ -106,12 +105,12 @@ function whileBound<T>({ name }: NdClaim, value: T | undefined): T {
 
 function checkUnbound({ bus }: NdCore, claim: NdClaim): void {
   const driver = bus.driverOf(claim);
-  if (driver) throw new KernelError('EBUSY', `${claim.name} is in use by ${driver.name}: disable it first`);
+  if (driver) throw new KernelError('EBUSY', `${claim.name} is in use by ${driver.name}`, after(unbindLine(claim.name, driver.name)));
 }
 
 function parseMode(text: string): NdPfn['mode'] {
   const word = text.replace(/\n$/, '');
-  if (!Object.hasOwn(PFN_MODE, word)) throw new KernelError('EINVAL', `mode '${word}': expected ${Object.keys(PFN_MODE).join(', ')}`);
+  if (!Object.hasOwn(PFN_MODE, word)) throw new KernelError('EINVAL', `mode '${word}': expected ${Object.keys(PFN_MODE).join(', ')}`, values('pmem', 'ram'));
   return word as NdPfn['mode'];
 }
 
@@ -120,19 +119,15 @@ function storeNamespace(core: NdCore, claim: NdClaim, text: string): void {
   checkUnbound(core, claim);
   const name = text.trim();
   if (name === '') return release(core, claim);
-  if (!name.startsWith('namespace')) throw new KernelError('EINVAL', `'${name}': expected the name of a namespace, or nothing`);
-  if (claim.namespace) throw new KernelError('EBUSY', `${claim.name} holds ${claim.namespace.name} already`);
+  if (!name.startsWith('namespace')) throw new KernelError('EINVAL', `'${name}': expected the name of a namespace, or nothing`, values(...idleNamespaces(claim)));
+  if (claim.namespace) throw new KernelError('EBUSY', `${claim.name} holds ${claim.namespace.name} already`, after(storeLine(claim.name, 'namespace', '')));
   const ns = claim.region.namespaces.find((each) => each.name === name);
-  if (!ns) throw new KernelError('ENODEV', `${claim.region.name} has no ${name}`);
-  if (!mayHold(claim, ns)) throw new KernelError('EBUSY', `${name} is to be held by ${ns.claimClass}, not by ${claim.type}`);
-  if (ns.sizeBytes < MIN_HOST_SIZE) throw new KernelError('ENXIO', `${name} has ${ns.sizeBytes} bytes: a ${claim.type} needs at least ${MIN_HOST_SIZE}`);
-  if (ns.claim) throw new KernelError('EBUSY', `${name} is claimed by ${ns.claim.name}`);
+  if (!ns) throw new KernelError('ENODEV', `${claim.region.name} has no ${name}`, values(...idleNamespaces(claim)));
+  if (!mayHold(claim, ns)) throw new KernelError('EBUSY', `${name} is to be held by ${ns.claimClass}, not by ${claim.type}`, after(storeLine(name, 'holder_class', claim.type)));
+  if (ns.sizeBytes < MIN_HOST_SIZE) throw new KernelError('ENXIO', `${name} has ${ns.sizeBytes} bytes: a ${claim.type} needs at least ${MIN_HOST_SIZE}`, ns.kind === 'io' ? {} : after(storeLine(name, 'size', MIN_HOST_SIZE)));
+  if (ns.claim) throw new KernelError('EBUSY', `${name} is claimed by ${ns.claim.name}`, after(...releaseLines(core, ns.claim)));
   ns.claim = claim;
   claim.namespace = ns;
-}
-
-function mayHold({ type }: NdClaim, { claimClass }: NdNamespace): boolean {
-  return claimClass === 'none' || (claimClass === 'btt2' ? 'btt' : claimClass) === type;
 }
 
 function release(core: NdCore, claim: NdClaim): void {

@@ -9,6 +9,7 @@ export { nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName, pmemShouldMapPages
 export { isNvdimmSync, nvdimmFlush, nvdimmHasFlush } from './flush.js';
 export { type EnabledNamespace, type NamespaceEnableDeps, type NdCpu, type NdMemory, enableNamespace } from './namespace-enable.js';
 export type { PfnSetup } from './claim-setup.js';
+export { setupLines } from './nd-request.js';
 // Lost bytes: who knows of them, who clears them, and the commands that user space has for it.
 export { type Badrange, createBadrange } from './badrange.js';
 export { clearPoison, isKnownPoison, notifyPoison, trackBadblocks } from './poison.js';

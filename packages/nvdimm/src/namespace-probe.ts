@@ -5,6 +5,7 @@
 import { KERN, KernelError, SUBSECTION_SIZE, isAligned, memRange, regionIntersectsSystemRam } from '@holdfast/lib';
 import type { Resource } from '@holdfast/lib';
 import type { ClaimKind, NdClaim, NdCore, NdNamespace } from './nd-device.js';
+import { after, releaseLines, setupLines, storeLine } from './nd-request.js';
 
 /** ND_MIN_NAMESPACE_SIZE, bytes. */
 const MIN_NAMESPACE_SIZE = 4096;
@@ -26,12 +27,12 @@ export function pmemShouldMapPages(ns: NdNamespace, iomem: Resource): boolean {
  */
 export function nvdimmNamespaceCommonProbe(device: NdNamespace | NdClaim, { bus, iomem, printk }: Pick<NdCore, 'bus' | 'iomem' | 'printk'>, mapsPages?: boolean): NdNamespace {
   const ns = device.type === 'namespace' ? device : device.namespace;
-  if (!ns) throw new KernelError('ENODEV', `${device.name} has no namespace`);
-  if (device !== ns) {
-    if (bus.driverOf(ns)) throw new KernelError('EBUSY', `${ns.name} is in use by ${bus.driverOf(ns)!.name}`);
+  if (!ns) throw new KernelError('ENODEV', `${device.name} has no namespace`, device.type === 'namespace' ? {} : after(...setupLines({ bus }, device)));
+  if (device.type !== 'namespace') {
+    if (bus.driverOf(ns)) throw new KernelError('EBUSY', `${ns.name} is in use by ${bus.driverOf(ns)!.name}`, after(...setupLines({ bus }, device)));
     if (ns.claim !== device) throw new KernelError('ENXIO', `${ns.name} is not claimed by ${device.name}`);
   } else if (ns.claim) {
-    throw new KernelError('ENXIO', `${ns.name} is claimed by ${ns.claim.name}`);
+    throw new KernelError('ENXIO', `${ns.name} is claimed by ${ns.claim.name}`, after(...releaseLines({ bus }, ns.claim)));
   }
   if (ns.sizeBytes < MIN_NAMESPACE_SIZE) {
     throw new KernelError('ENODEV', `${ns.name} has ${ns.sizeBytes} bytes: expected at least ${MIN_NAMESPACE_SIZE}`);
@@ -42,7 +43,7 @@ export function nvdimmNamespaceCommonProbe(device: NdNamespace | NdClaim, { bus,
   if (device === ns && !aligned && (mapsPages ?? pmemShouldMapPages(ns, iomem))) {
     const range = memRange(ns.start, end - 1).replace(']', ' flags 0x200]');
     printk(`${bus.driverOf(ns)?.name ?? 'nd'} ${ns.name}: ${range} misaligned, unable to map`, KERN.err);
-    throw new KernelError('EOPNOTSUPP', `${ns.name} ${memRange(ns.start, end - 1)}: struct pages need both ends aligned to ${MEMREMAP_COMPAT_ALIGN}`);
+    throw new KernelError('EOPNOTSUPP', `${ns.name} ${memRange(ns.start, end - 1)}: struct pages need both ends aligned to ${MEMREMAP_COMPAT_ALIGN}`, after(storeLine(ns.name, 'force_raw', 1)));
   }
   if (ns.kind === 'pmem' && ns.uuid === undefined) throw new KernelError('ENODEV', `${ns.name} has no UUID`);
   return ns;

@@ -5,14 +5,15 @@
  * Invariant: a label-less namespace (namespace_io) spans its region, cannot be resized and has no UUID. One with labels (namespace_pmem)
  * has bytes only if it has a UUID; after each store its labels say what it is.
  */
-import { KernelError, NUMA_NO_NODE, hex, parseBool, parseU64, readOnly, readWrite } from '@holdfast/lib';
-import type { Attribute, PhysAddr } from '@holdfast/lib';
+import { KernelError, NUMA_NO_NODE, hex, parseBool, parseU64, readOnly, readWrite, roundDown, roundUp } from '@holdfast/lib';
+import type { Attribute, KernelErrorOptions, PhysAddr } from '@holdfast/lib';
 import { allocatedDpa, extentOf, maxAvailableExtent, nrExtents, renameDpa, resizeDpa } from './dpa.js';
 import { nvdimmHasFlush } from './flush.js';
 import { activeLabels } from './label-area.js';
 import type { ClaimClass } from './namespace-label.js';
 import { pmemShouldMapPages } from './namespace-probe.js';
 import type { NdClaim, NdCore, NdNamespace, NdRegion } from './nd-device.js';
+import { after, bindLine, releaseLines, storeLine, unbindLine, uuidLine, values } from './nd-request.js';
 import { type LabelledNamespace, nstypeOf, writeNamespaceLabels } from './region-labels.js';
 import { parseChoice, parseStoredUuid, showChoice } from './size-select.js';
 
@@ -117,10 +118,10 @@ function resourceOf({ name, start, sizeBytes }: NdNamespace): string {
 }
 
 /** @throws KernelError EBUSY while a driver or a claim has the namespace */
-function checkIdle({ bus }: NdCore, ns: NdNamespace): void {
-  const driver = bus.driverOf(ns);
-  if (driver) throw new KernelError('EBUSY', `${ns.name} is in use by ${driver.name}: disable it first`);
-  if (ns.claim) throw new KernelError('EBUSY', `${ns.name} is claimed by ${ns.claim.name}`);
+function checkIdle(core: NdCore, ns: NdNamespace): void {
+  const driver = core.bus.driverOf(ns);
+  if (driver) throw new KernelError('EBUSY', `${ns.name} is in use by ${driver.name}`, after(unbindLine(ns.name, driver.name)));
+  if (ns.claim) throw new KernelError('EBUSY', `${ns.name} is claimed by ${ns.claim.name}`, after(...releaseLines(core, ns.claim)));
 }
 
 /** Write what was stored to the labels; a namespace without any only remembers it. @throws KernelError */
@@ -139,13 +140,13 @@ function storeSize(core: NdCore, ns: NdNamespace, text: string): void {
   const { region } = ns;
   const value = Number(parseU64(text));
   checkIdle(core, ns);
-  if (ns.uuid === undefined) throw new KernelError('ENXIO', `${ns.name} needs a UUID before it can have a size`);
-  if (value % region.align !== 0) throw new KernelError('EINVAL', `${ns.name}: size ${value}: expected a multiple of ${region.align}, the alignment of ${region.name}`);
+  if (ns.uuid === undefined) throw new KernelError('ENXIO', `${ns.name} needs a UUID before it can have a size`, after(uuidLine(core, ns)));
+  if (value % region.align !== 0) throw new KernelError('EINVAL', `${ns.name}: size ${value}: expected a multiple of ${region.align}, the alignment of ${region.name}`, sizesNear(value, region.align, maxAvailableExtent(region) + allocatedDpa(region, ns.uuid)));
   const disabled = region.mappings.find(({ dimm }) => !dimm.labels);
-  if (disabled) throw new KernelError('ENXIO', `${ns.name}: the labels of ${disabled.dimm.name} cannot be written, as it is disabled`);
+  if (disabled) throw new KernelError('ENXIO', `${ns.name}: the labels of ${disabled.dimm.name} cannot be written, as it is disabled`, after(bindLine(disabled.dimm.name, 'nvdimm')));
   const allocated = allocatedDpa(region, ns.uuid);
   const room = maxAvailableExtent(region) + allocated;
-  if (value > room) throw new KernelError('ENOSPC', `${ns.name}: size ${value}: ${region.name} has room for ${room} in one piece`);
+  if (value > room) throw new KernelError('ENOSPC', `${ns.name}: size ${value}: ${region.name} has room for ${room} in one piece`, room > 0 ? values(roundDown(room, region.align)) : {});
   if (value !== allocated) {
     resizeDpa(region, ns.uuid, value / region.mappings.length);
     setResource(ns, value);
@@ -155,6 +156,12 @@ function storeSize(core: NdCore, ns: NdNamespace, text: string): void {
   ns.uuid = undefined;
   // The seed is kept to be made again, and number 0 for old user space.
   if (allocated > 0 && ns.id !== 0 && region.seeds.namespace !== ns) removeNamespace(core, ns);
+}
+
+/** The next sizes up and down that a namespace can have. */
+function sizesNear(sizeBytes: number, align: number, room: number): KernelErrorOptions {
+  const [up, down] = [roundUp(sizeBytes, align), roundDown(sizeBytes, align)];
+  return values(...(up <= room ? [up] : []), ...(down > 0 ? [Math.min(down, roundDown(room, align))] : []));
 }
 
 /** Where the namespace lies, from where its share of the first DIMM does. */
@@ -168,7 +175,7 @@ function setResource(ns: NdNamespace, sizeBytes: number): void {
 
 /** @throws KernelError EBUSY, EINVAL if it is no UUID, or one that something on this bus has */
 function storeUuid(core: NdCore, ns: NdNamespace, text: string): void {
-  if (ns.claim) throw new KernelError('EBUSY', `${ns.name} is claimed by ${ns.claim.name}`);
+  if (ns.claim) throw new KernelError('EBUSY', `${ns.name} is claimed by ${ns.claim.name}`, after(...releaseLines(core, ns.claim)));
   checkIdle(core, ns);
   const uuid = parseStoredUuid(text);
   const other = holderOfUuid(core, ns.region, uuid);
@@ -176,7 +183,7 @@ function storeUuid(core: NdCore, ns: NdNamespace, text: string): void {
   const old = ns.uuid;
   if (old !== undefined) {
     const blank = ns.region.mappings.find(({ dimm }) => !dimm.labels?.area || activeLabels(dimm.labels.area).length === 0);
-    if (blank) throw new KernelError('EBUSY', `${ns.name} has a UUID and no label yet: give it a size first, or size 0 to start anew`);
+    if (blank) throw new KernelError('EBUSY', `${ns.name} has a UUID and no label yet: give it a size, or start anew with size 0`, after(storeLine(ns.name, 'size', 0)));
     renameDpa(ns.region, old, uuid);
   }
   ns.uuid = uuid;
@@ -193,7 +200,7 @@ function holderOfUuid({ bus }: NdCore, region: NdRegion, uuid: string): string |
 function storeAltName(core: NdCore, ns: NdNamespace, text: string): void {
   checkIdle(core, ns);
   const altName = text.trim();
-  if (altName.length > MAX_NAME) throw new KernelError('EINVAL', `alt_name of ${altName.length} characters: expected at most ${MAX_NAME}`);
+  if (altName.length > MAX_NAME) throw new KernelError('EINVAL', `alt_name of ${altName.length} characters: expected at most ${MAX_NAME}`, values(altName.slice(0, MAX_NAME)));
   ns.altName = altName;
   updateNamespaceLabels(core, ns);
 }
@@ -209,7 +216,7 @@ function storeSectorSize(core: NdCore, ns: NdNamespace, text: string): void {
 function storeHolderClass(core: NdCore, ns: NdNamespace, text: string): void {
   checkIdle(core, ns);
   const word = text.replace(/\n$/, '');
-  if (word !== 'btt' && word !== 'pfn' && word !== 'dax' && word !== '') throw new KernelError('EINVAL', `holder_class '${word}': expected btt, pfn, dax or nothing`);
+  if (word !== 'btt' && word !== 'pfn' && word !== 'dax' && word !== '') throw new KernelError('EINVAL', `holder_class '${word}': expected btt, pfn, dax or nothing`, values('pfn', 'dax', 'btt'));
   ns.claimClass = word === 'btt' ? bttClaimClass(ns.region) : word === '' ? 'none' : word;
   updateNamespaceLabels(core, ns);
 }

@@ -12,6 +12,7 @@ import {
   type ClaimClass, type NamespaceLabel, ABSTRACTION_GUID, PERSISTENT_MEMORY_GUID, claimClassOf,
 } from './namespace-label.js';
 import type { NdMapping, NdNamespace, NdRegion } from './nd-device.js';
+import { after, bindLine } from './nd-request.js';
 import { NULL_UUID } from './uuid.js';
 
 /** 5 if the region is cut up by labels, 4 if it is one namespace (nd_region_to_nstype). */
@@ -27,7 +28,7 @@ export function activateLabels({ name, mappings }: NdRegion, printk: Printk): ()
   const disabled = mappings.find(({ dimm }) => !dimm.labels && dimm.labeling);
   if (disabled) {
     printk(`nd_region ${name}: ${disabled.dimm.name}: is disabled, failing probe`, KERN.err);
-    throw new KernelError('ENXIO', `${name}: the labels of ${disabled.dimm.name} are needed: enable it first`);
+    throw new KernelError('ENXIO', `${name}: the labels of ${disabled.dimm.name} are needed, and it is disabled`, after(bindLine(disabled.dimm.name, 'nvdimm')));
   }
   const used = mappings.filter(({ dimm }) => dimm.labels).map(({ dimm }) => dimm);
   for (const dimm of used) dimm.nrUsers++;

@@ -13,6 +13,7 @@ import { createClaim, removeClaim } from './claim.js';
 import { availableDpa, maxAvailableExtent } from './dpa.js';
 import { nvdimmHasFlush } from './flush.js';
 import { createNamespaceIo, createNamespacePmem, nodeAttributes, removeNamespace } from './namespace.js';
+import { after, bindLine, values } from './nd-request.js';
 import { activateLabels, cookieFor, nstypeOf, scanLabels } from './region-labels.js';
 
 /** What a provider tells of a range (struct nd_region_desc). */
@@ -179,7 +180,7 @@ function regionAttributes(region: NdRegion): Attribute[] {
 }
 
 function showBadblocks({ name, badblocks }: NdRegion): string {
-  if (!badblocks) throw new KernelError('ENXIO', `${name} is disabled`);
+  if (!badblocks) throw new KernelError('ENXIO', `${name} is disabled`, after(bindLine(name, 'nd_region')));
   return badblocks.entries().map(([start, nrSectors]) => `${start} ${nrSectors}\n`).join('');
 }
 
@@ -187,7 +188,7 @@ function showBadblocks({ name, badblocks }: NdRegion): string {
 function deepFlush(hasHints: boolean): Attribute {
   if (!hasHints) return readOnly('deep_flush', () => 0);
   return readWrite('deep_flush', () => 1, (text) => {
-    if (!parseBool(text)) throw new KernelError('EINVAL', `deep_flush '${text.trimEnd()}': expected 1`);
+    if (!parseBool(text)) throw new KernelError('EINVAL', `deep_flush '${text.trimEnd()}': expected 1`, values(1));
   });
 }
 
@@ -209,7 +210,14 @@ function setAlign(region: NdRegion, text: string): void {
   const ways = Math.max(1, region.mappings.length);
   const perDimm = align / ways;
   if (align === 0 || align > region.sizeBytes || align % ways !== 0 || !isPowerOf2(perDimm) || perDimm < PAGE_SIZE) {
-    throw new KernelError('EINVAL', `${region.name}: align ${align}: expected ${ways} times a power of two of at least ${PAGE_SIZE}, up to the region's size`);
+    throw new KernelError('EINVAL', `${region.name}: align ${align}: expected ${ways} times a power of two of at least ${PAGE_SIZE}, up to the region's size`, values(nearestAlign(region, align)));
   }
   region.align = align;
+}
+
+function nearestAlign({ mappings, sizeBytes }: NdRegion, wanted: number): number {
+  const ways = Math.max(1, mappings.length);
+  let perDimm = PAGE_SIZE;
+  while (perDimm * 2 * ways <= Math.min(wanted, sizeBytes)) perDimm *= 2;
+  return perDimm * ways;
 }

@@ -14,7 +14,7 @@ import {
 } from '@holdfast/block';
 import {
   INFO_BLOCK_RESERVE, attachBtt, clearPoison, enableNamespace, isNvdimmSync, nvdimmFlush, nvdimmNamespaceCommonProbe, nvdimmNamespaceDiskName,
-  pmemShouldMapPages, trackBadblocks, trackReadOnly,
+  pmemShouldMapPages, setupLines, trackBadblocks, trackReadOnly,
   type EnabledNamespace, type NdBtt, type NdClaim, type NdDriver, type NdNamespace, type NdPfn, type Nvdimms,
 } from '@holdfast/nvdimm';
 import { addBttDisk } from './btt-disk.js';
@@ -88,7 +88,7 @@ function withInfoBlock<T>(needs: NdPmemNeeds, device: NdNamespace | NdClaim, ns:
 
 function attachBttDisk(needs: NdPmemNeeds, undo: UndoList, btt: NdBtt, ns: NdNamespace): void {
   const { uuid, lbaSize } = btt;
-  if (uuid === undefined || lbaSize === 0) throw new KernelError('ENODEV', `${btt.name} needs a UUID and a sector size first`);
+  if (uuid === undefined || lbaSize === 0) throw new KernelError('ENODEV', `${btt.name} needs a UUID and a sector size first`, { nearest: [{ first: setupLines(needs.nvdimms, btt).join(' && ') }] });
   const who = `${DRIVER_NAME} ${btt.name}`;
   const enabled = enableNamespace(needs, ns, ns.sizeBytes, who);
   undo.push(() => enabled.disable());

@@ -8,7 +8,7 @@ import { UsageError, getopt } from '../console/getopt.js';
 export const blkdiscard: Command = {
   usage: 'blkdiscard [-f] [-z] [-o OFFSET] [-l LENGTH] DEVICE',
   help: '-f, --force   even if somebody has it exclusively\n-z, --zeroout   write zeros\n-o, --offset, -l, --length   bytes; all of the device without them',
-  run({ args, root, resolve, err, explain }) {
+  run({ args, root, resolve, err, explainError }) {
     const options = getopt(args, { long: { force: false, zeroout: false, offset: true, length: true }, short: { f: 'force', z: 'zeroout', o: 'offset', l: 'length' } });
     const [device, more] = options.operands;
     if (device === undefined) throw new UsageError('no device specified');
@@ -32,7 +32,7 @@ export const blkdiscard: Command = {
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       err(doing === 'cannot open' ? `blkdiscard: cannot open ${device}: ${strerror(error.code)}` : `blkdiscard: ${device}: ${doing} failed: ${strerror(error.code)}`);
-      explain({ rule: error.message });
+      explainError(error);
       return 1;
     }
   },

@@ -38,7 +38,7 @@ const SETTINGS: Record<string, (file: BlockFile, value: number, set: (attribute:
 export const blockdev: Command = {
   usage: `blockdev COMMAND… DEVICE…  or  blockdev --report [DEVICE]…`,
   help: `Commands: ${Object.keys(ACTIONS).join(' ')}; with a number behind them ${Object.keys(SETTINGS).join(' ')}`,
-  run({ args, root, resolve, out, err }) {
+  run({ args, root, resolve, out, err, explainError }) {
     const { commands, paths, values } = parseArguments(args);
     if (commands.includes('--report')) return report(root, paths.map(resolve), out);
     if (commands.length === 0 || paths.length === 0) throw new UsageError('a command and a device are needed');
@@ -59,6 +59,7 @@ export const blockdev: Command = {
         }
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
+        explainError(error);
         const cannotOpen = error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ENXIO';
         err(cannotOpen ? `blockdev: can't open '${path}': ${strerror(error.code)}` : `blockdev: ioctl failed: ${strerror(error.code)}`);
         return 1;

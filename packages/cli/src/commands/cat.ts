@@ -7,7 +7,7 @@ import { openFile, readPieces } from '../console/open-file.js';
 export const cat: Command = {
   usage: 'cat [FILE]…',
   help: 'Print files one after the other; standard input without any, or for -.',
-  run({ args, root, resolve, stdin, out, err }) {
+  run({ args, root, resolve, stdin, out, err, explainError }) {
     const { operands } = getopt(args, { short: { u: 'u' }, long: { u: false } });
     let status = 0;
     for (const path of operands.length > 0 ? operands : ['-']) {
@@ -22,6 +22,7 @@ export const cat: Command = {
         for (const piece of readPieces(file)) out(piece);
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
+        explainError(error);
         const reading = opened || error.code === 'EISDIR'; // a directory can be opened, and not be read
         err(reading ? `cat: read error: ${strerror(error.code)}` : `cat: can't open '${path}': ${strerror(error.code)}`);
         status = 1;

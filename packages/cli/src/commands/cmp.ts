@@ -9,7 +9,7 @@ const PIECE = 1024 * 1024;
 
 export const cmp: Command = {
   usage: 'cmp [-s] [-n BYTES] FILE1 FILE2',
-  run({ args, root, resolve, out, err }) {
+  run({ args, root, resolve, out, err, explainError }) {
     const { has, value, operands } = getopt(args, { short: { s: 'quiet', n: 'bytes' }, long: { quiet: false, bytes: true } });
     const limit = value('bytes') === undefined ? Infinity : parseByteCount(value('bytes')!);
     const [first, second] = operands;
@@ -42,6 +42,7 @@ export const cmp: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
+      explainError(error);
       err(`cmp: can't open '${opening}': ${strerror(error.code)}`);
       return 2;
     } finally {

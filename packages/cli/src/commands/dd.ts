@@ -44,6 +44,7 @@ export const dd: Command = {
       if (job.output !== undefined) sink = openLenient(io, job.output, { write: true, truncate: !job.flags.has('conv:notrunc'), direct: job.flags.has('oflag:direct') });
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
+      io.explainError(error);
       io.err(`dd: can't open '${opening}': ${strerror(error.code)}`);
       return 1;
     }
@@ -90,6 +91,7 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
   let status = 0;
   const fail = (error: unknown): void => {
     if (!(error instanceof KernelError)) throw error;
+    io.explainError(error);
     io.err(`dd: error writing '${job.output ?? 'standard output'}': ${strerror(error.code)}`);
     status = 1;
   };

@@ -7,7 +7,7 @@ import { openFile, readPieces } from '../console/open-file.js';
 
 export const head: Command = {
   usage: 'head [-n LINES] [-c BYTES] [FILE]…',
-  run({ args, root, resolve, stdin, out, err }) {
+  run({ args, root, resolve, stdin, out, err, explainError }) {
     const { value, operands } = getopt(args.map((arg) => arg.replace(/^-(\d+)$/, '-n$1')), {
       short: { n: 'lines', c: 'bytes' },
       long: { lines: true, bytes: true },
@@ -22,6 +22,7 @@ export const head: Command = {
         for (const piece of firstLines(pieces, lines)) out(piece);
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
+        explainError(error);
         err(`head: ${path}: ${strerror(error.code)}`);
         status = 1;
       }

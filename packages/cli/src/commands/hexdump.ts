@@ -29,6 +29,7 @@ export const hexdump: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
+      io.explainError(error);
       io.err(`hexdump: ${operands[0]}: ${strerror(error.code)}`);
       return 1;
     }

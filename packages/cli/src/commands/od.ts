@@ -11,7 +11,7 @@ const RADIX: Record<string, number> = { o: 8, d: 10, x: 16 };
 export const od: Command = {
   usage: 'od [-A o|d|x|n] [-t TYPE] [-N LENGTH] [-j SKIP] [-v] [FILE]',
   help: 'TYPE is o, x, u or d with a size of 1, 2, 4 or 8 bytes, or c; o2 if left out.',
-  run({ args, root, resolve, stdin, out, err }) {
+  run({ args, root, resolve, stdin, out, err, explainError }) {
     const long = { 'address-radix': true, format: true, 'read-bytes': true, 'skip-bytes': true, 'output-duplicates': false, x: false, c: false };
     const { has, value, operands } = getopt(args, {
       short: { A: 'address-radix', t: 'format', N: 'read-bytes', j: 'skip-bytes', v: 'output-duplicates', x: 'x', c: 'c' },
@@ -34,6 +34,7 @@ export const od: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
+      explainError(error);
       err(`od: ${path}: ${strerror(error.code)}`);
       return 1;
     }

@@ -5,8 +5,9 @@
  * so, `bufskew` puts the buffer where no sector may begin. It sees the kernel's own files.
  */
 import { type BlockFile, MAP, PROT, type Process, Signal, resolvePath } from '@holdfast/kernel';
-import { KernelError, PAGE_SIZE, SECTOR_SIZE, roundUp, strerror } from '@holdfast/lib';
+import { KernelError, PAGE_SIZE, SECTOR_SIZE, roundDown, roundUp, strerror } from '@holdfast/lib';
 import type { Command, CommandIo } from '../console/command.js';
+import { type RequestForm, explanationOf } from '../console/explain.js';
 import { UsageError } from '../console/getopt.js';
 import { textAt } from '../facts/sysfs.js';
 
@@ -95,13 +96,24 @@ export const probe: Command = {
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       io.out(`${io.args.join(' ')}${opened ? '' : ' : open'} = -1 ${error.code} (${strerror(error.code)})\n`);
-      io.explain({ rule: error.message });
+      io.explain(explanationOf(error, formOf(io.args)));
+      io.refused();
       return call.fails || !opened ? 1 : 0;
     } finally {
       process.exit();
     }
   },
 };
+
+/** A call of mmap(2) again, with other flags or for whole pages. */
+function formOf([name, file, offset, length, kind, ...access]: readonly string[]): RequestForm {
+  const probeAgain = (...words: (string | number | undefined)[]): string => ['probe', name, file, ...words, ...access].filter((word) => word !== undefined).join(' ');
+  return {
+    again: probeAgain(offset, length, kind),
+    withValue: (value) => (value === 'MAP_SHARED' ? probeAgain(offset, length, 'shared') : undefined),
+    withBytes: (what, bytes) => (what === 'align' ? probeAgain(roundDown(Number(offset), bytes), Math.max(bytes, roundUp(Number(length), bytes)), kind) : undefined),
+  };
+}
 
 /** Memory of the process for that many bytes, at the start of a page unless it is to be skewed. */
 function bufferFor(process: Process, length: string | undefined, how: readonly string[]): number {

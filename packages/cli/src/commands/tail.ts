@@ -6,7 +6,7 @@ import { concat, openFile, readPieces } from '../console/open-file.js';
 
 export const tail: Command = {
   usage: 'tail [-n LINES] [FILE]',
-  run({ args, root, resolve, stdin, out, err }) {
+  run({ args, root, resolve, stdin, out, err, explainError }) {
     const { value, operands } = getopt(args.map((arg) => arg.replace(/^-(\d+)$/, '-n$1')), { short: { n: 'lines' }, long: { lines: true } });
     const lines = Number(value('lines') ?? '10');
     if (!Number.isSafeInteger(lines) || lines < 0) throw new UsageError(`invalid number '${value('lines')}'`);
@@ -19,6 +19,7 @@ export const tail: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
+      explainError(error);
       err(`tail: can't open '${operands[0]}': ${strerror(error.code)}`);
       return 1;
     }

@@ -3,6 +3,7 @@
  * A command knows nothing of the shell that runs it, nor of Node.
  */
 import type { Kernel, VfsDir } from '@holdfast/kernel';
+import type { KernelError } from '@holdfast/lib';
 import type { System } from '../system.js';
 import type { Explanation } from './explain.js';
 
@@ -22,6 +23,10 @@ export interface CommandIo {
   readonly err: (line: string) => void;
   /** Why something was refused, for who asked for explanations; what the command prints stays as it is. */
   readonly explain: (why: Explanation) => void;
+  /** The same of what the kernel answered to this very command. */
+  readonly explainError: (error: KernelError) => void;
+  /** What was asked was not done, although the status is 0. */
+  readonly refused: () => void;
 }
 
 export interface Command {

@@ -8,7 +8,7 @@ import type { System } from '../system.js';
 import { COMMANDS } from '../commands/table.js';
 import { evaluateArithmetic } from './arithmetic.js';
 import type { CommandIo } from './command.js';
-import type { Explanation } from './explain.js';
+import { type Explanation, type RequestForm, explanationOf } from './explain.js';
 import { UsageError } from './getopt.js';
 import { expandGlob } from './glob.js';
 import { type OpenFile, concat, openFile, readPieces, toBytes } from './open-file.js';
@@ -27,6 +27,8 @@ export interface ShellOptions {
   readonly err: (text: string) => void;
   /** Told why commands were refused. */
   readonly explain?: (why: Explanation) => void;
+  /** Told when a command did not do what it was asked, whatever its status. */
+  readonly refused?: () => void;
   readonly builtins?: Readonly<Record<string, ShellBuiltin>>;
 }
 
@@ -53,7 +55,7 @@ class Leave extends Error {
   }
 }
 
-export function createShell({ system, out, err, explain = () => {}, builtins: extra = {} }: ShellOptions): Shell {
+export function createShell({ system, out, err, explain = () => {}, refused = () => {}, builtins: extra = {} }: ShellOptions): Shell {
   let status = 0;
   let exited = false;
   let cwd = '/';
@@ -184,12 +186,13 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
     const [name, ...args] = words;
     const before = await assign(command, given);
     const streams = { ...given };
-    const opened: Sink[] = [];
+    const opened: OpenedSink[] = [];
     try {
       for (const redirection of command.redirections) await redirect(redirection, streams, opened, name === 'exec');
     } catch (error) {
       if (!(error instanceof RedirectError)) throw error;
       errors.write(`sh: ${error.message}\n`);
+      if (error.cause instanceof KernelError) explain(explanationOf(error.cause, { again: words.join(' ') }));
       return 1;
     }
     let result = 0;
@@ -199,7 +202,7 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
     } finally {
       // Set for this command only, if there is one.
       if (name !== undefined) for (const [variableName, value] of before) restore(variableName, value);
-      for (const sink of opened) result = closeSink(sink, name, streams.err, ({ message }) => explain({ rule: message })) ?? result;
+      for (const { sink, path } of opened) result = closeSink(sink, name, streams.err, (error) => explain(explanationOf(error, formOf(words, path)))) ?? result;
     }
     return result;
   }
@@ -222,7 +225,7 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
   }
 
   /** With `keep`, as `exec` has it, what gets a descriptor above 2 stays open until `exec N>&-`. */
-  async function redirect({ fd, op, target }: Redirection, streams: Streams, opened: Sink[], keep: boolean): Promise<void> {
+  async function redirect({ fd, op, target }: Redirection, streams: Streams, opened: OpenedSink[], keep: boolean): Promise<void> {
     const path = await expandText(target, expander(streams));
     if (op === '>&' && path === '-') return closeKept(fd);
     if (op === '>&') {
@@ -242,12 +245,12 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
         return;
       }
       const sink = fileSink(openFile(system.root, resolve(path), { write: true, truncate: op === '>' }), op === '>>');
-      opened.push(sink);
+      opened.push({ sink, path });
       if (fd === 2) streams.err = sink;
       else streams.out = sink;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      throw new RedirectError(redirectMessage(error, path, reading));
+      throw new RedirectError(redirectMessage(error, path, reading), { cause: error });
     }
   }
 
@@ -281,7 +284,7 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
       if (error instanceof KernelError) {
         const inShell = Object.hasOwn(builtins, name) || name === 'echo';
         say(`${inShell ? 'sh' : name}: ${error instanceof SinkError ? 'write error: ' : ''}${strerror(error.code)}`);
-        explain({ rule: error.message });
+        explain(explanationOf(error, { again: [name, ...args].join(' ') }));
         return 1;
       }
       throw error;
@@ -316,6 +319,8 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
       out: (data) => streams.out.write(data),
       err: say,
       explain,
+      explainError: (error) => explain(explanationOf(error, { again: [name, ...args].join(' ') })),
+      refused,
     };
     return command.run(io) ?? 0;
   }
@@ -367,6 +372,17 @@ export function createShell({ system, out, err, explain = () => {}, builtins: ex
 function leave(how: Leave['how'], depth: number): number {
   if (depth > 0) throw new Leave(how);
   return 0;
+}
+
+/** A file that a redirection opened for writing, and what the user calls it. */
+interface OpenedSink {
+  readonly sink: Sink;
+  readonly path: string;
+}
+
+/** A command whose output a file refused, said again. */
+function formOf(words: readonly string[], path: string): RequestForm {
+  return { again: `${words.join(' ')} > ${path}`, withValue: (value) => `echo ${value} > ${path}` };
 }
 
 class RedirectError extends Error {}

@@ -3,7 +3,8 @@
  */
 import { type VfsDir, readFile, writeFile } from '@holdfast/kernel';
 import { type ErrnoName, KernelError, strerror } from '@holdfast/lib';
-import type { Explanation } from '../../console/explain.js';
+import { type Explanation, explanationOf } from '../../console/explain.js';
+import type { Again } from '../ndctl/parse-options.js';
 
 export interface DaxctlContext {
   readonly root: VfsDir;
@@ -12,6 +13,8 @@ export interface DaxctlContext {
   readonly line: (text: string) => void;
   /** Why a request was refused, beside what daxctl prints of it. */
   readonly explain: (why: Explanation) => void;
+  /** The call as it was typed; changed, where another one would do. */
+  again: Again;
   /** A path as the user gave it, made absolute. */
   readonly resolve: (path: string) => string;
   /** `-v`: the library tells what it does. */
@@ -43,9 +46,15 @@ export function writeAttr(ctx: DaxctlContext, path: string, text: string, { quie
   }
 }
 
-/** Keep a refusal's sentence as an explanation. Returns its errno. */
-export function explained({ explain }: DaxctlContext, refusal: KernelError): ErrnoName {
-  explain({ rule: refusal.message });
+/**
+ * Keep a refusal's sentence, and what would do, as an explanation. Returns its errno.
+ * @param sizeToo the size that must be given with an alignment, without which daxctl fails when all is done
+ */
+export function explained({ explain, again }: DaxctlContext, refusal: KernelError, option?: 'size' | 'align', sizeToo: { readonly size?: string } = {}): ErrnoName {
+  explain(explanationOf(refusal, {
+    again: again(sizeToo),
+    withValue: (value) => (option === undefined ? undefined : again({ ...sizeToo, [option]: value })),
+  }));
   return refusal.code;
 }
 

@@ -46,7 +46,7 @@ export const daxctl: Command = {
   usage: USAGE,
   help: `Commands: ${Object.keys(COMMANDS).join(', ')}`,
   run({ args, root, resolve, out, err, explain }) {
-    const ctx: DaxctlContext = { root, resolve, out, line: err, explain, verbose: false };
+    const ctx: DaxctlContext = { root, resolve, out, line: err, explain, again: () => 'daxctl', verbose: false };
     try {
       return dispatch(ctx, args);
     } catch (error) {

@@ -34,7 +34,11 @@ function changeMode(ctx: DaxctlContext, device: DaxDevice, request: DeviceReques
   if (mode === 'system-ram') return toSystemRam(ctx, device, request);
   if (mode === 'devdax') return toDevdax(ctx, device, request);
   ctx.line(`${device.name}: unknown mode requested: 0`);
-  ctx.explain({ rule: `${device.name}: ${mode === undefined ? 'no mode is asked for, or a size or an alignment hides it' : `'${mode}' is no mode`}`, nearest: `daxctl reconfigure-device --mode=system-ram ${device.name}, or --mode=devdax` });
+  ctx.explain(
+    request.align > 0
+      ? { rule: `${device.name} has its new alignment; daxctl then wants a mode, which an alignment hides, unless a size is given`, nearest: [ctx.again({ size: String(numberAt(ctx, `${device.path}/size`) ?? 0) })] }
+      : { rule: `${device.name}: '${mode}' is no mode`, nearest: ['system-ram', 'devdax'].map((word) => ctx.again({ mode: word })) },
+  );
   return 'EINVAL';
 }
 
@@ -44,7 +48,7 @@ function toSystemRam(ctx: DaxctlContext, device: DaxDevice, { noOnline, noMovabl
     ctx.line(`${device.name}: error: kernel policy will auto-online memory, aborting`);
     ctx.explain({
       rule: 'the kernel takes new memory online by itself (auto_online_blocks), perhaps into another zone than the one that daxctl would choose',
-      nearest: `echo offline > /sys/devices/system/memory/auto_online_blocks, or daxctl reconfigure-device --mode=system-ram --no-movable ${device.name}, or -f`,
+      nearest: [`echo offline > /sys/devices/system/memory/auto_online_blocks && ${ctx.again()}`, ctx.again({ 'no-movable': true, 'no-online': false }), ctx.again({ force: true })],
     });
     return 'EBUSY';
   }
@@ -87,7 +91,7 @@ function releaseMemory(ctx: DaxctlContext, memory: DaxMemory, force: boolean): O
     ctx.line(`${name}: found ${left} memory sections online`);
     ctx.line(`${name}: refusing to change modes`);
   }
-  ctx.explain({ rule: `${left} memory blocks of ${name} are online`, nearest: `daxctl reconfigure-device -f --mode=devdax ${name}, which takes them offline first` });
+  ctx.explain({ rule: `${left} memory blocks of ${name} are online`, nearest: [`daxctl reconfigure-device -f --mode=devdax ${name}`] });
   return 'EBUSY';
 }
 
@@ -96,7 +100,7 @@ export function changeMemory(ctx: DaxctlContext, device: DaxDevice, word: 'onlin
   const memory = memoryOf(ctx, device);
   if (!memory) {
     ctx.line(`${device.name}: memory operations are not applicable in devdax mode`);
-    ctx.explain({ rule: `${device.name} is no RAM`, nearest: `daxctl reconfigure-device --mode=system-ram ${device.name}` });
+    ctx.explain({ rule: `${device.name} is no RAM`, nearest: [`daxctl reconfigure-device --mode=system-ram ${device.name}`] });
     return 'ENXIO';
   }
   return word === 'online' ? onlineMemory(ctx, device, request) : offlineBlocks(ctx, memory);
@@ -169,7 +173,8 @@ export function changeDriver(ctx: DaxctlContext, device: DaxDevice, word: 'enabl
   const { name } = device;
   if (memoryOf(ctx, device)) {
     ctx.line(`${name}: status operations are only applicable in devdax mode`);
-    ctx.explain({ rule: `${name} is RAM`, nearest: `daxctl reconfigure-device --mode=devdax ${name}` });
+    const release = `daxctl reconfigure-device -f --mode=devdax ${name}`;
+    ctx.explain({ rule: `${name} is RAM`, nearest: [word === 'disable' ? `${release} && ${ctx.again()}` : release] });
     return 'ENXIO';
   }
   return word === 'disable' ? disableSaying(ctx, device) : enableSaying(ctx, device);
@@ -207,7 +212,11 @@ export function destroy(ctx: DaxctlContext, device: DaxDevice, { force }: Device
   const { name } = device;
   if (driverOf(ctx, device) !== undefined && !force) {
     ctx.line(`${name} is active, specify --force for deletion`);
-    ctx.explain({ rule: `${name} is bound to a driver`, nearest: `daxctl destroy-device -f ${name}` });
+    ctx.explain(
+      device.id === 0
+        ? { rule: `${name} is bound to a driver, and stays as long as its region: it can but give back its memory`, nearest: [`daxctl disable-device ${name} && daxctl reconfigure-device -s 0 ${name}`] }
+        : { rule: `${name} is bound to a driver`, nearest: [ctx.again({ force: true })] },
+    );
     return 'ENXIO';
   }
   const disabled = disableSaying(ctx, device);

@@ -5,7 +5,7 @@
 import type { ErrnoName, KernelError } from '@holdfast/lib';
 import { dirAt } from '../../facts/sysfs.js';
 import { type DaxctlContext, type Outcome, dbg, explained, libraryError, writeAttr } from './context.js';
-import { type DaxDevice, type DaxRegion, driverOf } from './topology.js';
+import { type DaxDevice, type DaxRegion, driverOf, numberAt } from './topology.js';
 
 export type DaxDriverName = 'device_dax' | 'kmem';
 
@@ -62,7 +62,8 @@ export function setMapping(ctx: DaxctlContext, device: DaxDevice, start: number,
 function set(ctx: DaxctlContext, { name, path }: DaxDevice, attribute: 'size' | 'align' | 'mapping', text: string): Outcome {
   const refused = writeAttr(ctx, `${path}/${attribute}`, `${text}\n`);
   if (!refused) return 'done';
-  explained(ctx, refused);
+  const size = attribute === 'align' ? { size: String(numberAt(ctx, `${path}/size`) ?? 0) } : {};
+  explained(ctx, refused, attribute === 'mapping' ? undefined : attribute, size);
   libraryError(ctx, `daxctl_dev_set_${attribute}`, `${name}: failed to set ${attribute}`);
   return 'ENXIO';
 }

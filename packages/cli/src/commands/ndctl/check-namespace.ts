@@ -9,7 +9,7 @@ import { type BttCheck, checkBtt } from './btt-check.js';
 import { parseNamespaceOptions } from './namespace-options.js';
 import { disableNamespaceSafely, enableNamespace } from './namespace-state.js';
 import { type Outcome, forEachNamespace } from './namespace-walk.js';
-import { type Namespace, isActive, sizeOf, uuidOf } from './topology.js';
+import { type Namespace, holderOf, isActive, sizeOf, uuidOf } from './topology.js';
 import { withRawDisk } from './zero-info-block.js';
 
 const OPTIONS = [
@@ -44,7 +44,11 @@ function check(ctx: NdctlContext, ns: Namespace, { repair, rewriteLog, force }: 
   const wasActive = isActive(ctx, ns);
   if (wasActive && !force) {
     say('namespace_check', `${ns.name}: check aborted, namespace online`);
-    ctx.explain({ rule: `${ns.name} is in use, and its metadata may change under a check`, nearest: `ndctl check-namespace -f ${ns.name}` });
+    const isSector = holderOf(ctx, ns)?.kind === 'btt';
+    ctx.explain({
+      rule: `${ns.name} is in use, and its metadata may change under a check${isSector ? '' : '; it is no sector namespace either, and has none'}`,
+      ...(isSector ? { nearest: [ctx.again({ force: true })] } : {}),
+    });
     return 'EBUSY';
   }
   const busy = wasActive ? disableNamespaceSafely(ctx, ns) : undefined;

@@ -5,6 +5,7 @@
 import type { VfsDir } from '@holdfast/kernel';
 import { type ErrnoName, errnoNumber } from '@holdfast/lib';
 import type { Explanation } from '../../console/explain.js';
+import type { Again } from './parse-options.js';
 
 export interface NdctlContext {
   readonly root: VfsDir;
@@ -20,6 +21,10 @@ export interface NdctlContext {
   readonly uuid: () => string;
   /** Why a request was refused, beside what ndctl prints of it. */
   readonly explain: (why: Explanation) => void;
+  /** What was asked was not done, although the status is 0. */
+  readonly refused: () => void;
+  /** The call as it was typed; changed, where another one would do. */
+  again: Again;
   /** `-v`: the libraries tell what they do. */
   verbose: boolean;
   /** What `err` puts before its message, such as `create namespace`. */

@@ -69,7 +69,7 @@ function createIn(ctx: NdctlContext, region: Region, request: CreateRequest): Fa
   const ns = idleNamespace(ctx, region);
   if (!ns || !isConfigurationIdle(ctx, ns)) {
     debug(ctx, 'namespace_create:1030', `${region.name}: no ${ns ? 'idle' : 'available'} namespace seed`);
-    ctx.explain({ rule: `${region.name} has no idle namespace to configure`, ...(ns ? { nearest: `create-namespace -f -e ${ns.name}` } : {}) });
+    ctx.explain({ rule: `${region.name} has no idle namespace to configure`, ...(ns ? { nearest: [ctx.again({ reconfig: ns.name, force: true })] } : {}) });
     return 'EAGAIN';
   }
   const failure = setupNamespace(ctx, region, ns, plan, request);

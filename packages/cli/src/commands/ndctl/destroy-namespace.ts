@@ -34,7 +34,7 @@ export function prepareReconfig(ctx: NdctlContext, ns: Namespace, force: boolean
   }
   if (isActive(ctx, ns) && !force) {
     error(ctx, `${ns.name} is active, specify --force for re-configuration\n`);
-    ctx.explain({ rule: `${ns.name} is in use`, nearest: `the same command with -f, or ndctl disable-namespace ${ns.name} first` });
+    ctx.explain({ rule: `${ns.name} is in use`, nearest: [ctx.again({ force: true }), `ndctl disable-namespace ${ns.name} && ${ctx.again()}`] });
     return 'EBUSY';
   }
   const busy = disableNamespaceSafely(ctx, ns);

@@ -1,6 +1,6 @@
 /** `ndctl enable-dimm`, `ndctl disable-dimm`. Mirrors ndctl's ndctl/dimm.c: action_enable, action_disable. */
 import type { NdctlContext } from './context.js';
-import { disableDimm, enableDimm, isDimmActive } from './dimm-state.js';
+import { disableDimm, enableDimm, explainActive, isDimmActive } from './dimm-state.js';
 import { DIMM_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
 
 export function enableDimmCommand(ctx: NdctlContext, args: readonly string[]): number {
@@ -13,7 +13,7 @@ export function disableDimmCommand(ctx: NdctlContext, args: readonly string[]): 
   const result = forEachDimm(dimmsFor(ctx, options), (dimm) => {
     if (!isDimmActive(ctx, dimm)) return disableDimm(ctx, dimm);
     ctx.line(`${dimm.name} is active, skipping...`);
-    ctx.explain({ rule: `an enabled region uses ${dimm.name}`, nearest: 'ndctl disable-region for the regions that ndctl list -R -d shows, then the same command' });
+    explainActive(ctx, dimm);
     return 'EBUSY';
   });
   return reportDimms(ctx, (nmems) => `disabled ${nmems}`, result);

@@ -39,7 +39,9 @@ function forEachRegion(ctx: NdctlContext, args: readonly string[], verb: string,
     exitWithUsage(ctx, usage, OPTIONS);
   }
   const wanted = type === 'blk' ? [] : buses(ctx).filter((bus) => busPasses(ctx, bus, value('bus'))).flatMap((bus) => regions(ctx, bus));
-  const count = wanted.filter((region) => regionPasses(region, operands[0]) && act(region) === undefined).length;
+  const chosen = wanted.filter((region) => regionPasses(region, operands[0]));
+  const count = chosen.filter((region) => act(region) === undefined).length;
+  if (count < chosen.length) ctx.refused();
   ctx.line(`${verb}d ${count} region${count === 1 ? '' : 's'}`);
   return 0;
 }

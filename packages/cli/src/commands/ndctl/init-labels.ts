@@ -2,7 +2,7 @@
 import { type LabelSize, initLabelArea, openLabelArea } from '@holdfast/nvdimm';
 import { KernelError } from '@holdfast/lib';
 import type { Failure, NdctlContext } from './context.js';
-import { isDimmActive, revalidateLabels } from './dimm-state.js';
+import { explainActive, isDimmActive, releaseLines, revalidateLabels } from './dimm-state.js';
 import { DIMM_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
 import { configAreaOf } from './label-area-access.js';
 import type { Dimm } from './topology.js';
@@ -22,7 +22,7 @@ export function initLabels(ctx: NdctlContext, args: readonly string[]): number {
   const labelSize = LABEL_SIZES[version];
   if (!labelSize) {
     ctx.line(`'${version}' is not a valid label version`);
-    ctx.explain({ rule: 'labels are of version 1.1 (128 bytes) or 1.2 (256 bytes)', nearest: '-V 1.2' });
+    ctx.explain({ rule: 'labels are of version 1.1 (128 bytes) or 1.2 (256 bytes)', nearest: [[...dimmsFor(ctx, options).flatMap((dimm) => releaseLines(ctx, dimm)), ctx.again({ 'label-version': '1.2', force: true })].join(' && ')] });
     return report({ count: 0, failure: 'EINVAL' });
   }
   return report(forEachDimm(dimmsFor(ctx, options), (dimm) => init(ctx, dimm, labelSize, options.has('force'))));
@@ -31,10 +31,10 @@ export function initLabels(ctx: NdctlContext, args: readonly string[]): number {
 function init(ctx: NdctlContext, dimm: Dimm, labelSize: LabelSize, force: boolean): Failure {
   const area = configAreaOf(ctx, dimm);
   if (!area) return refuseWithoutArea(ctx, dimm);
-  if (isDimmActive(ctx, dimm)) return refuseActive(ctx, dimm);
+  if (isDimmActive(ctx, dimm)) return refuseActive(ctx, dimm, openLabelArea(area) ? ctx.again({ force: true }) : ctx.again());
   if (openLabelArea(area) && !force) {
     ctx.line(`${dimm.name}: error: labels already initialized`);
-    ctx.explain({ rule: `${dimm.name} has labels; to make them anew is to lose its namespaces`, nearest: `ndctl init-labels -f ${dimm.name}` });
+    ctx.explain({ rule: `${dimm.name} has labels; to make them anew is to lose its namespaces`, nearest: [ctx.again({ force: true })] });
     return 'EBUSY';
   }
   return failureOf(() => void initLabelArea(area, labelSize, 'ndctl')) ?? revalidateLabels(ctx, dimm);
@@ -47,9 +47,9 @@ export function refuseWithoutArea(ctx: NdctlContext, dimm: Dimm): Failure {
 }
 
 /** The kernel holds a copy of the labels while a region goes by them. */
-export function refuseActive(ctx: NdctlContext, dimm: Dimm): Failure {
+export function refuseActive(ctx: NdctlContext, dimm: Dimm, again = ctx.again()): Failure {
   ctx.line(`${dimm.name}: regions active, abort label write`);
-  ctx.explain({ rule: `an enabled region goes by the labels of ${dimm.name}`, nearest: 'ndctl disable-region for its regions, then the same command' });
+  explainActive(ctx, dimm, again);
   return 'EBUSY';
 }
 

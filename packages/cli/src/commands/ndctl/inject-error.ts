@@ -134,7 +134,7 @@ function eachBlock(
     const area = dataArea(ctx, ns);
     if (typeof area === 'string') return area;
     if ((block + 1) * BLOCK > area.size) {
-      ctx.explain({ rule: `the data of ${ns.name} has ${area.size / BLOCK} blocks of ${BLOCK} bytes` });
+      ctx.explain({ rule: `the data of ${ns.name} has ${area.size / BLOCK} blocks of ${BLOCK} bytes`, nearest: [ctx.again({ block: String(Math.min(first, area.size / BLOCK - 1)), count: String(Math.max(1, Math.min(count, area.size / BLOCK - first))) })] });
       return 'EINVAL';
     }
     const control = busControlOf(ctx, ns.region.bus);
@@ -152,7 +152,7 @@ function eachBlock(
 function dataArea(ctx: NdctlContext, ns: Namespace): { start: number; size: number } | Exclude<Failure, undefined> {
   const holder = holderOf(ctx, ns);
   if (holder?.kind === 'btt') {
-    ctx.explain({ rule: 'a block of a BTT may lie anywhere in it: errors can be injected only below', nearest: `ndctl create-namespace -f -e ${ns.name} -m raw` });
+    ctx.explain({ rule: 'a block of a BTT may lie anywhere in it: errors can be injected only below', nearest: [`ndctl create-namespace -f -e ${ns.name} -m raw && ${ctx.again()}`] });
     return 'EOPNOTSUPP';
   }
   const [start, size] = [readNumber(ctx, (holder ?? ns).path, 'resource'), readNumber(ctx, (holder ?? ns).path, 'size')];

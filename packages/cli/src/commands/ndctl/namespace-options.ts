@@ -2,7 +2,8 @@
  * Options of the commands on namespaces, with the checks that come before any device is looked at.
  * Mirrors ndctl's ndctl/namespace.c: parse_namespace_options, set_defaults.
  */
-import { isPowerOf2 } from '@holdfast/lib';
+import { GIB, MIB, isPowerOf2 } from '@holdfast/lib';
+import type { Explanation } from '../../console/explain.js';
 import { type NdctlContext, error } from './context.js';
 import { parseMode } from './filter.js';
 import { type OptionSpec, type ParsedOptions, exitWithUsage, parseOptions } from './parse-options.js';
@@ -66,22 +67,30 @@ export function parseCreateOptions(ctx: NdctlContext, args: readonly string[]): 
   for (const operand of options.operands) problems.push(`unknown extra parameter "${operand}"`);
   for (const text of problems) error(ctx, `${text}\n`);
   if (problems.length > 0) {
-    ctx.explain({ rule: problems.join('; '), ...nearestWord(options) });
+    ctx.explain({ rule: problems.join('; '), ...nearestWord(ctx, options) });
     exitWithUsage(ctx, CREATE_USAGE, CREATE_OPTIONS);
   }
   ctx.verbose = options.has('verbose');
   return request;
 }
 
-function nearestWord({ value }: ParsedOptions): { nearest?: string } {
+function nearestWord({ again }: NdctlContext, { value, has }: ParsedOptions): Pick<Explanation, 'nearest'> {
   const align = parseSize64(value('align') ?? '');
-  if (align && align.bytes > 0 && !isPowerOf2(align.bytes)) return { nearest: `-a ${Math.max(4096, 2 ** Math.round(Math.log2(align.bytes)))}` };
+  if (align && align.bytes > 0 && !isPowerOf2(align.bytes)) return { nearest: [again({ align: String(nearestPages(align.bytes)) })] };
   const mode = value('mode');
-  if (mode !== undefined && !parseMode(mode)) return { nearest: '-m fsdax, -m devdax, -m sector or -m raw' };
+  if (mode !== undefined && !parseMode(mode)) return { nearest: ['fsdax', 'devdax', 'sector', 'raw'].map((word) => again({ mode: word })) };
+  if (has('map') && mode !== 'fsdax' && mode !== 'devdax') return { nearest: [again({ map: false })] };
   return {};
 }
 
 const PAGE = 4096;
+
+/** The sizes of pages that x86-64 has. */
+const PAGES = [PAGE, 2 * MIB, GIB];
+
+function nearestPages(bytes: number): number {
+  return PAGES.reduce((best, pages) => (Math.abs(Math.log(pages / bytes)) < Math.abs(Math.log(best / bytes)) ? pages : best));
+}
 
 function createRequest({ has, flag, value }: ParsedOptions, scan: boolean, refuse: (text: string) => void): CreateRequest {
   const reconfig = value('reconfig');

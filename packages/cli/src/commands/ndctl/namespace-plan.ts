@@ -4,12 +4,14 @@
  */
 import { MIB, roundDown, roundUp } from '@holdfast/lib';
 import { type ErrnoName } from '@holdfast/lib';
+import { bootAdvice } from './boot-advice.js';
 import { type NdctlContext, debug, err, error } from './context.js';
+import { hasLabelCommands } from './label-area-access.js';
 import type { CreateRequest } from './namespace-options.js';
 import { readNumber } from './sysfs-access.js';
 import {
   type Claim, type Mode, type Namespace, type Region, NSTYPE_IO, UINT_MAX,
-  claimSeed, holderOf, interleaveWays, maxAvailableExtent, modeOf, namespaceSectorSizes, namespaceSeed, nstype, sectorSizes, sizeOf, supportedAlignments,
+  claimSeed, dimmsInRegion, holderOf, interleaveWays, maxAvailableExtent, modeOf, namespaceSectorSizes, namespaceSeed, namespaces, nstype, sectorSizes, sizeOf, supportedAlignments,
 } from './topology.js';
 import { isBound, readAttr } from './sysfs-access.js';
 
@@ -36,7 +38,7 @@ const NAME_LIMIT = 63;
 export function planNamespace(ctx: NdctlContext, request: CreateRequest, region: Region, ns?: Namespace): NamespacePlan | Refusal {
   if (!isBound(ctx, region.path)) {
     debug(ctx, 'validate_namespace_options:663', `${region.name}: disabled, skipping...`);
-    ctx.explain({ rule: `${region.name} is disabled`, nearest: `ndctl enable-region ${region.name}` });
+    ctx.explain({ rule: `${region.name} is disabled`, nearest: [`ndctl enable-region ${region.name} && ${nstype(ctx, region) === NSTYPE_IO ? anew(ctx, region) : ctx.again()}`] });
     return 'EAGAIN';
   }
   const size = chooseSize(ctx, request, region, ns);
@@ -61,6 +63,7 @@ export function planNamespace(ctx: NdctlContext, request: CreateRequest, region:
   if (typeof sectorSize === 'string') return sectorSize;
   if (request.map !== undefined && ns && mode !== 'fsdax' && mode !== 'devdax') {
     err(ctx, `${ns.name}: --map= only valid for fsdax mode namespace`);
+    ctx.explain({ rule: `only fsdax and devdax have struct pages to place, ${mode} has none`, nearest: [ctx.again({ map: false })] });
     return 'EINVAL';
   }
   const map = request.map ?? 'dev';
@@ -86,7 +89,7 @@ function chooseSize(ctx: NdctlContext, request: CreateRequest, region: Region, n
       debug(ctx, 'validate_available_capacity:623', `${region.name}: insufficient capacity size: ${size.toString(16)} avail: ${available.toString(16)}`);
       ctx.explain({
         rule: `${region.name} has no ${size === 0 ? 'room left' : `free run of ${size} bytes`}: the largest is ${available}`,
-        ...(available > 0 ? { nearest: `--size=${available}` } : {}),
+        nearest: [available > 0 ? ctx.again({ size: String(available) }) : anew(ctx, region)],
       });
       return 'EAGAIN';
     }
@@ -95,7 +98,7 @@ function chooseSize(ctx: NdctlContext, request: CreateRequest, region: Region, n
   if (isIo && size !== regionSize) {
     error(ctx, 'Legacy / label-less namespaces do not support sub-dividing a region\n');
     error(ctx, 'Retry without -s/--size=\n');
-    ctx.explain({ rule: `${region.name} has no labels, so its one namespace spans all of its ${regionSize} bytes`, nearest: 'the same command without --size' });
+    ctx.explain({ rule: `${region.name} has no labels, so its one namespace spans all of its ${regionSize} bytes`, nearest: [ctx.again({ size: false }), ...withLabels(ctx, region)] });
     return 'EINVAL';
   }
   return size;
@@ -105,13 +108,13 @@ function chooseAlign(ctx: NdctlContext, { align }: CreateRequest, region: Region
   if (!align) return defaultAlign(ctx, region, ns, mode, holder);
   if (!holder) {
     error(ctx, mode === 'fsdax' ? 'Kernel does not support setting an alignment in fsdax mode\n' : `${mode} mode does not support setting an alignment\n`);
-    ctx.explain({ rule: `only fsdax and devdax map pages, so ${mode} has no alignment to set`, nearest: 'the same command without --align' });
+    ctx.explain({ rule: `only fsdax and devdax map pages, so ${mode} has no alignment to set`, nearest: [ctx.again({ align: false })] });
     return mode === 'fsdax' ? 'EINVAL' : 'ENXIO';
   }
   const supported = supportedAlignments(ctx, holder);
   if (supported.includes(align.bytes)) return align.bytes;
   error(ctx, `unsupported align: ${align.word}\n`);
-  ctx.explain({ rule: `this kernel maps pages of ${supported.join(', ')} bytes`, nearest: `--align=${nearest(supported, align.bytes)}` });
+  ctx.explain({ rule: `this kernel maps pages of ${supported.join(', ')} bytes`, nearest: [ctx.again({ align: String(nearest(supported, align.bytes)) })] });
   return 'ENXIO';
 }
 
@@ -143,7 +146,7 @@ function checkSize(ctx: NdctlContext, { request, region, mode, size, align, defa
   const regionAlign = readNumber(ctx, region.path, 'align');
   if (regionAlign !== undefined && size % regionAlign !== 0) {
     err(ctx, `${region.name}: align setting is 0x${regionAlign.toString(16)} size 0x${size.toString(16)} is misaligned`);
-    ctx.explain({ rule: `sizes in ${region.name} are multiples of its align, ${regionAlign} bytes; ${size} is not`, ...nearestSize(ctx, request, region, size, regionAlign) });
+    ctx.explain({ rule: `sizes in ${region.name} are multiples of its align, ${regionAlign} bytes; ${size} is not`, ...nearestSize(ctx, region, size, regionAlign, () => [finerRegion(ctx, region, size), ...otherBoot(ctx, region, roundUp(size, regionAlign))]) });
     return 'EINVAL';
   }
   const ways = interleaveWays(ctx, region);
@@ -152,11 +155,11 @@ function checkSize(ctx: NdctlContext, { request, region, mode, size, align, defa
     const step = Math.max(unit, align) * ways;
     const suggested = roundDown(size, step) + step;
     err(ctx, `'--size=' must align to interleave-width: ${ways} and alignment: ${align}\ndid you intend --size=${suggested / unit}${UNIT_LETTERS[unit] ?? ''}?`);
-    ctx.explain({ rule: `a namespace whose pages are ${align} bytes, over ${ways} DIMM${ways === 1 ? '' : 's'}, has a multiple of ${align * ways} bytes`, ...nearestSize(ctx, request, region, size, step) });
+    ctx.explain({ rule: `a namespace whose pages are ${align} bytes, over ${ways} DIMM${ways === 1 ? '' : 's'}, has a multiple of ${align * ways} bytes`, ...nearestSize(ctx, region, size, step, () => [...smallerPages(ctx, region, { mode, size, align, ways }), ...otherBoot(ctx, region, roundUp(size, step))]) });
     return 'EINVAL';
   }
   if (size >= LEAST_HOSTED || mode === 'raw') return undefined;
-  ctx.explain({ rule: `${mode} keeps its own records in the namespace, and the kernel lets nothing hold one below 16 MiB`, nearest: '--mode=raw, or --size=16M' });
+  ctx.explain({ rule: `${mode} keeps its own records in the namespace, and the kernel lets nothing hold one below 16 MiB`, nearest: [ctx.again({ mode: 'raw' }), ...atLeast(ctx, region, mode === 'sector' ? 2 * LEAST_HOSTED : LEAST_HOSTED)] });
   if (defaultSize) {
     debug(ctx, 'validate_namespace_options:885', `${region.name}: insufficient capacity for mode: ${mode}`);
     return 'EAGAIN';
@@ -167,13 +170,53 @@ function checkSize(ctx: NdctlContext, { request, region, mode, size, align, defa
 
 const UNIT_LETTERS: Readonly<Record<number, string>> = { [2 ** 10]: 'K', [2 ** 20]: 'M', [2 ** 30]: 'G', [2 ** 40]: 'T' };
 
-/** The next size up that fits, else the next one down; nothing where the size is not for the user to choose. */
-function nearestSize(ctx: NdctlContext, { align }: CreateRequest, region: Region, size: number, step: number): { nearest?: string } {
-  if (nstype(ctx, region) === NSTYPE_IO) return align ? { nearest: 'a smaller --align' } : {};
+/** The next size up that fits, else the next one down; something else where the size is not for the user to choose. */
+function nearestSize(ctx: NdctlContext, region: Region, size: number, step: number, otherwise: () => string[]): { nearest: string[] } {
   const up = roundUp(size, step);
   const fitting = up <= maxAvailableExtent(ctx, region) ? up : roundDown(size, step);
-  if (fitting > 0) return { nearest: `--size=${fitting}` };
-  return align ? { nearest: 'a smaller --align' } : {};
+  const isForUser = nstype(ctx, region) !== NSTYPE_IO && fitting > 0;
+  return { nearest: isForUser ? [ctx.again({ size: String(fitting) })] : otherwise() };
+}
+
+/** A larger namespace, where there is room or another boot gives it. */
+function atLeast(ctx: NdctlContext, region: Region, bytes: number): string[] {
+  if (nstype(ctx, region) === NSTYPE_IO) return otherBoot(ctx, region, bytes);
+  return bytes <= maxAvailableExtent(ctx, region) ? [ctx.again({ size: String(bytes) })] : [];
+}
+
+function otherBoot(ctx: NdctlContext, region: Region, sizeBytes: number): string[] {
+  const advice = bootAdvice(ctx.root, region.name, { sizeBytes });
+  return advice === undefined ? [] : [advice];
+}
+
+/** The same for the first namespace that there is, which loses what it holds. */
+function anew(ctx: NdctlContext, region: Region): string {
+  const first = namespaces(ctx, region).find((ns) => sizeOf(ctx, ns) > 0);
+  return ctx.again({ reconfig: first?.name ?? `namespace${region.id}.0`, force: true, size: false });
+}
+
+/** The same once the DIMMs have labels, which is a new start for all that they hold. */
+function withLabels(ctx: NdctlContext, region: Region): string[] {
+  const dimms = dimmsInRegion(ctx, region);
+  if (dimms.length === 0 || !dimms.every((dimm) => hasLabelCommands(ctx, dimm))) return [];
+  const names = dimms.map(({ name }) => name).join(' ');
+  const create = ctx.again({ reconfig: false, force: false });
+  return [`ndctl disable-region ${region.name} && ndctl init-labels -f ${names} && ndctl enable-region ${region.name} && ${create}`];
+}
+
+/** The largest pages that divide what there is. */
+function smallerPages(ctx: NdctlContext, region: Region, { mode, size, align, ways }: Pick<SizeCheck, 'mode' | 'size' | 'align'> & { ways: number }): string[] {
+  const seed = claimSeed(ctx, region, mode === 'devdax' ? 'dax' : 'pfn');
+  const fitting = (seed ? supportedAlignments(ctx, seed) : []).filter((pages) => pages < align && size % (pages * ways) === 0);
+  return fitting.length === 0 ? [] : [ctx.again({ align: String(Math.max(...fitting)) })];
+}
+
+/** A region's own alignment is the administrator's to lower; how far, its size tells. */
+function finerRegion(ctx: NdctlContext, region: Region, size: number): string {
+  const ways = interleaveWays(ctx, region);
+  let align = 16 * MIB;
+  while (size % (align * ways) !== 0 && align > PAGE) align /= 2;
+  return `echo ${align * ways} > /sys/bus/nd/devices/${region.name}/align && ${ctx.again()}`;
 }
 
 function chooseSectorSize(ctx: NdctlContext, request: CreateRequest, region: Region, ns: Namespace | undefined, mode: Mode): number | Refusal {
@@ -194,7 +237,7 @@ function chooseSectorSize(ctx: NdctlContext, request: CreateRequest, region: Reg
     err(ctx, `${region.name}: does not support ${btt ? 'btt' : 'namespace'} sector_size ${asked}`);
     ctx.explain({
       rule: `${mode} namespaces of ${region.name} have sectors of ${supported.join(', ') || 'their driver\'s choice'}`,
-      nearest: supported.length > 0 ? `--sector-size=${nearest(supported, asked)}` : 'the same command without --sector-size',
+      nearest: [ctx.again({ 'sector-size': supported.length > 0 && String(nearest(supported, asked)) })],
     });
     return 'EINVAL';
   }

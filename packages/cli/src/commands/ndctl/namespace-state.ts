@@ -53,7 +53,10 @@ export function disableNamespaceSafely(ctx: NdctlContext, ns: Namespace): Failur
   if (active === holder && holder.kind === 'dax') {
     if (daxDevices(ctx, holder).some((device) => hasOnlineMemory(ctx, device))) {
       dbg(ctx, 'ndctl_namespace_disable_safe', `${ns.name}: active as system-ram, refusing to disable`);
-      ctx.explain({ rule: `${ns.name} is in use as RAM: some of its memory blocks are online`, nearest: 'daxctl offline-memory, then the same command' });
+      ctx.explain({
+        rule: `${ns.name} is in use as RAM: some of its memory blocks are online`,
+        nearest: [[...daxDevices(ctx, holder).filter((device) => hasOnlineMemory(ctx, device)).map(({ name }) => `daxctl offline-memory ${name}`), ctx.again()].join(' && ')],
+      });
       return 'EBUSY';
     }
   } else {
@@ -61,7 +64,7 @@ export function disableNamespaceSafely(ctx: NdctlContext, ns: Namespace): Failur
     const refused = disk === '' ? undefined : openExclusively(ctx, disk);
     if (refused) {
       dbg(ctx, 'ndctl_namespace_disable_safe', `${ns.name}: ${disk} failed exclusive open: ${strerror(refused)}`);
-      ctx.explain({ rule: `/dev/${disk} is in use: it is mounted, or something holds it`, nearest: `umount /dev/${disk}, then the same command` });
+      ctx.explain({ rule: `/dev/${disk} is in use: it is mounted, or something holds it`, nearest: [`umount /dev/${disk} && ${ctx.again()}`] });
       return refused;
     }
   }

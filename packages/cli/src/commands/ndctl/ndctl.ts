@@ -87,13 +87,14 @@ export const ndctl: Command = {
 };
 
 /** The context of one run. */
-export function createContext({ root, system, out, err, stdin, resolve, explain }: Pick<CommandIo, 'root' | 'system' | 'out' | 'err' | 'stdin' | 'resolve' | 'explain'>): NdctlContext {
+export function createContext({ root, system, out, err, stdin, resolve, explain, refused }: Pick<CommandIo, 'root' | 'system' | 'out' | 'err' | 'stdin' | 'resolve' | 'explain' | 'refused'>): NdctlContext {
   return {
-    root, out, stdin, resolve, explain,
+    root, out, stdin, resolve, explain, refused,
     line: err,
     sleep: (seconds) => system.kernel?.sleep(seconds * 1e9),
     uuid: () => system.randomUuid(),
     verbose: false,
+    again: () => 'ndctl',
     commandName: 'namespace',
     errors: 0,
     announced: new Set(),

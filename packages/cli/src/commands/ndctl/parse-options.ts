@@ -27,13 +27,18 @@ export interface ParsedOptions {
 
 interface Tell {
   readonly line: (text: string) => void;
+  /** Set to the call that was parsed. */
+  again: Again;
 }
+
+/** The call as it was typed, with these options changed: to a value, or given (true), or left out (false). */
+export type Again = (changes?: Readonly<Record<string, string | boolean>>) => string;
 
 const STATUS_USAGE = 129;
 const STATUS_LISTED = 130;
 
 /** Print the usage on stderr, and end. */
-export function exitWithUsage(tell: Tell, usage: string, options: readonly OptionSpec[]): never {
+export function exitWithUsage(tell: Pick<Tell, 'line'>, usage: string, options: readonly OptionSpec[]): never {
   for (const line of usageLines(usage, options)) tell.line(line);
   throw new NdctlExit(STATUS_USAGE);
 }
@@ -53,7 +58,7 @@ function usageLines(usage: string, options: readonly OptionSpec[]): string[] {
   ];
 }
 
-/** @throws NdctlExit with 129 after a wrong option or `-h`, and 130 after `--list-opts` */
+/** @param usage begins with the two words of the command @throws NdctlExit with 129 after a wrong option or `-h`, and 130 after `--list-opts` */
 export function parseOptions(args: readonly string[], options: readonly OptionSpec[], usage: string, tell: Tell, out: (text: string) => void): ParsedOptions {
   const values = new Map<string, string>();
   const counts = new Map<string, number>();
@@ -111,6 +116,12 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
     else if (arg.startsWith('-') && arg.length > 1) takeLetters(arg.slice(1));
     else operands.push(arg);
   }
+  tell.again = (changes = {}) => {
+    const negated = [...flags].filter(([, given]) => !given).map(([long]) => `--no-${long}`);
+    const given = new Map<string, string | boolean>([...flags, ...values, ...Object.entries(changes)]);
+    const words = [...given].filter(([, value]) => value !== false).map(([long, value]) => formatOption(long, value, options));
+    return [...usage.split(' ').slice(0, 2), ...operands, ...words, ...negated].join(' ');
+  };
   return {
     has: (long) => values.has(long) || flags.get(long) === true,
     count: (long) => counts.get(long) ?? 0,
@@ -118,4 +129,10 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
     value: (long) => values.get(long),
     operands,
   };
+}
+
+function formatOption(long: string, value: string | boolean, options: readonly OptionSpec[]): string {
+  const { short } = options.find((option) => option.long === long)!;
+  if (value === true) return short === '' ? `--${long}` : `-${short}`;
+  return short === '' ? `--${long}=${value}` : `-${short} ${value}`;
 }

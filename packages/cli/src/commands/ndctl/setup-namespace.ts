@@ -100,7 +100,7 @@ function checkDaxAlign(ctx: NdctlContext, ns: Namespace, { force }: SetupOptions
   const resource = readNumber(ctx, ns.path, 'resource');
   if (force || resource === undefined || isAligned(resource, 16 * MIB)) return undefined;
   error(ctx, `${ns.name} misaligned to 16M, adjust region alignment and retry\n`);
-  ctx.explain({ rule: `${ns.name} starts at 0x${resource.toString(16)}, which is no multiple of 16 MiB`, nearest: 'the same command with -f, which leaves the judgement to the kernel' });
+  ctx.explain({ rule: `${ns.name} starts at 0x${resource.toString(16)}, which is no multiple of 16 MiB`, nearest: [ctx.again({ force: true })] });
   return 'EINVAL';
 }
 

@@ -5,7 +5,8 @@
 import { type VfsNode, resolvePath, writeFile } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import { dirAt, nodeAt, textAt } from '../../facts/sysfs.js';
-import type { Explanation } from '../../console/explain.js';
+import { type RequestForm, explanationOf } from '../../console/explain.js';
+import { bootAdvice } from './boot-advice.js';
 import { type Failure, type NdctlContext, dbg } from './context.js';
 import { inReaddirOrder } from './name-hash.js';
 
@@ -25,7 +26,8 @@ export function writeAttr(ctx: NdctlContext, path: string, text: string): Failur
   const refused = tryWrite(ctx, path, text);
   if (refused instanceof KernelError) {
     dbg(ctx, 'write_attr', `failed to write ${text} to ${path}: ${strerror(refused.code)}`);
-    ctx.explain(explanationOf(refused));
+    const [device = '', attribute] = path.split('/').slice(-2);
+    ctx.explain(explanationOf(refused, requestForm(ctx, device, attribute)));
     return refused.code;
   }
   return refused;
@@ -53,13 +55,32 @@ function kernelError(error: unknown): KernelError {
   throw error;
 }
 
-const REQUEST: Readonly<Record<string, string>> = { sizeBytes: '--size=', align: '--align=', start: 'a namespace that starts at ' };
+/** The options that attributes come from. */
+const OPTION: Readonly<Record<string, string>> = { size: 'size', align: 'align', sector_size: 'sector-size', uuid: 'uuid', alt_name: 'name' };
 
-/** A refusal's rule, and the nearest requests, which the kernel names in its own terms. */
-function explanationOf({ message }: KernelError): Explanation {
-  const match = /^(.*) \(nearest: (.*)\)$/.exec(message);
-  if (!match) return { rule: message };
-  return { rule: match[1]!, nearest: match[2]!.replace(/\b(sizeBytes|align|start) /g, (_, name: string) => REQUEST[name]!) };
+/** How this call says what the kernel would have granted. */
+function requestForm(ctx: NdctlContext, device: string, attribute?: string): RequestForm {
+  const { again } = ctx;
+  const option = attribute === undefined ? undefined : OPTION[attribute];
+  const region = `region${/\d+/.exec(device)?.[0] ?? ''}`;
+  return {
+    again: again(),
+    withValue: (value) => (option === undefined ? undefined : again({ [option]: value })),
+    withBytes(what, bytes) {
+      if (what === 'align') return again({ align: String(bytes) });
+      if (readAttr(ctx, `/sys/bus/nd/devices/${region}`, 'nstype') === NSTYPE_IO) return bootAdvice(ctx.root, region, what === 'size' ? { sizeBytes: bytes } : { start: bytes });
+      return what === 'size' && bytes <= roomFor(ctx, region, device) ? again({ size: String(bytes) }) : undefined;
+    },
+  };
+}
+
+const NSTYPE_IO = '4';
+
+/** What a namespace may grow to, if it lies where it can. */
+function roomFor(ctx: NdctlContext, region: string, device: string): number {
+  const folder = `/sys/bus/nd/devices`;
+  const ns = readAttr(ctx, `${folder}/${device}`, 'namespace') ?? device;
+  return (readNumber(ctx, `${folder}/${region}`, 'max_available_extent') ?? 0) + (readNumber(ctx, `${folder}/${ns}`, 'size') ?? 0);
 }
 
 export function isBound({ root }: NdctlContext, device: string): boolean {
@@ -77,8 +98,8 @@ export function bindDevice(ctx: NdctlContext, name: string): Failure {
     if (refused instanceof KernelError && refused.code !== 'ENODEV') refusals.push(refused);
   }
   dbg(ctx, '__util_bind', `${name}: bind failed`);
-  for (const refusal of refusals) ctx.explain(explanationOf(refusal));
-  if (refusals.length === 0) ctx.explain({ rule: `no driver takes ${name}; what it said of it is in the kernel's log`, nearest: 'dmesg | tail' });
+  for (const refusal of refusals) ctx.explain(explanationOf(refusal, requestForm(ctx, name)));
+  if (refusals.length === 0) ctx.explain({ rule: `no driver takes ${name}; what it said of it is in the kernel's log` });
   return 'ENXIO';
 }
 

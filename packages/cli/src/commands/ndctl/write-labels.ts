@@ -2,7 +2,7 @@
 import { KernelError, strerror } from '@holdfast/lib';
 import { concat, openFile, readPieces } from '../../console/open-file.js';
 import { type Failure, type NdctlContext, error } from './context.js';
-import { isDimmActive, revalidateLabels } from './dimm-state.js';
+import { explainActive, isDimmActive, revalidateLabels } from './dimm-state.js';
 import { LABEL_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
 import { failureOf, refuseActive, refuseWithoutArea } from './init-labels.js';
 import { configAreaOf } from './label-area-access.js';
@@ -44,8 +44,11 @@ export function writeLabels(ctx: NdctlContext, args: readonly string[]): number 
     return reportDimms(ctx, (nmems) => `wrote ${nmems}`, { count: 0, failure: refused.code });
   }
   const [dimm] = found;
-  if (dimm && isDimmActive(ctx, dimm)) ctx.line('dimm is active, abort label write');
-  else if (dimm) writeArea(ctx, dimm, options, (length) => bytes.subarray(0, length));
+  if (dimm && isDimmActive(ctx, dimm)) {
+    ctx.line('dimm is active, abort label write');
+    explainActive(ctx, dimm);
+    ctx.refused();
+  } else if (dimm) writeArea(ctx, dimm, options, (length) => bytes.subarray(0, length));
   // ndctl counts the DIMM when it finds it, and a write that fails does not change that.
   return reportDimms(ctx, (nmems) => `wrote ${nmems}`, { count: found.length, failure: undefined });
 }
@@ -54,6 +57,9 @@ function writeArea(ctx: NdctlContext, dimm: Dimm, options: ParsedOptions, conten
   const area = configAreaOf(ctx, dimm);
   if (!area) return refuseWithoutArea(ctx, dimm);
   const extent = labelExtent(options, area.sizeBytes);
-  if (!extent) return 'EINVAL';
+  if (!extent) {
+    ctx.explain({ rule: `the label area of ${dimm.name} has ${area.sizeBytes} bytes`, nearest: [ctx.again({ offset: false, size: false })] });
+    return 'EINVAL';
+  }
   return failureOf(() => area.write(extent.offset, content(extent.length))) ?? revalidateLabels(ctx, dimm);
 }
