@@ -139,7 +139,7 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
   const initcalls: Initcall[] = releaseAtLeast(release, 4, 2)
     ? [
         { level: 'device', name: 'register_e820_pmem', run: () => void registerE820Pmem(platform, iomem) },
-        { level: 'device', name: 'nd_pmem_init', run: () => nvdimms.registerDriver(createNdPmemDriver({ ...pmem, nvdimms, daxMinors: dax.chrdev.minors })) },
+        { level: 'device', name: 'nd_pmem_driver_init', run: () => nvdimms.registerDriver(createNdPmemDriver({ ...pmem, nvdimms, daxMinors: dax.chrdev.minors })) },
         // Before the dax bus there is nobody to give a region to.
         ...(releaseAtLeast(release, 5, 1)
           ? [{ level: 'device' as const, name: 'dax_pmem_init', run: () => nvdimms.registerDriver(daxPmemDriver({ dax, nvdimms, cpu: pmem.cpu, iomem, printk })) }]

@@ -1,8 +1,11 @@
 /**
- * The initcalls of a boot: one list, in Linux's levels and in the order in which they run. Mirrors include/linux/init.h.
+ * The initcalls of a boot: one list, in Linux's levels and in the order in which they run. Mirrors include/linux/init.h, and of
+ * init/main.c initcall_blacklist.
  *
  * A call is a name and a function that was given what it needs; nothing registers itself.
  */
+import type { KernelParam } from '@holdfast/lib';
+
 export const INITCALL_LEVELS = ['early', 'core', 'postcore', 'arch', 'subsys', 'fs', 'device', 'late'] as const;
 export type InitcallLevel = (typeof INITCALL_LEVELS)[number];
 
@@ -14,12 +17,17 @@ export interface Initcall {
   readonly run: () => (() => void) | void;
 }
 
+/** The calls that `initcall_blacklist=NAME,…` keeps from running, as if a driver had not been built. Linux says so in debug messages only. */
+export function initcallBlacklist(params: readonly KernelParam[]): ReadonlySet<string> {
+  return new Set(params.filter(({ name }) => name === 'initcall_blacklist').flatMap(({ value }) => value?.split(',') ?? []));
+}
+
 /** Run all calls, level by level, and within a level in the order of the list. Returns the undo of all, last first. */
-export function runInitcalls(calls: readonly Initcall[]): () => void {
+export function runInitcalls(calls: readonly Initcall[], blacklist: ReadonlySet<string> = new Set()): () => void {
   const undos: (() => void)[] = [];
   for (const level of INITCALL_LEVELS) {
     for (const call of calls) {
-      if (call.level !== level) continue;
+      if (call.level !== level || blacklist.has(call.name)) continue;
       const undo = call.run();
       if (undo) undos.push(undo);
     }
