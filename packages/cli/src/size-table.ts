@@ -4,7 +4,7 @@
  *
  * The layouts are those that the nvdimm package writes; ndctl's checks come before them, in its order.
  */
-import { KIB, MIB, PAGE_SIZE, STRUCT_PAGE_SIZE, isAligned, roundUp } from '@holdfast/lib';
+import { KIB, MIB, PAGE_SIZE, STRUCT_PAGE_SIZE } from '@holdfast/lib';
 import { bttCapacity, planPfn } from '@holdfast/nvdimm';
 
 export interface SizeRow {
@@ -36,13 +36,21 @@ export interface SizeRequest {
   readonly start: number;
   /** Bytes of a memory block. */
   readonly blockSize: number;
+  /** DIMMs that its region is interleaved over; 1 if left out. */
+  readonly ways?: number;
 }
 
 type Kind = Pick<SizeRow, 'mode' | 'map' | 'align' | 'sectorSize'>;
 
 const GIB_PAGE = 1024 * MIB;
 const ALIGNS = [PAGE_SIZE, 2 * MIB, GIB_PAGE];
-const REGION_ALIGN = 16 * MIB;
+/** What nothing is smaller than. */
+const LEAST_HOSTED = 16 * MIB;
+
+/** What sizes in a region are multiples of, as the kernel chooses it (region_devs.c: default_align). */
+function regionAlign(ways: number): number {
+  return LEAST_HOSTED % ways === 0 ? LEAST_HOSTED : LEAST_HOSTED * ways;
+}
 
 const KINDS: readonly Kind[] = [
   { mode: 'raw' },
@@ -57,32 +65,46 @@ export function sizeTable(request: SizeRequest): SizeRow[] {
 
 /** For each way, the smallest namespace whose data is at least `need` bytes. */
 export function smallestFor(need: number, request: Omit<SizeRequest, 'size'>): SizeRow[] {
+  const { ways = 1 } = request;
   return KINDS.map((kind) => {
-    const step = Math.max(REGION_ALIGN, kind.align ?? 0);
-    let row = sizeRow(kind, { ...request, size: roundUp(Math.max(need, 1), step) });
+    // With a power of two for alignment, the larger one is a multiple of the other.
+    const step = Math.max(regionAlign(ways), (kind.align ?? 0) * ways);
+    let row = sizeRow(kind, { ...request, size: multiple(Math.max(need, 1), step) });
     // What is missing only grows by the metadata of what is added, a 64th at most, so a few rounds do.
     for (let round = 0; row.usable < need && round < 64; round++) {
       const missing = Math.max(need - row.usable, step);
-      row = sizeRow(kind, { ...request, size: roundUp(row.size + (row.usable === 0 ? step : missing), step) });
+      row = sizeRow(kind, { ...request, size: multiple(row.size + (row.usable === 0 ? step : missing), step) });
     }
     return row;
   });
 }
 
 function sizeRow(kind: Kind, request: SizeRequest): SizeRow {
-  const { size } = request;
-  const refused = ndctlRefusal(kind, size);
+  const { size, ways = 1 } = request;
+  const refused = ndctlRefusal(kind, size, ways);
   if (refused) return { ...kind, size, usable: 0, ram: 0, why: refused };
   if (kind.mode === 'raw') return { ...kind, size, usable: size, ram: 0 };
   if (kind.mode === 'sector') return { ...kind, size, usable: bttCapacity(size, kind.sectorSize!, 'btt'), ram: 0 };
   return mappedRow({ ...kind, mode: kind.mode, map: kind.map!, align: kind.align! }, request);
 }
 
-function ndctlRefusal({ mode, align = PAGE_SIZE }: Kind, size: number): SizeRow['why'] {
-  if (!isAligned(size, REGION_ALIGN)) return { rule: 'a namespace has a multiple of its region\'s alignment, 16 MiB', nearest: [`--size=${roundUp(size, REGION_ALIGN)}`] };
-  if (!isAligned(size, align)) return { rule: `its size is a multiple of the alignment, ${align}`, nearest: [`--size=${roundUp(size, align)}`] };
-  if (size < REGION_ALIGN && mode !== 'raw') return { rule: 'nothing holds a namespace below 16 MiB', nearest: ['--size=16M'] };
+function ndctlRefusal({ mode, align = PAGE_SIZE }: Kind, size: number, ways: number): SizeRow['why'] {
+  const region = regionAlign(ways);
+  if (size % region !== 0) return { rule: `a namespace has a multiple of its region's alignment, ${region / MIB} MiB`, nearest: bothWays(size, region) };
+  if (size % (align * ways) !== 0) return { rule: `its size is a multiple of the alignment${ways === 1 ? '' : ` times ${ways} DIMMs`}, ${align * ways}`, nearest: bothWays(size, align * ways) };
+  if (size < LEAST_HOSTED && mode !== 'raw') return { rule: 'nothing holds a namespace below 16 MiB', nearest: ['--size=16M'] };
   return undefined;
+}
+
+/** Up to the next multiple of any number. */
+function multiple(size: number, step: number): number {
+  return Math.ceil(size / step) * step;
+}
+
+/** The next sizes up and down. */
+function bothWays(size: number, step: number): string[] {
+  const [up, down] = [multiple(size, step), Math.floor(size / step) * step];
+  return [`--size=${up}`, ...(down > 0 ? [`--size=${down}`] : [])];
 }
 
 interface MappedKind extends Kind {

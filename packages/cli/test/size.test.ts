@@ -58,6 +58,7 @@ describe('holdfast size', () => {
   it.each([
     [['size'], 2, 'holdfast: size: give --size, or --need\n'],
     [['size', '--size', '1G', '--need', '1G'], 2, 'holdfast: size: give --size, or --need\n'],
+    [['size', '--size', '1G', '--ways', '0'], 2, "holdfast: --ways '0': expected a number of DIMMs from 1 to 32\n"],
     [['size', '--size', '1G', '--block', '100M'], 2, "holdfast: --block '100M': expected a power of two from 128M on\n"],
   ])('refuses %j', async (args, status, message) => {
     let err = '';
