@@ -35,7 +35,7 @@ describe('why create-namespace is refused', () => {
       name: 'a namespace that is too small for anything but raw',
       cmdline: 'memmap=4M!4G', command: 'create-namespace -f -e namespace0.0 -m sector', rc: 234,
       last: 'failed to reconfigure namespace: Invalid argument',
-      rule: /lets nothing hold one below 16 MiB/, nearest: ['ndctl create-namespace -f -e namespace0.0 -m raw', 'boot with memmap=16M!4G'],
+      rule: /lets nothing hold one below 16 MiB/, nearest: ['ndctl create-namespace -f -e namespace0.0 -m raw', 'boot with memmap=32M!4G'],
     },
     {
       name: 'a namespace in use',

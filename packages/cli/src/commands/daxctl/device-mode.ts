@@ -5,6 +5,7 @@
 import type { ErrnoName, KernelError } from '@holdfast/lib';
 import { dirAt } from '../../facts/sysfs.js';
 import { type DaxctlContext, type Outcome, dbg, explained, libraryError, writeAttr } from './context.js';
+import { kmemAdvice } from './kmem-advice.js';
 import { type DaxDevice, type DaxRegion, driverOf, numberAt } from './topology.js';
 
 export type DaxDriverName = 'device_dax' | 'kmem';
@@ -18,7 +19,11 @@ export function enable(ctx: DaxctlContext, device: DaxDevice, driver: DaxDriverN
   if (driverOf(ctx, device) === undefined) {
     if (refused) dbg(ctx, 'daxctl_bind', `${name}: bind failed`);
     libraryError(ctx, 'daxctl_dev_enable', `${name}: failed to enable`);
-    return refused ? explained(ctx, refused) : 'ENXIO';
+    if (!refused) return 'ENXIO';
+    const advice = driver === 'kmem' ? kmemAdvice(ctx, device) : [];
+    if (advice.length === 0) return explained(ctx, refused);
+    ctx.explain({ rule: refused.message, nearest: advice });
+    return refused.code;
   }
   dbg(ctx, 'daxctl_dev_enable', `${name}: enabled`);
   return 'done';
