@@ -7,6 +7,7 @@ import type { BootCommandOptions, Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
 import { collect } from './collect-option.js';
 import type { CompareCommandOptions } from './compare-command.js';
+import type { MemmapCommandOptions } from './memmap-command.js';
 import { addNbdCommands } from './nbd-program.js';
 import type { SizeCommandOptions } from './size-command.js';
 
@@ -18,6 +19,7 @@ Examples:
   holdfast boot --nvdimm size=1G,image=pmem.img --run 'echo hello > /dev/pmem0' --run sync
   holdfast boot --pci-pmem size=1G,image=card.img --run lspci --run lsblk
   holdfast boot --firmware DIR --json             the facts, as one JSON object
+  holdfast memmap --firmware dmesg.txt 4G!12G     what a memmap= option does to this machine, and what speaks against it
   holdfast size --size 1T                         what is left of a namespace in each mode, and what it costs
   holdfast compare --size 1T                      every struct-page design on the same device, side by side
   holdfast nbd --size 10G --socket /tmp/pmem.sock  a disk for qemu, fio, nbdcopy: it prints the URI
@@ -33,7 +35,7 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
     .enablePositionalOptions()
     .addHelpText('after', `\nWithout a command: boots a default machine and shows what it does; in a terminal, its console follows.\n${EXAMPLES}`)
-    .usage('[boot [options] | size [options] | compare [options] | nbd [options]]')
+    .usage('[boot [options] | memmap [options] | size [options] | compare [options] | nbd [options]]')
     .argument('[command]')
     .allowExcessArguments(true)
     .action(async (command?: string) => {
@@ -78,12 +80,29 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     .option('--need <size>', 'bytes of data that are wanted: tells the smallest namespace of each kind')
     .option('--start <address>', 'where the device begins', '4G')
     .option('--block <size>', 'size of a memory block, for devdax as RAM', '128M')
+    .option('--ways <n>', 'DIMMs that the region is interleaved over', '1')
     .option('--json', 'print JSON')
     .exitOverride()
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
     .action(async (options: SizeCommandOptions) => {
       const { sizeCommand } = await import('./size-command.js');
       status = sizeCommand(options, terminal);
+    });
+  program
+    .command('memmap')
+    .description('try a memmap= option on a machine before the machine is rebooted with it, or find a place for so much')
+    .argument('[option...]', 'such as 4G!12G, or memmap=4G!12G')
+    .option('--size <size>', 'find a place for so much, instead')
+    .option('--firmware <path>', 'as of boot')
+    .option('--memory <size>', 'as of boot')
+    .option('--cmdline <string>', "what the machine is booted with anyway (default: the firmware description's, without its memmap=)")
+    .option('--kernel <release>', 'as of boot')
+    .option('--json', 'print JSON')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), outputError: () => {} })
+    .action(async (words: string[], options: MemmapCommandOptions) => {
+      const { memmapCommand } = await import('./memmap-command.js');
+      status = await memmapCommand(words, options, terminal);
     });
   program
     .command('compare')

@@ -6,6 +6,11 @@ export function memmapOption({ start, sizeBytes }: { readonly start: number; rea
   return `memmap=${exactSize(sizeBytes)}!${exactSize(start)}`;
 }
 
+/** `512M`: cut to whole MiB, for people. */
+export function wholeMib(bytes: number): string {
+  return `${Math.floor(bytes / MIB)}M`;
+}
+
 /** As memparse reads it back. */
 export function exactSize(bytes: number): string {
   for (const [unit, letter] of [[GIB, 'G'], [MIB, 'M'], [KIB, 'K']] as const) if (bytes > 0 && bytes % unit === 0) return `${bytes / unit}${letter}`;
