@@ -12,7 +12,7 @@ export function withInfoBlock(ctx: NdctlContext, command: string, ns: Namespace,
   };
   if (isActive(ctx, ns)) {
     say('enabled, must be disabled');
-    ctx.explain({ rule: `${ns.name} is in use`, nearest: `ndctl disable-namespace ${ns.name}, then the same command` });
+    ctx.explain({ rule: `${ns.name} is in use`, nearest: [`ndctl disable-namespace ${ns.name} && ${ctx.again()}`] });
     return 'EBUSY';
   }
   return withRawDisk<Failure>(ctx, ns, work, () => {
