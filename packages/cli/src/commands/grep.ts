@@ -2,7 +2,7 @@
 import { KernelError, strerror } from '@holdfast/lib';
 import type { Command, CommandIo } from '../console/command.js';
 import { type Options, UsageError, getopt } from '../console/getopt.js';
-import { concat, openFile, readPieces } from '../console/open-file.js';
+import { openFile, readWhole } from '../console/open-file.js';
 
 const SHORT = { i: 'ignore-case', v: 'invert-match', c: 'count', q: 'quiet', n: 'line-number', o: 'only-matching', H: 'with-filename' };
 const MORE = { h: 'no-filename', E: 'extended-regexp', F: 'fixed-strings', s: 'no-messages', e: 'regexp' };
@@ -43,7 +43,7 @@ function compile(pattern: string, options: Options): RegExp {
 }
 
 function grepFile({ root, resolve, stdin, out }: CommandIo, path: string, matcher: RegExp, options: Options, named: boolean): boolean {
-  const bytes = path === '-' ? stdin() : concat([...readPieces(openFile(root, resolve(path)))].map((piece) => piece.slice()));
+  const bytes = path === '-' ? stdin() : readWhole(openFile(root, resolve(path)));
   const lines = new TextDecoder().decode(bytes).split('\n');
   if (lines.at(-1) === '') lines.pop();
   const label = named ? `${path === '-' ? '(standard input)' : path}:` : '';

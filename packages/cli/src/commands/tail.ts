@@ -2,7 +2,7 @@
 import { KernelError, strerror } from '@holdfast/lib';
 import type { Command } from '../console/command.js';
 import { UsageError, getopt } from '../console/getopt.js';
-import { concat, openFile, readPieces } from '../console/open-file.js';
+import { openFile, readWhole } from '../console/open-file.js';
 
 export const tail: Command = {
   usage: 'tail [-n LINES] [FILE]',
@@ -12,7 +12,7 @@ export const tail: Command = {
     if (!Number.isSafeInteger(lines) || lines < 0) throw new UsageError(`invalid number '${value('lines')}'`);
     try {
       const path = operands[0] ?? '-';
-      const bytes = path === '-' ? stdin() : concat([...readPieces(openFile(root, resolve(path)))].map((piece) => piece.slice()));
+      const bytes = path === '-' ? stdin() : readWhole(openFile(root, resolve(path)));
       let start = bytes.length;
       for (let left = lines; left > 0 && start > 0; left--) start = bytes.lastIndexOf(10, start - 2) + 1;
       out(bytes.subarray(start));

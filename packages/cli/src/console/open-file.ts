@@ -134,6 +134,11 @@ export function* readPieces(file: OpenFile, offset = 0, length = Infinity): Gene
   }
 }
 
+/** All bytes of an open file, which is closed then. */
+export function readWhole(file: OpenFile): Uint8Array {
+  return concat([...readPieces(file)].map((piece) => piece.slice()));
+}
+
 export function toBytes(data: string | Uint8Array): Uint8Array {
   return typeof data === 'string' ? new TextEncoder().encode(data) : data;
 }

@@ -11,7 +11,7 @@ import type { CommandIo } from './command.js';
 import { type Explanation, type RequestForm, explanationOf } from './explain.js';
 import { UsageError } from './getopt.js';
 import { expandGlob } from './glob.js';
-import { type OpenFile, concat, openFile, readPieces, toBytes } from './open-file.js';
+import { type OpenFile, openFile, readWhole, toBytes } from './open-file.js';
 import { type Expander, expandText, expandWord } from './shell-expand.js';
 import { type Redirection, type ShellCommand, type ShellList, type SimpleCommand, parseShell } from './shell-parse.js';
 import { type Sink, SinkError, type Streams, closeSink, fileSink, pipeSink } from './shell-streams.js';
@@ -239,7 +239,7 @@ export function createShell({ system, out, err, explain = () => {}, refused = ()
     try {
       if (reading) {
         const file = openFile(system.root, resolve(path));
-        if (fd === 0) streams.in = concat([...readPieces(file)].map((piece) => piece.slice()));
+        if (fd === 0) streams.in = readWhole(file);
         else if (keep) keepOpen(fd, file);
         else file.close();
         return;

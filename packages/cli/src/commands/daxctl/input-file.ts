@@ -1,8 +1,8 @@
 /**
  * A device as `daxctl list -M` printed it, to be created again. Mirrors ndctl's daxctl/device.c: parse_device_file.
  */
-import { readFile } from '@holdfast/kernel';
 import { KernelError } from '@holdfast/lib';
+import { openFile, readWhole } from '../../console/open-file.js';
 import { parseSize64 } from '../ndctl/size.js';
 import type { DaxctlContext } from './context.js';
 
@@ -54,8 +54,7 @@ function asRecord(value: unknown): Record<string, unknown> | undefined {
 
 function parsed(root: DaxctlContext['root'], path: string): unknown {
   try {
-    const content = readFile(root, path);
-    return JSON.parse(typeof content === 'string' ? content : new TextDecoder().decode(content));
+    return JSON.parse(new TextDecoder().decode(readWhole(openFile(root, path))));
   } catch (error) {
     if (error instanceof KernelError || error instanceof SyntaxError) return undefined;
     throw error;

@@ -1,6 +1,6 @@
 /** `ndctl write-labels`, `ndctl zero-labels`. Mirrors ndctl's ndctl/dimm.c: action_write, action_zero. */
 import { KernelError, strerror } from '@holdfast/lib';
-import { concat, openFile, readPieces } from '../../console/open-file.js';
+import { openFile, readWhole } from '../../console/open-file.js';
 import { type Failure, type NdctlContext, error } from './context.js';
 import { explainActive, isDimmActive, revalidateLabels } from './dimm-state.js';
 import { LABEL_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
@@ -37,7 +37,7 @@ export function writeLabels(ctx: NdctlContext, args: readonly string[]): number 
   const input = options.value('input');
   let bytes: Uint8Array;
   try {
-    bytes = input === undefined ? ctx.stdin() : concat([...readPieces(openFile(ctx.root, ctx.resolve(input)))].map((piece) => piece.slice()));
+    bytes = input === undefined ? ctx.stdin() : readWhole(openFile(ctx.root, ctx.resolve(input)));
   } catch (refused) {
     if (!(refused instanceof KernelError)) throw refused;
     ctx.line(`failed to open: ${input}: (${strerror(refused.code)})`);
