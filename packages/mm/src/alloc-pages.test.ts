@@ -139,6 +139,17 @@ describe('allocBlocks', () => {
     expect(() => mm.freeBlocks(9, second)).toThrow(/cannot be freed/);
   });
 
+  it('takes again in bulk what it gave back, from the frames that single calls take', () => {
+    const [{ mm }, { mm: single }] = [bootMm(SIX_GIB), bootMm(SIX_GIB)];
+    for (const each of [mm, single]) each.freeBlocks(9, each.allocBlocks(NODE0, 9, 300));
+    const frames = mm.allocBlocks(NODE0, 9, 301).flatMap(({ start, count }) => Array.from({ length: count }, (_, i) => physToPfn(start) + i * 512));
+    expect(frames).toEqual(Array.from({ length: 301 }, () => single.allocPages(GFP_KERNEL, 9, NODE0)!));
+    for (const frame of frames) expect(pageblockType(mm.pageZone(frame as Pfn)!.buddy, frame)).toBe(0);
+    const large = bootMm(HALF_TIB);
+    for (let round = 0; round < 3; round++) large.mm.freeBlocks(9, large.mm.allocBlocks(NODE0, 9, 200_000));
+    expect(large.mm.zones().reduce((sum, { buddy }) => sum + buddy.memmaps.length, 0)).toBeLessThan(24);
+  });
+
   it('frees single blocks out of a bulk', () => {
     const { mm } = bootMm(SIX_GIB);
     const [run] = mm.allocBlocks(NODE0, 9, 400);

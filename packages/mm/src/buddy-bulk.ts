@@ -6,9 +6,9 @@
  * blocks freed in bulk are listed by ascending address.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, PAGEBLOCK_ORDER } from '@holdfast/lib';
-import { ALLOCATED, type Buddy, cutBulk, listHead, peekHandle } from './buddy.js';
+import { ALLOCATED, type Buddy, type BuddyRun, cutBulk, listHead, peekHandle } from './buddy.js';
 import { startRun, startRunAt } from './buddy-runs.js';
-import { MIGRATE_MOVABLE, type MigrateType } from './migratetype.js';
+import { MIGRATE_FALLBACKS, type MigrateType } from './migratetype.js';
 
 /** Frames `[startPfn, endPfn)`. */
 interface Frames {
@@ -18,33 +18,32 @@ interface Frames {
 
 /**
  * Take up to `maxPages` pages as blocks of `order`, at least a pageblock, for a type other than Movable, from the run that single calls
- * would take over next. Returns undefined if they would take something else, or less than a whole block of the highest order is wanted.
+ * would turn to next: the type's own, or one that they would take over. Returns undefined if they would take something else, or less than a whole block of the highest order is wanted.
  */
 export function takeBulk(buddy: Buddy, order: number, type: MigrateType, maxPages: number): Frames | undefined {
-  const head = listHead(MAX_PAGE_ORDER, MIGRATE_MOVABLE);
-  const run = buddy.runs.get(buddy.next[head]!);
   const wanted = Math.floor(maxPages / MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES;
-  if (order < PAGEBLOCK_ORDER || wanted <= 0 || run === undefined || ownBlocks(buddy, order, type)) return undefined;
+  const run = order < PAGEBLOCK_ORDER || wanted <= 0 ? undefined : nextRun(buddy, order, type);
+  if (run === undefined) return undefined;
   const { startPfn } = run;
   const endPfn = Math.min(startPfn + wanted, run.endPfn);
   startRunAt(buddy, run, endPfn);
   buddy.freePages -= endPfn - startPfn;
+  cutBulk(buddy, startPfn, endPfn); // what was in bulk before knows its type
   recordBlocks(buddy, startPfn, endPfn, type, order);
   buddy.vmemmap.initRange(startPfn, endPfn, buddy.nid, buddy.zoneIndex, 'blocks', order);
   return { startPfn, endPfn };
 }
 
-/** Has the type a block of its own that fits, or does a list of pageblocks come before the run? */
-function ownBlocks(buddy: Buddy, order: number, type: MigrateType): boolean {
-  for (let current = order; current <= MAX_PAGE_ORDER; current++) {
+/** The run whose first block a single call would take; undefined if it would find an ordinary block. */
+function nextRun(buddy: Buddy, order: number, type: MigrateType): BuddyRun | undefined {
+  const { next, runs } = buddy;
+  for (let current = order; current < MAX_PAGE_ORDER; current++) {
     const head = listHead(current, type);
-    if (buddy.next[head] !== head) return true;
+    if (next[head] !== head) return undefined;
   }
-  for (let other: number = 0; other < MIGRATE_MOVABLE + 2; other++) {
-    const head = listHead(MAX_PAGE_ORDER, other);
-    if (other !== MIGRATE_MOVABLE && buddy.next[head] !== head) return true;
-  }
-  return false;
+  // Its own list first: it may hold what was given back in bulk. Of the others, blocks this large are taken over whole.
+  const head = [type, ...MIGRATE_FALLBACKS[type]!].map((from) => listHead(MAX_PAGE_ORDER, from)).find((list) => next[list] !== list);
+  return head === undefined ? undefined : runs.get(next[head]!);
 }
 
 /** Note pageblock types and blocks in use: in the slots of sections that have one, else in bulk. */
