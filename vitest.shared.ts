@@ -13,6 +13,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', '*.test.ts'],
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     // No module keeps state, so test files may share them: loading them anew for each file took longer than the tests.
     isolate: false,
     setupFiles: [fileURLToPath(new URL('vitest.setup.ts', import.meta.url))],

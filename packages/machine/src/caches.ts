@@ -32,12 +32,15 @@ interface Settled extends Range {
 }
 
 /**
- * Old bytes are kept of all non-temporal stores since the last fence, up to so much; after that, of one frame in every `stride` bytes,
+ * Old bytes are kept of all non-temporal stores since the last fence, up to so much; after that, of one sample in every `stride` bytes,
  * while the others have left their buffers, which on hardware hold only ten or so lines. Why: the host must fetch old bytes from its
- * memory, where a bare store does not; keeping all halves the speed of 4 KiB writes, and one frame in 128 costs a percent or so.
+ * memory, where a bare store does not; keeping all halves the speed of 4 KiB writes, and one frame in 32 of a stream costs 3 percent.
  */
 const KEEP_ALL_BYTES = 64 * 1024;
 const MIN_SAMPLE_STRIDE = 512 * 1024;
+const SAMPLE = 1024;
+
+/** Open cached stores are counted by frame. */
 const FRAME = 4096;
 
 const FILTER_BUCKETS = 1024;
@@ -50,6 +53,8 @@ export class Caches {
   readonly #clock: MachineClock;
   readonly #domain: PersistenceDomain;
   readonly #exact: boolean;
+  /** May a store be left out of the log altogether? Not where it says what another CPU's fence covers. */
+  readonly #mayForget: boolean;
   readonly #nrCpus: number;
   /** Pending clwb and clflushopt of each CPU. */
   readonly #flushes: Settled[][];
@@ -77,6 +82,7 @@ export class Caches {
     this.#domain = domain;
     this.#nrCpus = nrCpus;
     this.#exact = limit === Infinity;
+    this.#mayForget = !this.#exact && nrCpus === 1;
     this.log = new UndoLog(limit);
     this.#flushes = Array.from({ length: nrCpus }, () => []);
   }
@@ -112,12 +118,12 @@ export class Caches {
   }
 
   /**
-   * The short way for non-temporal stores whose place is known: to `[within, within + length)` of the bytes of a chunk, all of it a medium
-   * that is not hosted and has no image. Words, whole ones; nothing is {@link armed}. The medium's account is the caller's.
+   * The short way for non-temporal stores that the caller makes after this: to `[within, within + length)` of the bytes of a chunk, all of
+   * it a persistent medium that is not hosted and has no image. Words, whole ones; nothing is {@link armed}. The medium's account is the
+   * caller's too.
    */
-  stream(cpu: number, addr: number, isVolatile: boolean, bytes: Uint8Array, within: number, source: Uint8Array, sourceOffset: number, length: number): void {
-    if (!isVolatile) this.#rememberCombining(cpu, addr, bytes, within, length);
-    copyBytes(bytes, within, source, sourceOffset, length);
+  beforeStream(cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
+    this.#rememberCombining(cpu, addr, bytes, within, length);
     this.#posted = true;
     this.lines.drop(addr, length);
   }
@@ -171,6 +177,12 @@ export class Caches {
 
   #rememberCombining(cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
     const end = this.#streamed + length;
+    // Most stores of a long stream fall between two samples.
+    if (this.#mayForget && end > KEEP_ALL_BYTES && end <= this.#nextSample && this.log.cachedCount === 0) this.#streamed = end;
+    else this.#keep(cpu, addr, bytes, within, length, end);
+  }
+
+  #keep(cpu: number, addr: number, bytes: Uint8Array, within: number, length: number, end: number): void {
     const { log } = this;
     if (this.#exact || end <= KEEP_ALL_BYTES) {
       this.#nextSample = end;
@@ -183,17 +195,17 @@ export class Caches {
     this.#streamed = end;
   }
 
-  /** Keep some of a stream's old bytes. */
+  /** Keep some of a stream's old bytes: aligned pieces, at distances that vary. */
   #sample(cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
     const end = this.#streamed + length;
     const stride = Math.max(MIN_SAMPLE_STRIDE, 16 * length);
     while (this.#nextSample < end) {
       const offset = Math.max(this.#nextSample - this.#streamed, 0);
-      const from = offset - ((within + offset) % FRAME);
+      const from = offset - ((within + offset) & (SAMPLE - 1));
       const start = Math.max(from, 0);
-      this.log.push(COMBINING, cpu, addr + start, bytes, within + start, Math.min(from + FRAME, length) - start);
+      this.log.push(COMBINING, cpu, addr + start, bytes, within + start, Math.min(from + SAMPLE, length) - start);
       this.#sampleSeed = (Math.imul(this.#sampleSeed, 1664525) + 1013904223) >>> 0;
-      this.#nextSample += stride / 2 + (this.#sampleSeed % stride);
+      this.#nextSample += stride / 2 + (this.#sampleSeed / 2 ** 32) * stride;
     }
   }
 

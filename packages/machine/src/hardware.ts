@@ -105,8 +105,10 @@ export interface PhysicalMemory {
   presentChunks(start: PhysAddr, sizeBytes: number): number[];
   /** May chunk `nr` hold anything but zeros? Asks nobody and loads nothing. */
   mayHold(nr: number): boolean;
-  /** A view of one 4 KiB frame for writing, as {@link chunk}; the same object at each call, so that a hot path allocates nothing. */
+  /** A view of one 4 KiB frame for writing, as {@link chunk}; kept, so that a hot path allocates nothing. */
   frame(pfn: number): Uint8Array;
+  /** The same for `length` bytes from the start of a frame on; undefined if they are not all in one chunk. */
+  frames(pfn: number, length: number): Uint8Array | undefined;
   /** Is every byte of `[start, start + sizeBytes)` backed by some medium? */
   isBacked(start: PhysAddr, sizeBytes: number): boolean;
   /** Copy bytes out, across chunks; unwritten memory reads as zeros. @throws KernelError EFAULT where nothing is attached. */

@@ -48,7 +48,7 @@ export class CpuMapping implements Mapping {
   /** The first chunk, and where in it the mapping begins. */
   readonly #firstChunk: number;
   readonly #phase: number;
-  /** The medium, if all of the mapping is in it and streams may take the short way (see {@link Caches.stream}): as of `#layout`. */
+  /** The medium, if all of the mapping is in it and streams may take the short way (see {@link Caches.beforeStream}): as of `#layout`. */
   #medium: MediumStore | undefined;
   #layout: number;
 
@@ -71,7 +71,7 @@ export class CpuMapping implements Mapping {
     this.#limit = sizeBytes;
     this.#firstChunk = Math.floor(start / CHUNK_SIZE);
     this.#phase = start - this.#firstChunk * CHUNK_SIZE;
-    const isPlain = window !== undefined && start + sizeBytes <= window.end && window.medium.kind !== 'hosted' && window.medium.backing === undefined;
+    const isPlain = window !== undefined && start + sizeBytes <= window.end && window.medium.kind !== 'hosted' && !window.medium.volatile && window.medium.backing === undefined;
     this.#medium = isPlain ? window.medium : undefined;
     this.#layout = host.memory.layout;
   }
@@ -123,23 +123,25 @@ export class CpuMapping implements Mapping {
     if (this.#uncached) return this.write(offset, source, sourceOffset, length); // UC ignores the non-temporal hint
     this.#check(offset, length, source, sourceOffset);
     const done = this.#clock.now + this.#cost.streamFixed + this.#cost.streamPerByte * length;
-    if (!this.#streamWords(offset, source, sourceOffset, length)) this.#streamBytes(this.start + offset, source, sourceOffset, length);
+    const nr = Math.floor((this.#phase + offset) / CHUNK_SIZE);
+    const within = this.#phase + offset - nr * CHUNK_SIZE;
+    const bytes = this.#isPlainStream(within, length) ? this.#memory.bytes(this.#firstChunk + nr) : undefined;
+    if (bytes === undefined) {
+      this.#streamBytes(this.start + offset, source, sourceOffset, length);
+    } else {
+      // All is told before the bytes move: what the accounts miss in the host's caches is then fetched while they do.
+      this.#caches.beforeStream(this.#cpu, this.start + offset, bytes, within, length);
+      this.#medium!.bytesWritten += length;
+      this.#controller.receive(this.#clock, this.#mediumOffset + offset, length);
+      copyBytes(bytes, within, source, sourceOffset, length);
+    }
     if (this.#clock.now < done) this.#clock.now = done;
   }
 
-  /** Most streams: whole words, to a chunk that is in use. */
-  #streamWords(offset: number, source: Uint8Array, sourceOffset: number, length: number): boolean {
-    const nr = Math.floor((this.#phase + offset) / CHUNK_SIZE);
-    const within = this.#phase + offset - nr * CHUNK_SIZE;
-    const medium = this.#medium;
-    if (medium === undefined || this.#memory.layout !== this.#layout || this.#caches.armed) return false;
-    if (((within | length) & (WORD_SIZE - 1)) !== 0 || within + length > CHUNK_SIZE) return false;
-    const bytes = this.#memory.bytes(this.#firstChunk + nr);
-    if (bytes === undefined) return false;
-    this.#caches.stream(this.#cpu, this.start + offset, medium.volatile, bytes, within, source, sourceOffset, length);
-    medium.bytesWritten += length;
-    this.#controller.receive(this.#clock, this.#mediumOffset + offset, length);
-    return true;
+  /** Most streams: whole words, to one chunk. */
+  #isPlainStream(within: number, length: number): boolean {
+    if (this.#medium === undefined || this.#memory.layout !== this.#layout || this.#caches.armed) return false;
+    return ((within | length) & (WORD_SIZE - 1)) === 0 && within + length <= CHUNK_SIZE;
   }
 
   #streamBytes(addr: number, source: Uint8Array, sourceOffset: number, length: number): void {

@@ -6,7 +6,7 @@
  * Differs from hardware: decoding is per byte, so that any firmware map can be attached as it is; gaps inside a chunk that some
  * medium backs are stray bytes of that chunk.
  */
-import { type Range, KernelError, roundDown, roundUp } from '@holdfast/lib';
+import { type Range, KernelError, PAGE_SIZE, roundDown, roundUp } from '@holdfast/lib';
 import { type Chunk, FRAMES_PER_CHUNK } from './chunk.js';
 import { copyBytes } from './copy-bytes.js';
 import { CACHE_LINE_SIZE, CHUNK_SIZE, type MediumSlot, type PhysicalMemory } from './hardware.js';
@@ -188,7 +188,13 @@ export class AddressSpace implements PhysicalMemory {
 
   frame(pfn: number): Uint8Array {
     const nr = Math.floor(pfn / FRAMES_PER_CHUNK);
-    return this.#raw(nr).chunk.frame(pfn - nr * FRAMES_PER_CHUNK);
+    return this.#raw(nr).chunk.frames(pfn - nr * FRAMES_PER_CHUNK, PAGE_SIZE);
+  }
+
+  frames(pfn: number, length: number): Uint8Array | undefined {
+    const nr = Math.floor(pfn / FRAMES_PER_CHUNK);
+    const index = pfn - nr * FRAMES_PER_CHUNK;
+    return index * PAGE_SIZE + length > CHUNK_SIZE ? undefined : this.#raw(nr).chunk.frames(index, length);
   }
 
   isBacked(start: number, sizeBytes: number): boolean {

@@ -18,7 +18,8 @@ const LEAF_PAGES = 2 ** 17;
 const GROUP = 16;
 /** Longer ranges are runs. */
 const MAX_COUNTED = 512;
-const MAX_BYTE = 255;
+/** What a counter of one byte holds before it carries. */
+const BYTE = 256;
 
 /**
  * The counters of LEAF_PAGES pages. Most writes are of whole pages, and a byte counts those: of small counters more lie in the host's
@@ -30,7 +31,7 @@ class Leaf {
   readonly pages = new Uint8Array(LEAF_PAGES);
   /** By aligned group of pages: how often all of it was. */
   readonly groups = new Uint32Array(LEAF_PAGES / GROUP);
-  /** By page: lines written otherwise, and what no longer fitted a byte. */
+  /** By page: lines written otherwise, and what the bytes carried. */
   lines: Uint32Array | undefined;
 
   /** Made when first needed: a device that only gets whole pages needs none. */
@@ -63,9 +64,9 @@ export class PageWear {
     const nr = Math.floor(page / LEAF_PAGES);
     const leaf = this.#leafAt(nr);
     const i = page - nr * LEAF_PAGES;
-    const times = leaf.pages[i]!;
-    if (times < MAX_BYTE) leaf.pages[i] = times + 1;
-    else leaf.otherLines()[i]! += this.#linesPerPage;
+    const times = (leaf.pages[i]! + 1) % BYTE;
+    leaf.pages[i] = times;
+    if (times === 0) leaf.otherLines()[i]! += BYTE * this.#linesPerPage;
   }
 
   /** Pages `[start, end)` were. */

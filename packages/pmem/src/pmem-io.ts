@@ -20,7 +20,7 @@ type StoreName = 'write' | 'writeFlushCache';
 
 /** A device, ready for I/O. */
 export interface PmemDevice {
-  readonly memory: Pick<PhysicalMemory, 'frame' | 'chunk' | 'mayHold'>;
+  readonly memory: Pick<PhysicalMemory, 'frames' | 'chunk' | 'mayHold'>;
   /** Over the whole device. */
   readonly mapping: Mapping;
   /** Bytes from the start of the mapping to sector 0. */
@@ -142,10 +142,11 @@ export function healForWrite(pmem: PmemDevice, sector: Sector, at: number, lengt
 /** From byte `offset` of frame `pfn` on into the mapping at `at`. */
 function copyIn(pmem: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset: number, length: number): void {
   const { memory, mapping } = pmem;
-  // A whole frame is the common case, and its view is cached: nothing is allocated, here or below.
-  if (length === PAGE_SIZE && offset === 0) {
-    if (store === 'write') mapping.write(at, memory.frame(pfn), 0, PAGE_SIZE);
-    else mapping.writeFlushCache(at, memory.frame(pfn), 0, PAGE_SIZE);
+  // Whole frames are the common case, and views of them are kept: nothing is allocated, here or below.
+  const whole = offset === 0 ? memory.frames(pfn, length) : undefined;
+  if (whole !== undefined) {
+    if (store === 'write') mapping.write(at, whole, 0, length);
+    else mapping.writeFlushCache(at, whole, 0, length);
     return;
   }
   const addr = pfn * PAGE_SIZE + offset;
@@ -161,7 +162,8 @@ function copyIn(pmem: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset
 
 /** From the mapping at `at` to byte `offset` of frame `pfn` and on; false if poison was in the way (copy_mc_to_kernel). */
 function copyOut({ memory, mapping }: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): boolean {
-  if (length === PAGE_SIZE && offset === 0) return mapping.readRecoverable(at, memory.frame(pfn), 0, PAGE_SIZE) === 0;
+  const whole = offset === 0 ? memory.frames(pfn, length) : undefined;
+  if (whole !== undefined) return mapping.readRecoverable(at, whole, 0, length) === 0;
   const addr = pfn * PAGE_SIZE + offset;
   for (let done = 0; done < length;) {
     const nr = Math.floor((addr + done) / CHUNK_SIZE); // not %: on doubles that is a call, of 10 to 20 ns
