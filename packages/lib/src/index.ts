@@ -8,7 +8,7 @@ export {
   nodeId, pfn, pfnAdd, pfnToPhys, pfnToSectionNr, physAdd, physAddr, physToPfn, physToPfnUp, sectionNrToPfn, sector,
 } from './units.js';
 export { isAligned, isPowerOf2, roundDown, roundDownPow2, roundUp, roundUpPow2 } from './align.js';
-export { type Range, intersectRanges, rangesOverlap } from './range.js';
+export { type Range, firstEndingAfter, firstIndexWhere, intersectRanges, rangesOverlap } from './range.js';
 export { type RangeSet, createRangeSet } from './range-set.js';
 // Failure.
 export { type ErrnoName, type KernelErrorOptions, type NearestRequest, BugError, KernelError, KernelPanic, bugOn, errnoNumber, strerror } from './kernel-error.js';

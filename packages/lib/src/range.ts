@@ -17,3 +17,20 @@ export function intersectRanges<N extends number>(a: Range<N>, b: Range<N>): Ran
   const end = a.end < b.end ? a.end : b.end;
   return start < end ? { start, end } : undefined;
 }
+
+/** The first of indices `[0, count)` for which `holds` is true, as it is for all that follow; `count` if there is none. By halving. */
+export function firstIndexWhere(count: number, holds: (index: number) => boolean): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** The index of the first of sorted, disjoint ranges that ends behind `at`; their number if none does. */
+export function firstEndingAfter(ranges: readonly Range[], at: number): number {
+  return firstIndexWhere(ranges.length, (index) => ranges[index]!.end > at);
+}

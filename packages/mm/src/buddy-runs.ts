@@ -7,7 +7,7 @@
  *
  * Invariant: a run's blocks follow each other in address and in list order. `runList` holds all runs by address, disjoint.
  */
-import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION } from '@holdfast/lib';
+import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, firstIndexWhere } from '@holdfast/lib';
 import { type Buddy, type BuddyRun, NR_ORDERS, RUN, cutBulk, handleOf, listHead, makeNodeSlot } from './buddy.js';
 import { MIGRATE_MOVABLE } from './migratetype.js';
 
@@ -117,12 +117,5 @@ function linkBetween(buddy: Buddy, before: number, handle: number, after: number
 }
 
 function firstEndingAfter(runs: readonly BuddyRun[], pfn: number): number {
-  let low = 0;
-  let high = runs.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (runs[middle]!.endPfn > pfn) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  return firstIndexWhere(runs.length, (index) => runs[index]!.endPfn > pfn);
 }

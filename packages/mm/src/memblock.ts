@@ -5,7 +5,7 @@
  * Invariant: both lists are sorted and disjoint, no region is empty, and two that touch differ in node or flags.
  * Differs from Linux: the lists grow as needed, so they are never doubled and never run out; ends stop at 2^53 and not at 2^64.
  */
-import { type NodeId, type PhysAddr, type Range, NUMA_NO_NODE, PAGE_SIZE, hex, hex16, roundDown, roundUp } from '@holdfast/lib';
+import { type NodeId, type PhysAddr, type Range, NUMA_NO_NODE, PAGE_SIZE, firstEndingAfter, hex, hex16, roundDown, roundUp } from '@holdfast/lib';
 
 export const MEMBLOCK_NONE = 0;
 /** Hot-pluggable, by the firmware's word. */
@@ -163,18 +163,6 @@ function isAllocatable(region: MemblockRegion, nid: NodeId, movableNode: boolean
   if (movableNode && hasFlag(region, MEMBLOCK_HOTPLUG)) return false;
   if (skipUnmirrored && !hasFlag(region, MEMBLOCK_MIRROR)) return false;
   return !hasFlag(region, MEMBLOCK_NOMAP) && !hasFlag(region, MEMBLOCK_DRIVER_MANAGED);
-}
-
-/** The index of the first region that ends after `address`. */
-function firstEndingAfter(regions: readonly Range[], address: number): number {
-  let low = 0;
-  let high = regions.length;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    if (regions[middle]!.end > address) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 /** Replace the regions that touch or meet `range`, and merge what then is alike and contiguous. */

@@ -6,7 +6,7 @@
  * Invariant: runs are disjoint and ascending; frames outside all runs are poison (all ones), as between
  * `sparse_add_section` and the range's initialisation.
  */
-import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER } from '@holdfast/lib';
+import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, firstIndexWhere } from '@holdfast/lib';
 import { NEW_PAGE_FLAGS_LO, PG_RESERVED_MASK, pageLinks } from './page-flags.js';
 import {
   PAGE_FLAGS, PAGE_FLAGS_HI, PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE, PAGE_TYPE_BUDDY, PAGE_TYPE_OFFLINE, PAGE_UNMAPPED, WORDS_PER_PAGE,
@@ -60,14 +60,7 @@ export function pristineWithin(runs: readonly PristineRun[], startPfn: number, e
 }
 
 function firstEndingAfter(runs: readonly PristineRun[], pfn: number): number {
-  let low = 0;
-  let high = runs.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (runs[middle]!.endPfn > pfn) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  return firstIndexWhere(runs.length, (index) => runs[index]!.endPfn > pfn);
 }
 
 /**

@@ -6,7 +6,7 @@
  * Invariant: `present` is the number of frames in `ranges`, all of them inside the span; `managed` is at most `present`; an empty zone has no
  * span. ZONE_DEVICE has a span only.
  */
-import { type NodeId, PAGES_PER_SUBSECTION, type Pfn, type Range, bugOn } from '@holdfast/lib';
+import { type NodeId, PAGES_PER_SUBSECTION, type Pfn, type Range, bugOn, firstEndingAfter } from '@holdfast/lib';
 import { type Buddy, createBuddy, setSpan } from './buddy.js';
 import { freeListOwner } from './buddy-page.js';
 import type { Vmemmap } from './vmemmap.js';
@@ -104,17 +104,6 @@ export function rangesWithin(ranges: readonly Range<Pfn>[], start: number, end: 
     if (range.start < range.end) parts.push({ start: Math.max(range.start, start) as Pfn, end: Math.min(range.end, end) as Pfn });
   }
   return parts.filter((part) => part.start < part.end);
-}
-
-function firstEndingAfter(ranges: readonly Range<Pfn>[], pfn: number): number {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (ranges[middle]!.end > pfn) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 /** The parts of sorted ranges that do not lie in `[start, end)`. */

@@ -1,6 +1,7 @@
 /**
  * A store as it would be in another outcome of a cut: what it was left with, and over it the units that would differ. Nothing is copied.
  */
+import { firstIndexWhere } from '@holdfast/lib';
 import type { ImageBacking } from '@holdfast/machine';
 
 /** Bytes in place of what lies below; patches are disjoint and in the order of offsets. */
@@ -11,16 +12,7 @@ export interface Patch {
 
 export function createPatchedImage(below: ImageBacking, patches: readonly Patch[]): ImageBacking {
   /** The first patch that ends behind `offset`. */
-  const firstBehind = (offset: number): number => {
-    let [low, high] = [0, patches.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const { offset: at, bytes } = patches[middle]!;
-      if (at + bytes.length > offset) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  };
+  const firstBehind = (offset: number): number => firstIndexWhere(patches.length, (i) => patches[i]!.offset + patches[i]!.bytes.length > offset);
   return {
     sizeBytes: below.sizeBytes,
     isKnownZero: (offset, length) => !((patches[firstBehind(offset)]?.offset ?? Infinity) < offset + length) && below.isKnownZero(offset, length),
