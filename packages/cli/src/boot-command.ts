@@ -6,6 +6,8 @@ import { type BootOutcome, formatLogLine } from '@holdfast/kernel';
 import { KernelError } from '@holdfast/lib';
 import { type MachineDescription, assembleHardware, openImages, planBoot } from './boot-plan.js';
 import { isGuestScript, scriptCommands } from './console/script-lines.js';
+import { CliError } from './cli-error.js';
+import { MonitorError } from './host/monitor-error.js';
 import { plugCards } from './pci-cards.js';
 import type { CommandRunner } from './run-commands.js';
 import { type System, createSystem } from './system.js';
@@ -41,11 +43,11 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
     const pci = await plugCards(machine, plan.cards, files);
     const virtio = await plugVirtio(machine, firmware, virtioPlans);
     files.push(...virtio.images);
-    const { cmdline, release, config, seed } = plan;
-    return createSystem({ machine, images: files, virtio: virtio.devices, drives, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });
+    const { cmdline, release, config, seed, dimms } = plan;
+    return createSystem({ machine, images: files, virtio: virtio.devices, dimms, drives, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });
   } catch (error) {
     for (const file of files) file.close();
-    throw error;
+    throw error instanceof MonitorError ? new CliError(error.message) : error;
   }
 }
 

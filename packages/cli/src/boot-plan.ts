@@ -15,6 +15,7 @@ import { type DimmImages, placeDimmImages, withImageLabels } from './dimm-images
 import { type DrivePlan, createDrives, openDriveImages, parseDisk } from './drives.js';
 import { parseFields } from './fields.js';
 import { type LoadedFirmware, loadFirmware } from './firmware.js';
+import type { DimmPlan } from './host/monitor.js';
 import { labelledDimmFirmware } from './labelled-dimms.js';
 import { type MachinePlan, planMachine } from './machine-plan.js';
 import { pcMap, pmemLines } from './pc-map.js';
@@ -52,6 +53,8 @@ export interface BootPlan {
   readonly hypervisor: boolean;
   readonly hasScrub: boolean;
   readonly undecidedBytes: number | undefined;
+  /** DIMMs that no map tells of, in the order of their slots. */
+  readonly dimms: readonly DimmPlan[];
   readonly added: AddedNvdimms;
   readonly dimmImages: DimmImages;
 }
@@ -109,6 +112,7 @@ export function planBoot(options: MachineDescription, note: (text: string) => vo
     hypervisor: options.bareMetal ? false : (loaded.hypervisor ?? true),
     hasScrub: loaded.hasScrub || options.ars === true,
     undecidedBytes: parseOpenStores(options.openStores),
+    dimms: loaded.memoryDevices,
     added,
     dimmImages,
   };
@@ -142,7 +146,7 @@ export function assembleHardware(plan: BootPlan, images: StoreImages): Hardware 
 
 function pcFirmware(memory: string): LoadedFirmware {
   const e820 = pcMap(parseSize(memory, '--memory'));
-  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {}, dimmImages: new Map(), hasScrub: false };
+  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {}, dimmImages: new Map(), memoryDevices: [], hasScrub: false };
 }
 
 function chooseRelease(text: string | undefined): KernelRelease {

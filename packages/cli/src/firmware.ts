@@ -1,5 +1,5 @@
 /**
- * Reads a firmware description: a directory (`e820.txt`, and where there are any `SRAT`, `SLIT`, `NFIT`, `dimms.json`, `cmdline`),
+ * Reads a firmware description: a directory (`e820.txt`, and where there are any `SRAT`, `SLIT`, `NFIT`, `dimms.json`, `memory-devices.json`, `cmdline`),
  * or a single file, which is then the `e820.txt`. That file may be a whole dmesg, which then tells more than the map.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -10,6 +10,8 @@ import { KernelError, parseRelease } from '@holdfast/lib';
 import { createConfigArea } from '@holdfast/nvdimm';
 import { stripLogPrefix } from './facts/boot-log.js';
 import { modernizeBootLog } from './facts/old-boot-log.js';
+import type { DimmPlan } from './host/monitor.js';
+import { parseMemoryDevices } from './memory-devices.js';
 import { sratOfLog } from './srat-of-log.js';
 
 export interface LoadedFirmware {
@@ -24,10 +26,13 @@ export interface LoadedFirmware {
   readonly config: KernelConfig;
   /** Image files by the handle of their DIMM. */
   readonly dimmImages: ReadonlyMap<number, string>;
+  /** DIMMs that no map tells of. */
+  readonly memoryDevices: readonly DimmPlan[];
   /** Its firmware can scrub, clear and inject media errors. */
   readonly hasScrub: boolean;
 }
 
+const DEVICES = 'memory-devices.json';
 const GUEST = /^Hypervisor detected|^DMI: (?:QEMU|VMware|innotek|Xen|Google|Amazon EC2|Red Hat KVM|OpenStack|Microsoft Corporation Virtual|Bochs)|paravirtualized kernel on KVM/i;
 
 /** @throws KernelError ENOENT and the like, or EINVAL with file, line and what was expected. */
@@ -56,6 +61,7 @@ export function loadFirmware(path: string): LoadedFirmware {
     hypervisor: tellsWhere ? lines.some((line) => GUEST.test(line)) : undefined,
     config: configOfLog(lines),
     dimmImages: dimms?.images ?? new Map<number, string>(),
+    memoryDevices: isDirectory && existsSync(join(path, DEVICES)) ? parseMemoryDevices(readJson(join(path, DEVICES)), join(path, DEVICES)) : [],
     hasScrub: dimms?.hasScrub ?? false,
   };
 }

@@ -10,7 +10,7 @@ import type { PowercutReport } from '@holdfast/machine';
 import { formatUuid } from '@holdfast/nvdimm';
 import type { PciHost } from '@holdfast/pci';
 import { userRoot } from './console/user-root.js';
-import { type Monitor, createMonitor } from './host/monitor.js';
+import { type DimmPlan, type Monitor, createMonitor } from './host/monitor.js';
 import type { HostDevice } from './virtio-devices.js';
 
 /** An image file, or what else is open of the host. */
@@ -23,6 +23,8 @@ export interface HostFile {
 export interface SystemOptions extends Omit<BootOptions, 'virtio'> {
   /** What {@link plugVirtio} plugged into the machine. */
   readonly virtio?: readonly HostDevice[];
+  /** DIMMs that are plugged before the machine is switched on, in the order of their slots. */
+  readonly dimms?: readonly DimmPlan[];
   /** Chooses the outcome of power cuts: the first uses it, and each later one the next number. */
   readonly seed?: number;
   /** What the machine holds open of the host, to be closed with the system. */
@@ -60,16 +62,16 @@ export interface System {
   randomUuid(): string;
   /** What the image files were given survives a crash of the host when this returns. @throws KernelError EIO */
   datasync(): void;
-  /** Power off, and let go of image files. The system is of no use then. */
+  /** Power off, take out the DIMMs that were plugged, and let go of image files. The system is of no use then. */
   close(): void;
 }
 
 const NOTHING: VfsDir = { kind: 'dir', list: () => [], lookup: () => undefined };
 
-/** Boot a machine. A panic is an outcome, not an error. @throws KernelError for what no machine can be booted with. */
+/** Boot a machine. A panic is an outcome, not an error. @throws KernelError, MonitorError for what no machine can be booted with. */
 export function createSystem(options: SystemOptions): System {
   const { machine, images = [], virtio = [], drives = [], bootKernel = boot, onBoot } = options;
-  const monitor = createMonitor(machine, options.firmware, virtio);
+  const monitor = createMonitor(machine, options.firmware, { virtio, ...(options.dimms ? { dimms: options.dimms } : {}) });
   let nextSeed = options.seed ?? 0;
   const random = seededRandom(nextSeed);
   let outcome: BootOutcome;
@@ -143,6 +145,7 @@ export function createSystem(options: SystemOptions): System {
     },
     close() {
       if (poweredOn) stop();
+      monitor.close();
       for (const image of images) image.close();
     },
   };

@@ -5,12 +5,14 @@ import { buildMachine } from '../src/build-machine.js';
 import { planMachine } from '../src/machine-plan.js';
 import { pcMap } from '../src/pc-map.js';
 import { createCommandRunner } from '../src/run-commands.js';
+import type { DimmPlan } from '../src/host/monitor.js';
+import { parseMemoryDevices } from '../src/memory-devices.js';
 import { createSystem } from '../src/system.js';
 
-async function bootPc(memoryBytes: number, cmdline = 'memhp_default_state=online_movable', pmem: number[] = []) {
+async function bootPc(memoryBytes: number, cmdline = 'memhp_default_state=online_movable', pmem: number[] = [], dimms: DimmPlan[] = []) {
   const firmware = { e820: pcMap(memoryBytes, pmem) };
   const { machine } = await buildMachine(planMachine({ firmware, cmdline, release: DEFAULT_RELEASE }));
-  const system = createSystem({ machine, firmware, cmdline, release: DEFAULT_RELEASE });
+  const system = createSystem({ machine, firmware, cmdline, dimms, release: DEFAULT_RELEASE });
   const runner = createCommandRunner(system);
   const run = async (line: string): Promise<string> => {
     await runner.run(line);
@@ -58,6 +60,39 @@ describe('a DIMM', () => {
     expect(await run('host monitor device_del a')).toBe('ok');
     expect(await ram()).toHaveLength(1);
     expect(await run('dmesg | tail -n 1')).toContain('memory memory32: Offline failed.');
+  });
+});
+
+describe('a DIMM that is there when the machine is switched on', () => {
+  const dimms = parseMemoryDevices([{ id: 'a', memdev: 'm', size: 2 ** 28, addr: 2 ** 32 + 2 ** 28 }, { id: 'b', memdev: 'n', size: 2 ** 27, node: 0 }], 'x');
+
+  it('is memory from the first boot on, ahead of the rows of the map', async () => {
+    const { run, ram, system } = await bootPc(GIB, undefined, [], dimms);
+    expect(await ram()).toEqual(['100000000-107ffffff : System RAM', '110000000-11fffffff : System RAM']);
+    expect(await run('cat /sys/firmware/memmap/0/start /sys/firmware/memmap/1/start /sys/firmware/memmap/2/start')).toBe('0x110000000\n0x100000000\n0x0');
+    expect(await run('host monitor info memory-devices')).toMatch(/"b"\n {2}addr: 0x100000000\n {2}slot: 1[^]*hotplugged: false/);
+    await run('host monitor device_del a');
+    system.reboot();
+    expect(await ram()).toEqual(['100000000-107ffffff : System RAM']);
+  });
+
+  it('leaves the machine with its system', async () => {
+    const { system, machine } = await bootPc(GIB, undefined, [], dimms);
+    system.close();
+    const next = createSystem({ machine, firmware: { e820: pcMap(GIB) }, cmdline: '', dimms, release: DEFAULT_RELEASE });
+    expect(next.monitor.memoryDevices()).toHaveLength(2);
+  });
+
+  it.each([
+    ['no list', {}, /in a list$/],
+    ['no size', [{ id: 'a', memdev: 'm' }], /entry 0: size is undefined/],
+    ['a name that no command line takes', [{ id: 'a b', memdev: 'm', size: 1 }], /entry 0: id is "a b"/],
+    ['a node below 0', [{ id: 'a', memdev: 'm', size: 1, node: -1 }], /node is -1/],
+    ['an id twice', [{ id: 'a', memdev: 'm', size: 1 }, { id: 'a', memdev: 'n', size: 1 }], /id "a" is given twice/],
+    ['memory twice', [{ id: 'a', memdev: 'm', size: 1 }, { id: 'b', memdev: 'm', size: 1 }], /memdev "m" is given twice/],
+    ['nothing', [null], /id is undefined/],
+  ])('is described without %s', (_what, value, message) => {
+    expect(() => parseMemoryDevices(value, 'memory-devices.json')).toThrow(message);
   });
 });
 

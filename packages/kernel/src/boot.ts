@@ -17,7 +17,7 @@ import type { BootOptions } from './boot-options.js';
 import { chargeDeferredInit } from './boot-time.js';
 import { driverSet } from './drivers.js';
 import { createFirmwareMemmap } from './firmware-memmap.js';
-import { initcallBlacklist, runInitcalls } from './initcalls.js';
+import { type Initcall, initcallBlacklist, runInitcalls } from './initcalls.js';
 import type { BootOutcome, Kernel } from './kernel.js';
 import { DEBIAN_6_1_IMAGE } from './kernel-image.js';
 import { type KernelLog, createKernelLog } from './kernel-log.js';
@@ -124,7 +124,8 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     ...(pci ? { pci } : {}),
   });
   chargeDeferredInit(machine, arch); // page_alloc_init_late
-  const undoInitcalls = runInitcalls(initcalls, initcallBlacklist(params));
+  const showMemmap: Initcall = { level: 'late', name: 'firmware_memmap_init', run: () => firmwareMemmap.showBootRows() };
+  const undoInitcalls = runInitcalls([...initcalls, showMemmap], initcallBlacklist(params));
 
   // File systems, on disks that are there now.
   const now = (): number => RTC_AT_POWER_ON + Math.floor(machine.clock.now / 1e9);

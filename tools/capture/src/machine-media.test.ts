@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { CaseDescription } from './describe-case.js';
-import { dimmsOf, layoutOf } from './machine-media.js';
+import { dimmsOf, layoutOf, memoryDevicesOf } from './machine-media.js';
 
 const described = (qemu: string[], backing: Record<string, number>): CaseDescription => ({ name: 'x', cpu: 'max', qemu, cmdline: '', guest: '', backing });
 
@@ -14,6 +14,11 @@ it('finds the DIMMs by their slots', () => {
     { handle: 2, labelBytes: 0, mediaBytes: 64 * 2 ** 20, image: undefined },
   ]);
   expect([...layoutOf(description, [])]).toEqual([['nv0', { ranges: [{ start: 0, end: 2 ** 30 }], labelBytes: 131072 }]]);
+});
+
+it('finds the DIMMs of RAM', () => {
+  const description = described(['-object', 'memory-backend-ram,id=b1,size=512M', '-device', 'pc-dimm,id=bd1,memdev=b1,node=1', '-device', 'pc-dimm,memdev=b2,addr=0x140000000'], {});
+  expect(memoryDevicesOf(description)).toEqual([{ id: 'bd1', memdev: 'b1', size: 2 ** 29, node: 1 }, { id: 'dimm1', memdev: 'b2', size: 0, addr: 0x1_4000_0000 }]);
 });
 
 it.each([

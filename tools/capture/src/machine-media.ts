@@ -25,6 +25,25 @@ export function dimmsOf({ qemu }: CaseDescription): Dimm[] {
   });
 }
 
+/** A DIMM of RAM that is there when the guest starts, as `memory-devices.json` of a firmware description says it. */
+export interface MemoryDevice {
+  readonly id: string;
+  readonly memdev: string;
+  readonly size: number;
+  readonly node?: number;
+  readonly addr?: number;
+}
+
+/** The DIMMs of RAM, in the order of their slots. */
+export function memoryDevicesOf({ qemu }: CaseDescription): MemoryDevice[] {
+  const backends = new Map(propsOf(qemu, '-object').map(({ props }) => [props.get('id'), props]));
+  return propsOf(qemu, '-device').filter(({ kind }) => kind === 'pc-dimm').map(({ props }, slot) => {
+    const memdev = props.get('memdev') ?? '';
+    const numbers = (['node', 'addr'] as const).flatMap((name) => (props.has(name) ? [[name, Number(props.get(name))]] : []));
+    return { id: props.get('id') ?? `dimm${slot}`, memdev, size: sizeOf(backends.get(memdev)?.get('size') ?? '0'), ...Object.fromEntries(numbers) as object };
+  });
+}
+
 /** How persistent memory lies in each backing file; `ranges` are the legacy pmem ranges of the map that the guest used. */
 export function layoutOf(description: CaseDescription, map: readonly E820Range[]): Map<string, MediaLayout> {
   const dimms = dimmsOf(description).filter(({ image }) => image !== undefined);

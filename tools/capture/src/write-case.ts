@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandFacts, expectedFacts } from './case-facts.js';
 import type { CaseDescription } from './describe-case.js';
-import { dimmsOf } from './machine-media.js';
+import { dimmsOf, memoryDevicesOf } from './machine-media.js';
 import type { BootRecord } from './run-boot.js';
 
 export interface WriteOptions {
@@ -27,6 +27,8 @@ export function writeCase(directory: string, description: CaseDescription, recor
     const rows = dimms.map(({ handle, labelBytes, mediaBytes, image }) => ({ handle, label_size: labelBytes, media_size: mediaBytes, ...(image === undefined ? {} : { image }) }));
     write('firmware/dimms.json', `${JSON.stringify(rows, undefined, 1)}\n`);
   }
+  const devices = memoryDevicesOf(description);
+  if (devices.length > 0) write('firmware/memory-devices.json', `${JSON.stringify(devices, undefined, 1)}\n`);
   if (!texts) return;
   for (const [label, parts] of record.captures) {
     mkdirSync(join(directory, 'captures', label), { recursive: true });

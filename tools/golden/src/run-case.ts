@@ -4,7 +4,7 @@
  */
 import { GUEST_PRELUDE } from '@holdfast/capture';
 import {
-  type BootFacts, type BuiltMachine, type CommandRunner, type PluggedVirtio, type System,
+  type BootFacts, type BuiltMachine, type CommandRunner, type DimmPlan, type PluggedVirtio, type System,
   bootFacts, buildMachine, createCommandRunner, createSystem, loadFirmware, planMachine, plugVirtio, withCommands,
 } from '@holdfast/cli';
 import { DEFAULT_RELEASE } from '@holdfast/lib';
@@ -23,7 +23,7 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
   const head = { name: golden.name, group: golden.group };
   try {
     const boots = [golden, ...golden.laterBoots];
-    const { firmware: first } = loadFirmware(golden.firmwareDir);
+    const { firmware: first, memoryDevices } = loadFirmware(golden.firmwareDir);
     // What is protected at any of the boots is non-volatile at all of them.
     const plan = planMachine({ firmware: first, cmdline: boots.map(({ cmdline }) => cmdline).join(' '), release: DEFAULT_RELEASE, la57: golden.la57 });
     const { machine } = await buildMachine(plan);
@@ -32,7 +32,7 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
     const results: Comparison[] = [];
     for (const [index, boot] of boots.entries()) {
       const { firmware } = loadFirmware(boot.firmwareDir);
-      results.push(await runBoot(boot, { machine, virtio: virtio.devices }, { ...firmware, ...(dimms ? { dimms } : {}) }, index === 0 ? '' : `boot${index + 1}.`));
+      results.push(await runBoot(boot, { machine, virtio: virtio.devices, dimms: memoryDevices }, { ...firmware, ...(dimms ? { dimms } : {}) }, index === 0 ? '' : `boot${index + 1}.`));
     }
     return { ...head, ...addComparisons(results) };
   } catch (error) {
@@ -43,13 +43,13 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
 }
 
 /** What is there over all boots of a case. */
-type Hardware = Pick<BuiltMachine, 'machine'> & { readonly virtio: PluggedVirtio['devices'] };
+type Hardware = Pick<BuiltMachine, 'machine'> & { readonly virtio: PluggedVirtio['devices']; readonly dimms: readonly DimmPlan[] };
 
 async function runBoot(golden: GoldenCase, hardware: Hardware, firmware: Parameters<typeof createSystem>[0]['firmware'], prefix: string): Promise<Comparison> {
   const { cmdline } = golden;
   const system = createSystem({ ...hardware, firmware, cmdline, release: DEFAULT_RELEASE });
   const { actual, expected, commands, leftOut } = await replay(golden, system, bootFacts(system, cmdline));
-  if (system.poweredOn) system.poweroff();
+  system.close();
   const comparison = compareFacts(withoutChance(expected), withoutChance(actual), reasonFor(golden, commands));
   const differences = comparison.differences.map((difference) => ({ ...difference, path: `${prefix}${difference.path}` }));
   return { ...comparison, differences, leftOut: addCounts(comparison.leftOut, leftOut) };

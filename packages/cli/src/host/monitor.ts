@@ -14,10 +14,12 @@ import { BACKEND_ALIGN, slotLayout } from './slot-layout.js';
 type MemoryDevice = NonNullable<Firmware['memoryDevices']>[number];
 
 export interface Monitor {
-  /** DIMMs that are plugged, by address: what firmware tells the kernel at the next boot. */
+  /** DIMMs that are plugged, by slot: what firmware tells the kernel at the next boot. */
   memoryDevices(): readonly MemoryDevice[];
   /** Run a command line. `kernel` is the one that runs, if any. Returns what is printed. @throws MonitorError */
   run(line: string, kernel: Kernel | undefined): string;
+  /** Take all DIMMs out of the machine, which is off. */
+  close(): void;
 }
 
 interface Dimm extends MemoryDevice {
@@ -25,10 +27,28 @@ interface Dimm extends MemoryDevice {
   readonly memdev: string;
   readonly slot: number;
   readonly medium: Medium;
+  /** False: it was there when the machine was switched on. */
+  readonly hotplugged: boolean;
 }
 
-/** @param virtio devices that were there when the machine was switched on */
-export function createMonitor(machine: Machine, firmware: Firmware, virtio: readonly HostDevice[] = []): Monitor {
+/** A DIMM that is in the machine when it is switched on, and in no memory map: `-device pc-dimm` of QEMU. */
+export interface DimmPlan {
+  readonly id: string;
+  readonly memdev: string;
+  readonly sizeBytes: number;
+  /** The first place that is free, if left out. */
+  readonly start?: number;
+  readonly pxm?: number;
+}
+
+/** What was there when the machine was switched on. */
+export interface MonitorDevices {
+  readonly virtio?: readonly HostDevice[];
+  readonly dimms?: readonly DimmPlan[];
+}
+
+/** @throws MonitorError for DIMMs that QEMU would not start with */
+export function createMonitor(machine: Machine, firmware: Firmware, { virtio = [], dimms: plans = [] }: MonitorDevices = {}): Monitor {
   /** Sizes by id. */
   const backends = new Map<string, number>();
   const dimms: Dimm[] = [];
@@ -67,14 +87,19 @@ export function createMonitor(machine: Machine, firmware: Firmware, virtio: read
     if (sizeBytes === undefined) throw new MonitorError(`Device '${memdev}' not found`);
     if (dimms.some((dimm) => dimm.id === id)) throw new MonitorError(`Duplicate device ID '${id}'`);
     if (dimms.some((dimm) => dimm.memdev === memdev)) throw new MonitorError(`can't use already busy memdev: ${memdev}`);
-    if (sizeBytes % BACKEND_ALIGN !== 0) throw new MonitorError(`backend memory size must be multiple of ${hex(BACKEND_ALIGN)}`);
     const given = props.get('addr');
-    const start = given === undefined ? layout.firstFit(sizeBytes, taken()) : layout.check(Number(given), sizeBytes, taken());
+    const plan = { id, memdev, sizeBytes, pxm: Number(props.get('node') ?? 0), ...(given === undefined ? {} : { start: Number(given) }) };
+    kernel?.acpiMemory.deviceAdded(plug(plan, true));
+  }
+
+  function plug({ id, memdev, sizeBytes, start: given, pxm = 0 }: DimmPlan, hotplugged: boolean): Dimm {
+    if (sizeBytes % BACKEND_ALIGN !== 0) throw new MonitorError(`backend memory size must be multiple of ${hex(BACKEND_ALIGN)}`);
+    const start = given === undefined ? layout.firstFit(sizeBytes, taken()) : layout.check(given, sizeBytes, taken());
     const medium = createDram(sizeBytes);
     machine.attach({ start, medium });
-    const dimm = { id, memdev, slot: freeSlot(dimms), start, sizeBytes, pxm: Number(props.get('node') ?? 0), medium };
+    const dimm = { id, memdev, slot: freeSlot(dimms), start, sizeBytes, pxm, medium, hotplugged };
     dimms.push(dimm);
-    kernel?.acpiMemory.deviceAdded(dimm);
+    return dimm;
   }
 
   /** The kernel is asked first: it may keep the DIMM, and the monitor does not learn of it. */
@@ -99,8 +124,15 @@ export function createMonitor(machine: Machine, firmware: Firmware, virtio: read
     }
   }
 
+  for (const plan of plans) {
+    backends.set(plan.memdev, plan.sizeBytes);
+    plug(plan, false);
+  }
   return {
-    memoryDevices: () => dimms.toSorted((a, b) => a.start - b.start).map(({ start, sizeBytes, pxm }) => ({ start, sizeBytes, pxm })),
+    close() {
+      for (const { medium } of dimms.splice(0)) machine.detach(medium);
+    },
+    memoryDevices: () => dimms.toSorted((a, b) => a.slot - b.slot).map(({ start, sizeBytes, pxm }) => ({ start, sizeBytes, pxm })),
     run(line, kernel) {
       const [command = '', argument = '', ...rest] = line.trim().split(/\s+/);
       const { kind, props } = parseProps(argument);
@@ -157,7 +189,7 @@ function freeSlot(dimms: readonly Dimm[]): number {
 function describeDimms(dimms: readonly Dimm[]): string {
   return dimms
     .toSorted((a, b) => a.start - b.start)
-    .map(({ id, start, slot, pxm, sizeBytes, memdev }) =>
+    .map(({ id, start, slot, pxm, sizeBytes, memdev, hotplugged }) =>
       [
         `Memory device [dimm]: "${id}"`,
         `  addr: ${hex(start)}`,
@@ -165,7 +197,7 @@ function describeDimms(dimms: readonly Dimm[]): string {
         `  node: ${pxm ?? 0}`,
         `  size: ${sizeBytes}`,
         `  memdev: /objects/${memdev}`,
-        '  hotplugged: true',
+        `  hotplugged: ${String(hotplugged)}`,
         '  hotpluggable: true',
         '',
       ].join('\n'),
