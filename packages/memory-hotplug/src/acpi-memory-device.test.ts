@@ -34,6 +34,14 @@ describe('a DIMM', () => {
     expect(acpi.ejectRequested(dimm(200))).toBe(true);
   });
 
+  it('that is gone leaves its number to the next', () => {
+    const { acpi, dimm, log } = plugged('');
+    for (const start of [200, 520]) acpi.deviceAdded(dimm(64, TOP + start * MIB));
+    acpi.ejectRequested(dimm(64, TOP + 200 * MIB));
+    for (const start of [300, 400]) acpi.deviceAdded(dimm(64, TOP + start * MIB));
+    expect(log.filter((line) => line.endsWith('add_memory failed')).map((line) => line.slice(13, 15))).toEqual(['00', '01', '00', '02']);
+  });
+
   it('may be pulled when all of it went offline', () => {
     const { acpi, dimm, zones, log } = plugged('memhp_default_state=online_movable');
     acpi.deviceAdded(dimm(256));

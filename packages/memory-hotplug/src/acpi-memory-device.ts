@@ -4,7 +4,7 @@
  *
  * Differs from Linux: a DIMM is one range; memory that is not used was refused as a whole.
  */
-import { KERN, KernelError, NUMA_NO_NODE, PAGE_SIZE } from '@holdfast/lib';
+import { KERN, KernelError, NUMA_NO_NODE, PAGE_SIZE, createIda } from '@holdfast/lib';
 import type { NodeId, Printk } from '@holdfast/lib';
 import { createStaticGroup } from './memory-group.js';
 import type { MemoryHotplug } from './memory-hotplug.js';
@@ -35,7 +35,9 @@ export interface AcpiMemory {
 }
 
 export function createAcpiMemory({ hotplug, pxmToNode, addressToNode, printk }: AcpiMemoryNeeds): AcpiMemory {
-  let instances = 0;
+  const instances = createIda();
+  /** By start address of the device. A number is free again when the device is gone. */
+  const numbers = new Map<number, number>();
   /** Start addresses of the devices that are the kernel's memory now. */
   const enabled = new Set<number>();
   const nodeOf = ({ pxm, start }: AcpiMemoryDevice): NodeId => {
@@ -47,7 +49,9 @@ export function createAcpiMemory({ hotplug, pxmToNode, addressToNode, printk }: 
     deviceAdded(device) {
       const { start, sizeBytes } = device;
       const nid = nodeOf(device);
-      const name = `acpi PNP0C80:${(instances++).toString(16).padStart(2, '0')}`;
+      const instance = instances.alloc();
+      numbers.set(start, instance);
+      const name = `acpi PNP0C80:${instance.toString(16).padStart(2, '0')}`;
       try {
         const group = createStaticGroup(nid, Math.ceil(sizeBytes / PAGE_SIZE));
         hotplug.addMemory(nid, start, sizeBytes, { group, memmapOnMemory: hotplug.supportsMemmapOnMemory(sizeBytes) });
@@ -59,12 +63,15 @@ export function createAcpiMemory({ hotplug, pxmToNode, addressToNode, printk }: 
       }
     },
     ejectRequested({ start, sizeBytes }) {
-      if (!enabled.has(start)) return true;
-      const { blockSize } = hotplug;
-      const numbers = Array.from({ length: sizeBytes / blockSize }, (_, index) => start / blockSize + index);
-      if (!offlineAll(hotplug, numbers, printk)) return false;
-      hotplug.removeMemory(start, sizeBytes);
-      enabled.delete(start);
+      if (enabled.has(start)) {
+        const { blockSize } = hotplug;
+        const blocks = Array.from({ length: sizeBytes / blockSize }, (_, index) => start / blockSize + index);
+        if (!offlineAll(hotplug, blocks, printk)) return false;
+        hotplug.removeMemory(start, sizeBytes);
+        enabled.delete(start);
+      }
+      instances.free(numbers.get(start) ?? -1);
+      numbers.delete(start);
       return true;
     },
   };
