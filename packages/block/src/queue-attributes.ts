@@ -37,6 +37,7 @@ function limitAttributes(queue: RequestQueue): Attribute[] {
     readOnly('max_hw_sectors_kb', () => Math.floor(limits.maxHwSectors / 2)),
     readWrite('max_sectors_kb', () => Math.floor(limits.maxSectors / 2), (text) => storeMaxSectors(queue, text)),
     readOnly('max_segment_size', () => limits.maxSegmentSize),
+    readOnly('max_integrity_segments', () => limits.maxIntegritySegments),
     readOnly('max_segments', () => limits.maxSegments),
     readOnly('minimum_io_size', () => limits.ioMin),
     readOnly('optimal_io_size', () => limits.ioOpt),
@@ -73,7 +74,7 @@ function flagAttributes(queue: RequestQueue): Attribute[] {
   ];
 }
 
-/** What a device without blk-mq, zones and integrity shows, whoever asks. */
+/** What a device without blk-mq and zones shows, whoever asks. */
 function fixedAttributes(): Attribute[] {
   const refuse = (name: string) => (): void => {
     throw new KernelError('EINVAL', `${name}: this device works bio by bio and has no request queue to set`);
@@ -82,7 +83,6 @@ function fixedAttributes(): Attribute[] {
     readOnly('discard_zeroes_data', () => 0),
     readWrite('io_poll', () => 0, refuse('io_poll')),
     readWrite('io_poll_delay', () => 0, refuse('io_poll_delay')),
-    readOnly('max_integrity_segments', () => 0),
     readWrite('nr_requests', () => 128, refuse('nr_requests')),
     readOnly('nr_zones', () => 0),
     readWrite('scheduler', () => 'none', () => {}),

@@ -29,6 +29,8 @@ export interface QueueLimits {
   maxSecureEraseSectors: number;
   maxWriteZeroesSectors: number;
   maxDiscardSegments: number;
+  /** Of integrity metadata beside the data; 0 without any. */
+  maxIntegritySegments: number;
   discardGranularity: number;
   discardAlignment: number;
   /** Bytes by which the device's physical blocks are out of step with its start. */
@@ -66,6 +68,7 @@ export function defaultLimits(): QueueLimits {
     maxSecureEraseSectors: 0,
     maxWriteZeroesSectors: 0,
     maxDiscardSegments: 1,
+    maxIntegritySegments: 0,
     discardGranularity: 0,
     discardAlignment: 0,
     alignmentOffset: 0,
@@ -142,7 +145,7 @@ export function stackLimits(top: QueueLimits, bottom: QueueLimits, start: number
 
 function stackMinima(top: QueueLimits, bottom: QueueLimits): void {
   const least = [
-    'maxSectors', 'maxHwSectors', 'maxSegments', 'maxSegmentSize', 'segBoundaryMask', 'virtBoundaryMask', 'maxDiscardSegments',
+    'maxSectors', 'maxHwSectors', 'maxSegments', 'maxSegmentSize', 'segBoundaryMask', 'virtBoundaryMask', 'maxDiscardSegments', 'maxIntegritySegments',
     'maxDiscardSectors', 'maxHwDiscardSectors', 'maxSecureEraseSectors',
   ] as const;
   for (const key of least) top[key] = minNotZero(top[key], bottom[key]);

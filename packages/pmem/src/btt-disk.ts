@@ -73,6 +73,7 @@ function bttQueue({ release }: Pick<PmemNeeds, 'release'>, { sectorSize, metadat
   setMaxHwSectors(queue.limits, UINT_MAX, releaseAtLeast(release, 4, 3) ? BLK_DEF_MAX_SECTORS : Infinity);
   queue.rotational = false;
   queue.stableWrites = metadataSize > 0;
+  if (metadataSize > 0) queue.limits.maxIntegritySegments = 1; // nd_integrity_init
   declareIoLayers(queue, metadataSize > 0 ? [BTT_IO_LAYER, INTEGRITY_IO_LAYER] : [BTT_IO_LAYER]);
   return queue;
 }
