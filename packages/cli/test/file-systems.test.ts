@@ -121,6 +121,23 @@ describe('who uses a device', () => {
     expect(await sh('echo y > /mnt2/y')).toMatchObject({ rc: 1, stderr: ["sh: can't create /mnt2/y: Read-only file system"] });
   });
 
+  it.each([['ext4', 'mkfs.ext4 -q -F'], ['xfs', 'mkfs.xfs -q -f']])('with -o sync on %s keeps each write over a power cut, and says so', async (type, mkfs) => {
+    const { system, sh } = await machine('320M');
+    await sh(`${mkfs} /dev/pmem0; mount -t ${type} /dev/pmem0 /mnt; echo old > /mnt/x; umount /mnt; mount -t ${type} -o sync /dev/pmem0 /mnt`);
+    expect((await sh('grep /mnt /proc/mounts')).stdout).toMatch(/ rw,sync,relatime/);
+    await sh('echo new > /mnt/x');
+    system.powercut(1);
+    expect((await sh(`mount -t ${type} /dev/pmem0 /mnt; cat /mnt/x`)).stdout).toBe('new');
+    expect((await sh('mount -o remount,async /mnt; grep /mnt /proc/mounts')).stdout).toMatch(/ rw,relatime/);
+  });
+
+  it('reads an XFS without recovery only where it cannot be written', async () => {
+    const { sh } = await machine('320M');
+    await sh('mkfs.xfs -q -f /dev/pmem0');
+    expect(await sh('mount -o norecovery /dev/pmem0 /mnt')).toMatchObject({ rc: 255, dmesg: ['XFS (pmem0): no-recovery mounts must be read-only.'] });
+    expect(await sh('mount -o ro,norecovery /dev/pmem0 /mnt')).toMatchObject({ rc: 0, dmesg: ['XFS (pmem0): Mounting V5 filesystem in no-recovery mode. Filesystem will be inconsistent.'] });
+  });
+
   it('hears what does not fit', async () => {
     const { sh } = await machine();
     await sh('mkfs.ext4 -q -F /dev/pmem0');
@@ -134,6 +151,13 @@ describe('who uses a device', () => {
 });
 
 describe('with -o dax', () => {
+  it('says the word with a value to ext4 only, and not to ext2', async () => {
+    const { sh } = await machine();
+    await sh('ndctl create-namespace -f -e namespace0.0 -m fsdax -M mem -a 4K; mkfs.ext2 -q -F -b 4096 /dev/pmem0');
+    expect(await sh('mount -t ext2 -o dax=always /dev/pmem0 /mnt')).toMatchObject({ rc: 255, dmesg: ['EXT4-fs: Mount option(s) incompatible with ext2'] });
+    expect(await sh('mount -t ext2 -o dax /dev/pmem0 /mnt')).toMatchObject({ rc: 0 });
+  });
+
   it('a file’s stores are on the device, and the flag of a directory is inherited with dax=inode', async () => {
     const { system, sh } = await machine('64M');
     await sh('ndctl create-namespace -f -e namespace0.0 -m fsdax -M mem -a 4K; mkfs.ext4 -q -F -b 4096 /dev/pmem0');

@@ -20,6 +20,8 @@ export interface MountCall {
   readonly target: string;
   readonly type: string;
   readonly readOnly?: boolean;
+  /** MS_SYNCHRONOUS. */
+  readonly synchronous?: boolean;
   /** MS_SILENT. */
   readonly silent?: boolean;
   readonly flags?: ReadonlySet<MountFlag>;
@@ -47,7 +49,7 @@ export interface Mounts {
   /** @throws KernelError ENODEV for a type that there is not, EBUSY, EACCES for a device that is read-only, and the file system's */
   mount(call: MountCall): void;
   /** @throws KernelError EINVAL if nothing is mounted there, and the file system's */
-  remount(target: string, options: { readonly readOnly: boolean; readonly flags?: ReadonlySet<MountFlag>; readonly parameters?: readonly FsParameter[] }): void;
+  remount(target: string, options: { readonly readOnly: boolean; readonly synchronous?: boolean; readonly flags?: ReadonlySet<MountFlag>; readonly parameters?: readonly FsParameter[] }): void;
   /** @throws KernelError EINVAL if nothing is mounted there, EBUSY */
   umount(target: string): void;
   /** Unmount everything, the last first, whoever uses it. */
@@ -65,7 +67,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
     return mount;
   };
   const superOf = (call: MountCall, fsType: FileSystemType): SuperBlock => {
-    const { bdev, readOnly = false, silent = false, parameters = [] } = call;
+    const { bdev, readOnly = false, synchronous = false, silent = false, parameters = [] } = call;
     const there = mounts.find(({ sb, type }) => sb.bdev === bdev && type === call.type);
     if (there) {
       if (there.sb.readOnly !== readOnly) throw new KernelError('EBUSY', `${call.source} is mounted ${there.sb.readOnly ? 'read-only' : 'for writing'}`);
@@ -75,7 +77,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
     const holder = `a mounted ${call.type}`;
     blkdevGet(bdev, holder);
     try {
-      return fsType.mount({ bdev, readOnly, silent, parameters }, needs);
+      return fsType.mount({ bdev, readOnly, synchronous, silent, parameters }, needs);
     } catch (error) {
       blkdevPut(bdev, holder);
       throw error;
@@ -102,10 +104,10 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
       const { source, target, type, readOnly = false, flags = new Set<MountFlag>(['relatime']) } = call;
       mounts = [...mounts, { source, target, type, sb, readOnly, flags }];
     },
-    remount(target, { readOnly, flags, parameters = [] }) {
+    remount(target, { readOnly, synchronous = false, flags, parameters = [] }) {
       const mount = mountAt(target);
       if (readOnly && !mount.sb.readOnly && mount.sb.openForWriting > 0) throw new KernelError('EBUSY', `a file of ${target} is open for writing`);
-      mount.sb.reconfigure({ readOnly, parameters });
+      mount.sb.reconfigure({ readOnly, synchronous, parameters });
       mounts = mounts.map((other) => (other === mount ? { ...mount, readOnly, flags: flags ?? mount.flags } : other));
     },
     umount(target) {
@@ -132,7 +134,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
 
 /** A line of /proc/mounts (show_vfsmnt). */
 export function formatMount({ source, target, type, sb, readOnly, flags }: Mount): string {
-  const shown = [readOnly || sb.readOnly ? 'ro' : 'rw', ...MOUNT_FLAGS.filter((flag) => flags.has(flag))].join(',');
+  const shown = [readOnly || sb.readOnly ? 'ro' : 'rw', ...(sb.synchronous ? ['sync'] : []), ...MOUNT_FLAGS.filter((flag) => flags.has(flag))].join(',');
   return `${escaped(source)} ${escaped(target)} ${type} ${shown}${sb.showOptions()} 0 0\n`;
 }
 

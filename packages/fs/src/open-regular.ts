@@ -8,6 +8,8 @@ import type { FsFile } from './inode.js';
 export interface OpenFilesOf {
   readonly bdev: BlockDevice;
   readonly isReadOnly: () => boolean;
+  /** Each write is to be durable. */
+  readonly isSynchronous: () => boolean;
   /** All dirty metadata is durable. */
   readonly sync: () => void;
   /** How many files are open, and how many of them for writing. */
@@ -56,6 +58,7 @@ export function openRegular(mount: OpenFilesOf, inode: OpenInode, forWrite: bool
       checkWritable();
       const count = data.pwrite(source, offset, pages);
       traffic.userWritten += count;
+      if (mount.isSynchronous()) fsync(); // generic_write_sync
       return count;
     },
     truncate(sizeBytes) {

@@ -27,6 +27,8 @@ export interface FsParameter {
 export interface MountRequest {
   readonly bdev: BlockDevice;
   readonly readOnly: boolean;
+  /** Each write is durable when it returns (SB_SYNCHRONOUS). */
+  readonly synchronous?: boolean;
   /** Whoever mounts tries one type after the other: what is not of this type is no news (MS_SILENT). */
   readonly silent: boolean;
   readonly parameters: readonly FsParameter[];
@@ -50,6 +52,7 @@ export interface SuperBlock {
   readonly bdev: BlockDevice;
   readonly root: FsDirectory;
   readOnly: boolean;
+  readonly synchronous: boolean;
   /** Files that are open. */
   readonly openFiles: number;
   /** Of those, how many for writing. */
@@ -58,7 +61,7 @@ export interface SuperBlock {
   showOptions(): string;
   statfs(): Kstatfs;
   /** Change options of a mounted file system. @throws KernelError EINVAL, EROFS */
-  reconfigure(request: Pick<MountRequest, 'readOnly' | 'parameters'>): void;
+  reconfigure(request: Pick<MountRequest, 'readOnly' | 'synchronous' | 'parameters'>): void;
   /** Write everything, and make it durable. @throws KernelError EIO */
   sync(): void;
   /** The last mount is gone: leave a clean file system. What the device refuses now is lost, and logged. */

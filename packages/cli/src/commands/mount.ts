@@ -20,6 +20,7 @@ export const mount: Command = {
     const options = (value('options') ?? '').split(',').filter((option) => option !== '');
     const isRemount = options.includes('remount');
     const readOnly = has('read-only') ? !options.includes('rw') : options.lastIndexOf('ro') > options.lastIndexOf('rw');
+    const synchronous = options.lastIndexOf('sync') > options.lastIndexOf('async');
     const flags = new Set<MountFlag>(MOUNT_FLAGS.filter((flag) => options.includes(flag)));
     if (!flags.has('noatime') && !options.includes('strictatime')) flags.add('relatime');
     const parameters = splitParameters(options.filter((option) => !IGNORED.has(option) && !(MOUNT_FLAGS as readonly string[]).includes(option)).join(','));
@@ -31,13 +32,13 @@ export const mount: Command = {
         io.err(`mount: can't find ${first} in ${isRemount ? '/proc/mounts' : '/etc/fstab'}`);
         return 1;
       }
-      return attempt(io, mounted.source, mounted.target, () => io.kernel.mounts.remount(mounted.target, { readOnly, flags, parameters }));
+      return attempt(io, mounted.source, mounted.target, () => io.kernel.mounts.remount(mounted.target, { readOnly, synchronous, flags, parameters }));
     }
     const target = io.resolve(second);
-    if (isRemount) return attempt(io, first!, second, () => io.kernel.mounts.remount(target, { readOnly, flags, parameters }));
+    if (isRemount) return attempt(io, first!, second, () => io.kernel.mounts.remount(target, { readOnly, synchronous, flags, parameters }));
     const given = value('types');
     const types = given === undefined || given === 'auto' ? knownTypes(io) : [given];
-    return attempt(io, first!, second, () => mountAsOneOf(io, types, { source: io.resolve(first!), target, readOnly, flags, parameters }));
+    return attempt(io, first!, second, () => mountAsOneOf(io, types, { source: io.resolve(first!), target, readOnly, synchronous, flags, parameters }));
   },
 };
 

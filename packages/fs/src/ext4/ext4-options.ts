@@ -5,7 +5,7 @@
 import { KERN, KernelError, PAGE_SIZE, type Printk } from '@holdfast/lib';
 import { type ParameterSpecs, checkParameters } from '../fs-parameters.js';
 import type { FsParameter } from '../super-block.js';
-import { COMPAT, type Superblock, blockSizeOf, hasCompat } from './superblock.js';
+import { COMPAT, RO_COMPAT, type Superblock, blockSizeOf, hasCompat, hasRoCompat } from './superblock.js';
 
 export type DataMode = 'journal' | 'ordered' | 'writeback';
 export type DaxOption = 'always' | 'inode' | 'never';
@@ -18,7 +18,7 @@ const SWITCHES = [
   { on: 'dioread_nolock', off: 'dioread_lock', initial: (sb: Superblock) => blockSizeOf(sb) === PAGE_SIZE },
   { on: 'discard', off: 'nodiscard', initial: () => false },
   { on: 'delalloc', off: 'nodelalloc', initial: (_: Superblock, isExt4: boolean) => isExt4 },
-  { on: 'journal_checksum', off: 'nojournal_checksum', initial: () => false },
+  { on: 'journal_checksum', off: 'nojournal_checksum', initial: (sb: Superblock) => hasRoCompat(sb, RO_COMPAT.METADATA_CSUM) },
   { on: 'noload', off: '', initial: () => false },
   { on: 'barrier', off: 'nobarrier', initial: () => true },
   { on: 'auto_da_alloc', off: 'noauto_da_alloc', initial: () => true },
@@ -58,10 +58,13 @@ const SPECS: ParameterSpecs = {
   journal_ioprio: { kind: 'number' },
 };
 
+/** `dax=` with a word; `dax` alone is older. */
+const EXT4_ONLY = ['delalloc', 'nodelalloc', 'dioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'journal_async_commit', 'dax='];
+
 /** What makes no sense without a journal (MOPT_NO_EXT2) or without ext4 (MOPT_EXT4_ONLY), by the type's name. */
 const NOT_FOR: Readonly<Record<string, readonly string[]>> = {
-  ext2: ['data', 'noload', 'norecovery', 'delalloc', 'nodelalloc', 'dioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'auto_da_alloc', 'noauto_da_alloc', 'data_err'],
-  ext3: ['delalloc', 'nodelalloc', 'dioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'auto_da_alloc', 'noauto_da_alloc'],
+  ext2: [...EXT4_ONLY, 'data', 'noload', 'norecovery', 'data_err', 'commit', 'journal_ioprio'],
+  ext3: EXT4_ONLY,
 };
 
 export interface Ext4Options {
@@ -80,10 +83,6 @@ export function parseExt4Options(type: string, parameters: readonly FsParameter[
   const switches = new Map<string, boolean>();
   const values = new Map<string, string>();
   for (const { key, value } of parameters) {
-    if (NOT_FOR[type]?.includes(key)) {
-      printk(`EXT4-fs: Mount option(s) incompatible with ${type}`, KERN.err);
-      throw new KernelError('EINVAL', `mount option ${key} is not for ${type}`);
-    }
     const found = SWITCHES.find(({ on, off }) => on === key || off === key);
     if (key === 'dax') dax = value === undefined ? 'always' : (value as DaxOption);
     else if (key === 'data') data = value as DataMode;
@@ -92,6 +91,14 @@ export function parseExt4Options(type: string, parameters: readonly FsParameter[
     else if (value !== undefined) values.set(key, value);
   }
   return { dax, data, switches, values };
+}
+
+/** ext4_check_opt_consistency: is all of it for this type? Asked when the superblock has been read. @throws KernelError EINVAL */
+export function checkOptionsFor(type: string, parameters: readonly FsParameter[], printk: Printk): void {
+  const wrong = parameters.find(({ key, value }) => NOT_FOR[type]?.includes(key === 'dax' && value !== undefined ? 'dax=' : key));
+  if (!wrong) return;
+  printk(`EXT4-fs: Mount option(s) incompatible with ${type}`, KERN.err);
+  throw new KernelError('EINVAL', `mount option ${wrong.key} is not for ${type}`);
 }
 
 /** What /proc/mounts shows: what is not as it is without options. */
@@ -112,7 +119,7 @@ export function showExt4Options(type: string, sb: Superblock, options: Ext4Optio
   if (commit !== undefined && commit !== '5' && commit !== '0') shown.push(`commit=${commit}`);
   const stripe = stripeSize(sb, options);
   if (stripe > 0) shown.push(`stripe=${stripe}`);
-  if (options.data !== undefined && options.data !== 'ordered' && hasCompat(sb, COMPAT.HAS_JOURNAL)) shown.push(`data=${options.data}`);
+  if (options.data !== undefined && hasCompat(sb, COMPAT.HAS_JOURNAL)) shown.push(`data=${options.data}`);
   if (options.values.get('data_err') === 'abort') shown.push('data_err=abort');
   if (options.dax === 'always') shown.push(type === 'ext2' ? 'dax' : 'dax=always');
   else if (options.dax !== undefined) shown.push(`dax=${options.dax}`);

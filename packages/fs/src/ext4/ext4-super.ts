@@ -10,7 +10,7 @@ import { KERN, KernelError, type LogLevel, PAGE_SIZE } from '@holdfast/lib';
 import { type Buffers, createBuffers } from '../buffer-cache.js';
 import type { FileSystemType, FsNeeds, MountRequest, SuperBlock } from '../super-block.js';
 import { createExt4Inodes } from './ext4-inode.js';
-import { type Ext4Options, parseExt4Options, showExt4Options } from './ext4-options.js';
+import { type Ext4Options, checkOptionsFor, parseExt4Options, showExt4Options } from './ext4-options.js';
 import { inodeSizeOf } from './inode.js';
 import { isJournalEmpty } from './journal.js';
 import {
@@ -43,7 +43,7 @@ export function ext4Types(): readonly FileSystemType[] {
 
 type Message = (text: string, level?: LogLevel) => void;
 
-function fillSuper(type: string, { bdev, readOnly, silent, parameters }: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
+function fillSuper(type: string, { bdev, readOnly, synchronous = false, silent, parameters }: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
   const { printk } = needs;
   const message: Message = (text, level = KERN.err) => printk(`EXT4-fs (${bdev.name}): ${text}`, level);
   const fail = (text: string, why = text, code: KernelError['code'] = 'EINVAL'): never => {
@@ -53,6 +53,7 @@ function fillSuper(type: string, { bdev, readOnly, silent, parameters }: MountRe
   let options = parseExt4Options(type, parameters, printk);
   const dax = fsDaxGetByBdev(needs.daxHosts, bdev, printk);
   const sb = readSuper(bdev, silent, fail);
+  checkOptionsFor(type, parameters, printk);
   if (options.data === 'journal') checkJournalData(options, printk, once, fail);
   checkFeatures(type, sb, { readOnly, silent, bdev, message, fail });
   const hasDax = checkDax(sb, dax, options, { printk, message, fail });
@@ -63,14 +64,14 @@ function fillSuper(type: string, { bdev, readOnly, silent, parameters }: MountRe
   const hasJournal = hasCompat(sb, COMPAT.HAS_JOURNAL) && options.switches.get('noload') !== true;
   const needsRecovery = hasJournal && hasIncompat(sb, INCOMPAT.RECOVER);
   if (hasJournal) checkJournal(volume, needsRecovery, fail);
-  const state = { readOnly };
+  const state = { readOnly, synchronous };
   const sync = (): void => {
     buffers.flush();
     buffers.issueFlush();
   };
   const mount = {
     volume, bdev, cache: needs.pageCache, dax: hasDax ? dax : undefined, daxMode: options.dax ?? ('inode' as const), journalsData: options.data === 'journal',
-    isReadOnly: () => state.readOnly, sync, openFiles: 0, openForWriting: 0,
+    isReadOnly: () => state.readOnly, isSynchronous: () => state.synchronous, sync, openFiles: 0, openForWriting: 0,
   };
   const inodes = createExt4Inodes(mount);
   const markMounted = (): void => {
@@ -108,6 +109,9 @@ function fillSuper(type: string, { bdev, readOnly, silent, parameters }: MountRe
     set readOnly(value) {
       state.readOnly = value;
     },
+    get synchronous() {
+      return state.synchronous;
+    },
     get openFiles() {
       return mount.openFiles;
     },
@@ -118,6 +122,7 @@ function fillSuper(type: string, { bdev, readOnly, silent, parameters }: MountRe
     statfs: () => statfsOf(volume, options),
     reconfigure(request) {
       const next = parseExt4Options(type, request.parameters, printk);
+      checkOptionsFor(type, request.parameters, printk);
       if (next.dax !== undefined && next.dax !== options.dax) {
         printk('EXT4-fs: can\'t change dax mount option while remounting', KERN.err);
         throw new KernelError('EINVAL', `${bdev.name}: dax=${next.dax} needs a fresh mount`);
@@ -132,6 +137,7 @@ function fillSuper(type: string, { bdev, readOnly, silent, parameters }: MountRe
         } else markMounted();
         state.readOnly = request.readOnly;
       }
+      state.synchronous = request.synchronous ?? false;
       message('re-mounted. Quota mode: none.', KERN.info);
     },
     sync: writeAll,

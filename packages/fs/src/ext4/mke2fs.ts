@@ -21,6 +21,7 @@ import {
 import { type UsedBlocks, createUsedBlocks } from './used-blocks.js';
 
 const LOST_FOUND_INO = 11;
+/** Or as much of it as 12 blocks hold: no indirect block is made for it (mke2fs: create_lost_and_found). */
 const LOST_FOUND_BYTES = 16384;
 
 /** What was made, for people. */

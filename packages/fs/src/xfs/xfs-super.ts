@@ -39,7 +39,7 @@ export function xfsType(): FileSystemType {
 
 type Message = (text: string, level?: LogLevel) => void;
 
-function fillSuper({ bdev, readOnly, silent, parameters }: MountRequest, needs: FsNeeds): SuperBlock {
+function fillSuper({ bdev, readOnly, synchronous = false, silent, parameters }: MountRequest, needs: FsNeeds): SuperBlock {
   const { printk } = needs;
   const message: Message = (text, level = KERN.notice) => printk(`XFS (${bdev.name}): ${text}`, level);
   checkParameters('xfs', parameters, SPECS, printk);
@@ -48,22 +48,27 @@ function fillSuper({ bdev, readOnly, silent, parameters }: MountRequest, needs: 
   const dax = fsDaxGetByBdev(needs.daxHosts, bdev, printk);
   const sb = readSuper(bdev, silent, readOnly, message);
   const daxMode = setupDax(sb, parameters, dax !== undefined, bdev, message);
-  message('Mounting V5 Filesystem');
+  const recovers = !parameters.some(({ key }) => key === 'norecovery');
+  if (!recovers && !readOnly) {
+    message('no-recovery mounts must be read-only.', KERN.warning);
+    throw new KernelError('EINVAL', `${bdev.name}: norecovery without ro`);
+  }
+  message(recovers ? 'Mounting V5 Filesystem' : 'Mounting V5 filesystem in no-recovery mode. Filesystem will be inconsistent.');
   const buffers = createBuffers(bdev, sb.blockBytes);
   const volume = createXfsVolume(sb, buffers, needs.now);
-  const state = { readOnly };
+  const state = { readOnly, synchronous };
   const mount = {
     volume, bdev, cache: needs.pageCache, dax, daxMode, openFiles: 0, openForWriting: 0,
-    isReadOnly: () => state.readOnly,
+    isReadOnly: () => state.readOnly, isSynchronous: () => state.synchronous,
     sync() {
       if (!state.readOnly) writeXfsSuper(volume);
       buffers.flush();
       buffers.issueFlush();
     },
   };
-  checkLog(sb, buffers, message);
+  if (recovers) checkLog(sb, buffers, message);
   const inodes = createXfsInodes(mount);
-  message('Ending clean mount');
+  if (recovers) message('Ending clean mount');
   const writeAll = (): void => {
     inodes.writeAll();
     mount.sync();
@@ -76,6 +81,9 @@ function fillSuper({ bdev, readOnly, silent, parameters }: MountRequest, needs: 
     },
     set readOnly(value) {
       state.readOnly = value;
+    },
+    get synchronous() {
+      return state.synchronous;
     },
     get openFiles() {
       return mount.openFiles;
@@ -90,6 +98,7 @@ function fillSuper({ bdev, readOnly, silent, parameters }: MountRequest, needs: 
       if (!request.readOnly && bdevReadOnly(bdev)) throw new KernelError('EROFS', `${bdev.name} is read-only`);
       if (request.readOnly && !state.readOnly) writeAll();
       state.readOnly = request.readOnly;
+      state.synchronous = request.synchronous ?? false;
     },
     sync: writeAll,
     put() {
