@@ -84,6 +84,27 @@ it('the same seed makes the same UUIDs, and another one others', async () => {
   expect(uuids[2]).not.toBe(uuids[0]);
 });
 
+it.each([
+  ['the first, from its copy at the end', 1, { seek: [1], says: ['end-of-arena offset 0x3fff000', 'Restoring BTT info block at offset 0x1000'], rc: 0 }],
+  ['both: none is found', 1, { seek: [1, 16383], says: ['estimated arenas: 1, remaining bytes: 0', 'Unable to recover any BTT info blocks'], rc: 250 }],
+])('a check recovers info blocks: %s', async (_what, count, { seek, says, rc }) => {
+  const results = await records('memmap=64M!4G', [
+    'ndctl create-namespace -f -e namespace0.0 -m sector',
+    'ndctl disable-namespace namespace0.0',
+    'echo 1 > /sys/bus/nd/devices/namespace0.0/force_raw; echo namespace0.0 > /sys/bus/nd/drivers/nd_pmem/bind',
+    ...seek.map((block) => `dd if=/dev/zero of=/dev/pmem0 bs=4096 seek=${block} count=${count} conv=fsync,notrunc`),
+    'ndctl disable-namespace namespace0.0',
+    'ndctl check-namespace -v namespace0.0',
+    'ndctl check-namespace -v --repair namespace0.0',
+    'ndctl check-namespace namespace0.0',
+  ]);
+  const [look, repair, after] = results.slice(-3);
+  expect(look!.rc).toBe(250);
+  expect(repair!.stderr.join('\n')).toContain(says[0]);
+  expect(repair!.stderr.join('\n')).toContain(says[1]);
+  expect([repair!.rc, after!.rc]).toEqual([rc, rc]);
+});
+
 it('a namespace that is checked, broken and repaired comes back whole', async () => {
   const results = await records('memmap=64M!4G', [
     'ndctl create-namespace -f -e namespace0.0 -m sector',

@@ -1,12 +1,13 @@
 /**
  * The checks of a BTT's metadata: info blocks, maps and flogs of all arenas. Mirrors ndctl's ndctl/check.c: btt_discover_arenas,
- * btt_check_arenas, btt_recover_first_sb.
+ * btt_check_arenas.
  *
  * Between the map and the flog every block of an arena has to be named exactly once: that is what the bitmap test finds out.
  */
 import type { BlockFile } from '@holdfast/kernel';
 import { KernelError } from '@holdfast/lib';
 import { ARENA_MAX_SIZE, BTT_INFO_SIZE, type BttInfo, bttInfoIsValid, decodeBttInfo } from '@holdfast/nvdimm';
+import { recoverFirstInfo, restoreInfo } from './btt-recover.js';
 import type { Failure } from './context.js';
 
 export interface BttCheck {
@@ -22,8 +23,8 @@ export interface BttCheck {
   readonly info: (from: string, text: string) => void;
 }
 
-const START_OF_V1 = 4096;
-const START_OF_V2 = 0;
+/** Where the first arena of a version 1.1, and of a 2.0, begins. */
+export const BTT_STARTS = [4096, 0] as const;
 const LOG_GROUP_SIZE = 64;
 const LOG_ENTRY_SIZE = 16;
 const MAP_NORMAL = 0xc000_0000;
@@ -63,7 +64,7 @@ export function checkBtt(check: BttCheck): Failure {
 }
 
 function discoverArenas(check: BttCheck): ArenaPlace[] | undefined {
-  const start = [START_OF_V1, START_OF_V2].find((at) => readInfo(check, at)) ?? recoverFirst(check);
+  const start = BTT_STARTS.find((at) => readInfo(check, at)) ?? recoverFirstInfo(check);
   if (start === undefined) {
     check.err('namespace_check', 'Unable to recover any BTT info blocks');
     check.err('namespace_check', 'This may not be a sector mode namespace');
@@ -102,19 +103,10 @@ function readInfo({ disk, parentUuid }: BttCheck, at: number): ArenaInfo | undef
   };
 }
 
-/** The copy at the end of the first arena tells where the arena starts. */
-function recoverFirst(check: BttCheck): number | undefined {
-  return [START_OF_V1, START_OF_V2].find((start) => {
-    const copy = readInfo(check, backupOf(check, start));
-    const expected = copy && (copy.versionMajor === 2 ? START_OF_V2 : START_OF_V1);
-    return expected === start && restoreInfo(check, start, backupOf(check, start));
-  });
-}
-
 function recoverInfo(check: BttCheck, at: number, index: number): ArenaInfo | undefined {
   check.info('btt_discover_arenas', `Arena ${index}: Attempting recover info-block using info2`);
   const backup = backupOf(check, at);
-  if (readInfo(check, backup)) return restoreInfo(check, at, backup) ? readInfo(check, at) : undefined;
+  if (readInfo(check, backup)) return restoreInfo(check, at, readAt(check.disk, backup, BTT_INFO_SIZE)) ? readInfo(check, at) : undefined;
   check.err('btt_discover_arenas', `Backup info block (offset 0x${backup.toString(16)}) verification failed`);
   return undefined;
 }
@@ -123,17 +115,6 @@ function recoverInfo(check: BttCheck, at: number, index: number): ArenaInfo | un
 function backupOf({ rawSize }: BttCheck, start: number): number {
   const end = rawSize - start <= ARENA_MAX_SIZE ? Math.floor(rawSize / SECTOR) * SECTOR : start + ARENA_MAX_SIZE;
   return end - BTT_INFO_SIZE;
-}
-
-function restoreInfo(check: BttCheck, at: number, backup: number): boolean {
-  if (!check.repair) {
-    check.err('btt_write_info', `BTT info block at offset 0x${at.toString(16)} needs to be restored`);
-    check.info('repair_msg', '  Run with --repair to make the changes');
-    return false;
-  }
-  check.info('btt_write_info', `Restoring BTT info block at offset 0x${at.toString(16)}`);
-  copyBlock(check, backup, at);
-  return true;
 }
 
 function copyBlock({ disk }: BttCheck, from: number, to: number): void {

@@ -40,6 +40,7 @@ function check(ctx: NdctlContext, ns: Namespace, { repair, rewriteLog, force }: 
     say('namespace_check', '--rewrite-log also requires --repair');
     return 'EINVAL';
   }
+  if (rewriteLog) info('namespace_check', 'WARNING: interruption may cause unrecoverable metadata corruption');
   info('namespace_check', `checking ${ns.name}`);
   const wasActive = isActive(ctx, ns);
   if (wasActive && !force) {
@@ -58,7 +59,7 @@ function check(ctx: NdctlContext, ns: Namespace, { repair, rewriteLog, force }: 
     return checkBtt(job);
   };
   const failure = withRawDisk<Failure>(ctx, ns, run, () => {
-    say('namespace_check', `${ns.name}: failed to enable in raw mode`);
+    say('namespace_check', `${ns.name}: failed to enable in raw mode: No such device or address (-6)`);
     return 'ENXIO';
   });
   if (wasActive && enableNamespace(ctx, ns)) say('namespace_check', `${ns.name}: failed to re-enable namespace`);

@@ -11,7 +11,7 @@ import type { CreateRequest } from './namespace-options.js';
 import { readNumber } from './sysfs-access.js';
 import {
   type Claim, type Mode, type Namespace, type Region, NSTYPE_IO, UINT_MAX,
-  claimSeed, dimmsInRegion, holderOf, interleaveWays, maxAvailableExtent, modeOf, namespaceSectorSizes, namespaceSeed, namespaces, nstype, sectorSizes, sizeOf, supportedAlignments,
+  claimSeed, holderOf, interleaveWays, listDimmsInRegion, maxAvailableExtent, modeOf, namespaceSectorSizes, namespaceSeed, namespaces, nstype, sectorSizes, sizeOf, supportedAlignments,
 } from './topology.js';
 import { isBound, readAttr } from './sysfs-access.js';
 
@@ -197,7 +197,7 @@ function anew(ctx: NdctlContext, region: Region): string {
 
 /** The same once the DIMMs have labels, which is a new start for all that they hold. */
 function withLabels(ctx: NdctlContext, region: Region): string[] {
-  const dimms = dimmsInRegion(ctx, region);
+  const dimms = listDimmsInRegion(ctx, region);
   if (dimms.length === 0 || !dimms.every((dimm) => hasLabelCommands(ctx, dimm))) return [];
   const names = dimms.map(({ name }) => name).join(' ');
   const create = ctx.again({ reconfig: false, force: false });

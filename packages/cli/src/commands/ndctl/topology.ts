@@ -71,8 +71,13 @@ export function announceRegion(ctx: NdctlContext, region: Region): void {
   dbg(ctx, 'region_set_type', `${region.name}: iset-0x${BigInt(cookie).toString(16).padStart(16, '0')} added`);
 }
 
+function listDimms(ctx: NdctlContext, bus: NdBus): Dimm[] {
+  return children(ctx, bus.path, /^nmem(\d+)$/).map((device) => ({ ...device, bus }));
+}
+
+/** With -v libndctl tells of each DIMM once. */
 export function dimms(ctx: NdctlContext, bus: NdBus): Dimm[] {
-  const found = children(ctx, bus.path, /^nmem(\d+)$/).map((device) => ({ ...device, bus }));
+  const found = listDimms(ctx, bus);
   for (const dimm of [...found].reverse()) {
     if (ctx.announced.has(dimm.path)) continue;
     ctx.announced.add(dimm.path);
@@ -106,8 +111,17 @@ export function mappings(ctx: NdctlContext, region: Region): Mapping[] {
 
 /** The DIMMs of a region, each once. */
 export function dimmsInRegion(ctx: NdctlContext, region: Region): Dimm[] {
+  return inRegion(ctx, region, dimms(ctx, region.bus));
+}
+
+/** The same for a look that ndctl does not take: nothing is told. */
+export function listDimmsInRegion(ctx: NdctlContext, region: Region): Dimm[] {
+  return inRegion(ctx, region, listDimms(ctx, region.bus));
+}
+
+function inRegion(ctx: NdctlContext, region: Region, candidates: Dimm[]): Dimm[] {
   const names = new Set(mappings(ctx, region).map(({ dimm }) => dimm));
-  return dimms(ctx, region.bus).filter(({ name }) => names.has(name));
+  return candidates.filter(({ name }) => names.has(name));
 }
 
 export function interleaveWays(ctx: NdctlContext, region: Region): number {
