@@ -8,7 +8,11 @@ export function messagesIn(log: string): string[] {
   return lines.filter((line) => !NOISE.test(line));
 }
 
-/** What a command printed, without how fast it was. */
-export function withoutTimes(text: string): string {
-  return text.split('\n').filter((line) => !/^\d+ bytes .* copied, /.test(line)).join('\n');
+/** What libndctl and libdaxctl trace of each attribute they read: as many lines as there are devices, in the order of a directory. */
+const TRACE = /^lib(?:nd|dax)ctl: (?:(?:__sysfs_\w+|__util_modalias_to_module|parse_lbasize_supported): |\w+: \S+: (?:enabled|disabled)$|write_attr: failed to write \w* to \S+\/holder_class: No such device)/;
+const SPEED = /^\d+ bytes .* copied, /;
+
+/** What a command printed, without how fast it was, and without the traces of its libraries. */
+export function saidBy(text: string): string {
+  return text.split('\n').filter((line) => !SPEED.test(line) && !TRACE.test(line)).join('\n');
 }

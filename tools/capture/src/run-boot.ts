@@ -8,7 +8,7 @@ import { type GuestItem, createItemReader } from './guest-channel.js';
 import { guestScript } from './guest-words.js';
 import { buildInitramfs } from './initramfs.js';
 import type { InstalledLinux } from './installed-linux.js';
-import { messagesIn, withoutTimes } from './noise.js';
+import { messagesIn, saidBy } from './noise.js';
 import { type Qemu, startQemu } from './qemu.js';
 
 /** The texts of a state: `iomem`, `zoneinfo`, `memory-blocks`, `nd-sysfs`, `dax-sysfs`, `block`, `ndctl`, `daxctl`. */
@@ -119,7 +119,7 @@ class Notes {
     else if (word === 'lite') this.steps.push({ n: Number(first), cmd: 'lite', texts: parts });
     else {
       const { command = '', stdout = '', stderr = '', messages = '' } = parts;
-      this.steps.push({ n: Number(first), cmd: command, rc: Number(rc), stdout: trimEnd(stdout), stderr: linesOf(withoutTimes(stderr)), dmesg: messagesIn(messages) });
+      this.steps.push({ n: Number(first), cmd: command, rc: Number(rc), stdout: trimEnd(stdout), stderr: linesOf(saidBy(stderr)), dmesg: messagesIn(messages) });
     }
     this.open = undefined;
   }
