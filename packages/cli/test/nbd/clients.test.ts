@@ -114,7 +114,7 @@ describe.each(EXPORTS)('$what', ({ name, canTrim }) => {
   it.skipIf(fio)(`fio verifies checksums over four connections${fio}`, async () => {
     const output = await run(
       'fio', '--name=verify', '--ioengine=nbd', `--uri=${server.uri(name)}`, '--rw=randwrite', '--bs=4k', '--iodepth=16', '--numjobs=4', '--size=1M',
-      '--offset_increment=1M', '--verify=crc32c', '--verify_fatal=1', '--group_reporting', '--output-format=json',
+      '--offset_increment=1M', '--verify=crc32c', '--verify_fatal=1', '--verify_state_save=0', '--group_reporting', '--output-format=json',
     );
     const { jobs } = JSON.parse(output.slice(output.indexOf('{')));
     expect(jobs).toMatchObject([{ error: 0, write: { total_ios: 1024 }, read: { total_ios: 1024 } }]);
