@@ -1,13 +1,14 @@
 /**
  * `holdfast nbd` against nbdkit's memory plugin and qemu-nbd, driven by the same fio (ioengine=nbd) and nbdcopy over Unix sockets.
  *
- * The servers run one at a time and take turns within a round, so that what else the machine does hits all of them; each figure is the
- * median of the rounds. All disks are in memory and written once before anything is measured.
+ * All servers run throughout, and idle but for the one that is measured: each job goes to one after the other, so that what else the
+ * machine does hits all of them. Figures are medians over the rounds, ratios the medians of each round's ratio. CPU is what the server used
+ * for one operation, which a busy machine leaves alone. All disks are in memory and written once before anything is measured.
  *
  *   node tools/bench/nbd.js [--size 1G] [--rounds 3] [--seconds 3] [--only randread] [--json]
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,29 +25,40 @@ const { values: options } = parseArgs({
 });
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'));
-const socket = join(folder, 'socket');
-const uri = (name = '') => `nbd+unix:///${name}?socket=${socket}`;
+const socketOf = (name) => join(folder, name, 'socket');
+const uri = (name) => `nbd+unix:///?socket=${socketOf(name)}`;
+/** Of /proc/PID/stat, which counts CPU time in these. */
+const TICKS_PER_SECOND = 100;
 
 const SERVERS = [
-  { name: 'holdfast', needs: 'node', command: [process.execPath, join(here, '../../packages/cli/bin/holdfast.js'), 'nbd', '--cmdline', 'pmem.mapping=wb', '--size', options.size, '--socket', socket] },
-  { name: 'nbdkit', needs: 'nbdkit', command: ['nbdkit', '-f', '-U', socket, 'memory', options.size] },
-  { name: 'qemu-nbd', needs: 'qemu-nbd', command: ['qemu-nbd', '-t', '-e', '8', '-f', 'raw', '-k', socket, '--cache=none', join(folder, 'qemu.img')] },
+  { name: 'holdfast', needs: 'node', command: (at) => [process.execPath, join(here, '../../packages/cli/bin/holdfast.js'), 'nbd', '--cmdline', 'pmem.mapping=wb', '--size', options.size, '--socket', at] },
+  { name: 'nbdkit', needs: 'nbdkit', command: (at) => ['nbdkit', '-f', '-U', at, 'memory', options.size] },
+  { name: 'qemu-nbd', needs: 'qemu-nbd', command: (at) => ['qemu-nbd', '-t', '-e', '8', '-f', 'raw', '-k', at, '--cache=none', join(folder, 'qemu.img')] },
 ];
 
-const JOBS = [1, 4].flatMap((connections) => [
+const FIO_JOBS = [1, 4].flatMap((connections) => [
   ...[[32, 'randread'], [32, 'randwrite'], [1, 'randread'], [1, 'randwrite']].map(([depth, rw]) => ({ rw, block: '4k', depth, connections })),
   ...['128k', '256k'].flatMap((block) => ['read', 'write'].map((rw) => ({ rw, block, depth: 8, connections }))),
-]).filter(({ rw, block }) => `${block} ${rw}`.includes(options.only));
+]);
+const image = join(folder, 'source.img');
+const JOBS = [
+  { name: 'nbdcopy to', run: (name) => nbdcopy(image, uri(name)) },
+  { name: 'nbdcopy from', run: (name) => nbdcopy(uri(name), 'null:') },
+  ...FIO_JOBS.map((job) => ({ name: `${job.block} ${job.rw} QD${job.depth} x${job.connections}`, run: (name) => fio(name, job) })),
+].filter(({ name }) => name.includes(options.only));
 
 function has(program) {
   return program === 'node' || spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-async function started({ command }) {
-  rmSync(socket, { force: true });
-  const server = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] });
-  for (let tries = 0; !existsSync(socket); tries++) {
-    if (tries > 200 || server.exitCode !== null) throw new Error(`${command[0]} did not start`);
+async function started({ name, command }) {
+  mkdirSync(join(folder, name));
+  const [program, ...args] = command(socketOf(name));
+  const server = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  server.stderr.on('data', (text) => (said += text));
+  for (let tries = 0; !existsSync(socketOf(name)); tries++) {
+    if (tries > 400 || server.exitCode !== null) throw new Error(`${name} did not start: ${said}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return server;
@@ -58,31 +70,72 @@ async function stopped(server) {
   await gone;
 }
 
-/** I/O operations per second of one job. */
-function fio({ rw, block, depth, connections }) {
-  const out = execFileSync('fio', [
-    '--name=job', '--ioengine=nbd', `--uri=${uri()}`, `--rw=${rw}`, `--bs=${block}`, `--iodepth=${depth}`, `--numjobs=${connections}`, `--size=${options.size}`,
-    '--time_based', `--runtime=${options.seconds}`, '--randrepeat=1', '--group_reporting', '--output-format=json',
-  ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  const [{ read, write }] = JSON.parse(out.slice(out.indexOf('{'))).jobs;
-  return read.iops + write.iops;
+/** CPU seconds that a process used, with its threads. */
+function cpuSeconds({ pid }) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** Bytes per second of nbdcopy, to the disk and back. */
-function nbdcopy(image) {
-  const timed = (args) => {
-    const from = process.hrtime.bigint();
-    execFileSync('nbdcopy', args, { stdio: 'ignore' });
-    return 1e9 / Number(process.hrtime.bigint() - from);
-  };
-  return [['nbdcopy to', timed([image, uri()])], ['nbdcopy from', timed([uri(), 'null:'])]];
+/** I/O operations per second, and how many there were. */
+function fio(name, { rw, block, depth, connections }) {
+  const out = execFileSync('fio', [
+    '--name=job', '--ioengine=nbd', `--uri=${uri(name)}`, `--rw=${rw}`, `--bs=${block}`, `--iodepth=${depth}`, `--numjobs=${connections}`, `--size=${options.size}`,
+    '--time_based', `--runtime=${options.seconds}`, '--randrepeat=1', '--group_reporting', '--output-format=json',
+  ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], cwd: folder });
+  const [{ read, write }] = JSON.parse(out.slice(out.indexOf('{'))).jobs;
+  return { perSecond: read.iops + write.iops, count: read.total_ios + write.total_ios };
+}
+
+/** Whole copies per second. */
+function nbdcopy(from, to) {
+  const begin = process.hrtime.bigint();
+  execFileSync('nbdcopy', [from, to], { stdio: 'ignore' });
+  return { perSecond: 1e9 / Number(process.hrtime.bigint() - begin), count: 1 };
 }
 
 function median(values) {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-const nameOf = ({ rw, block, depth, connections }) => `${block} ${rw} QD${depth} x${connections}`;
+/** By job, by server: `{ perSecond, micros }` of each round. */
+async function measure(servers) {
+  const samples = new Map(JOBS.map(({ name }) => [name, new Map(servers.map((server) => [server.name, []]))]));
+  const running = [];
+  try {
+    for (const server of servers) running.push({ name: server.name, process: await started(server) });
+    for (const { name } of running) execFileSync('nbdcopy', [image, uri(name)], { stdio: 'ignore' });
+    for (let round = 0; round < Number(options.rounds); round++) {
+      for (const job of JOBS) {
+        for (const server of round % 2 === 0 ? running : [...running].reverse()) {
+          const before = cpuSeconds(server.process);
+          const { perSecond, count } = job.run(server.name);
+          samples.get(job.name).get(server.name).push({ perSecond, micros: ((cpuSeconds(server.process) - before) / count) * 1e6 });
+        }
+      }
+      process.stderr.write(`round ${round + 1} of ${options.rounds}\n`);
+    }
+  } finally {
+    for (const server of running) await stopped(server.process);
+  }
+  return samples;
+}
+
+function rowOf(job, ofServers) {
+  const of = (field) => Object.fromEntries([...ofServers].map(([name, rounds]) => [name, median(rounds.map((round) => round[field]))]));
+  const ours = ofServers.get('holdfast');
+  const ratios = [...ofServers].filter(([name]) => name !== 'holdfast').map(([name, rounds]) => [name, median(rounds.map(({ perSecond }, i) => ours[i].perSecond / perSecond))]);
+  return { job, perSecond: of('perSecond'), cpuMicros: of('micros'), ratios: Object.fromEntries(ratios) };
+}
+
+function tableOf(rows, others) {
+  const figure = (value) => (value < 100 ? value.toFixed(2) : String(Math.round(value)));
+  const head = ['job', 'holdfast/s', ...others.flatMap((name) => [`${name}/s`, 'ratio']), 'CPU µs: holdfast', ...others];
+  const lines = rows.map(({ job, perSecond, cpuMicros, ratios }) => [
+    job, figure(perSecond.holdfast), ...others.flatMap((name) => [figure(perSecond[name]), ratios[name].toFixed(2)]),
+    ...['holdfast', ...others].map((name) => cpuMicros[name].toFixed(cpuMicros[name] < 1000 ? 1 : 0)),
+  ]);
+  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
 
 const missing = ['fio', 'nbdcopy', 'nbdkit'].filter((program) => !has(program));
 if (missing.length > 0) {
@@ -90,40 +143,15 @@ if (missing.length > 0) {
   process.exit(0);
 }
 const servers = SERVERS.filter(({ needs }) => has(needs));
-const image = join(folder, 'source.img');
-execFileSync('dd', ['if=/dev/urandom', `of=${image}`, 'bs=1M', `count=${parseSize(options.size) / 2 ** 20}`], { stdio: 'ignore' });
-execFileSync('truncate', ['-s', options.size, join(folder, 'qemu.img')]);
-const samples = new Map();
 try {
-  for (let round = 0; round < Number(options.rounds); round++) {
-    for (const spec of servers) {
-      const server = await started(spec);
-      execFileSync('nbdcopy', [image, uri()], { stdio: 'ignore' });
-      const note = (job, value) => samples.set(`${job}|${spec.name}`, [...(samples.get(`${job}|${spec.name}`) ?? []), value]);
-      if (options.only === '') for (const [job, value] of nbdcopy(image)) note(job, value);
-      for (const job of JOBS) note(nameOf(job), fio(job));
-      await stopped(server);
-      process.stderr.write(`round ${round + 1}: ${spec.name}\n`);
-    }
-  }
+  execFileSync('dd', ['if=/dev/urandom', `of=${image}`, 'bs=1M', `count=${parseSize(options.size) / 2 ** 20}`], { stdio: 'ignore' });
+  execFileSync('truncate', ['-s', options.size, join(folder, 'qemu.img')]);
+  const samples = await measure(servers);
+  const rows = [...samples].map(([job, ofServers]) => rowOf(job, ofServers));
+  const table = tableOf(rows, servers.map(({ name }) => name).filter((name) => name !== 'holdfast'));
+  console.log(options.json ? JSON.stringify(rows) : table);
 } finally {
   rmSync(folder, { recursive: true });
-}
-
-const rows = [...(options.only === '' ? ['nbdcopy to', 'nbdcopy from'] : []), ...JOBS.map(nameOf)].map((job) => {
-  const figures = Object.fromEntries(servers.map(({ name }) => [name, median(samples.get(`${job}|${name}`))]));
-  const ratios = Object.fromEntries(Object.keys(figures).filter((name) => name !== 'holdfast').map((name) => [name, figures.holdfast / figures[name]]));
-  return { job, perSecond: figures, ratios };
-});
-
-if (options.json) console.log(JSON.stringify(rows));
-else {
-  const others = servers.map(({ name }) => name).filter((name) => name !== 'holdfast');
-  console.log(`| job | holdfast/s | ${others.map((name) => `${name}/s | ratio`).join(' | ')} |\n|---|---|${others.map(() => '---|---').join('|')}|`);
-  for (const { job, perSecond, ratios } of rows) {
-    const figure = (value) => (value < 100 ? value.toFixed(2) : String(Math.round(value)));
-    console.log(`| ${job} | ${figure(perSecond.holdfast)} | ${others.map((name) => `${figure(perSecond[name])} | ${ratios[name].toFixed(2)}`).join(' | ')} |`);
-  }
 }
 
 function parseSize(text) {
