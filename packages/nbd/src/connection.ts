@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { KernelError } from '@holdfast/lib';
+import { sendAtOnce, sendByStream } from './send-at-once.js';
 import { copyIn, readEvents, takeOver } from './take-over.js';
 import { type HandshakeNeeds, type Session, createHandshake } from './handshake.js';
 import { type NbdCounters, type Transmission, createTransmission } from './transmission.js';
@@ -89,7 +90,7 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
       transmission = createTransmission({
         session,
         counters: needs.counters,
-        send: (bytes, taken) => void socket.write(bytes, taken),
+        send: socket === plain ? sendAtOnce(plain) : sendByStream(socket),
         close: end,
         resume: () => socket.resume(),
       });

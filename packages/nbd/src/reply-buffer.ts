@@ -10,8 +10,8 @@ import type { Slab } from './disk.js';
 /** Lay out so much before sending without waiting for the end of a batch. */
 const SEND_BYTES = 256 * 1024;
 
-/** Give bytes to the socket; `taken` is called, in order and never before this returns, when they may be overwritten. */
-export type Send = (bytes: Uint8Array, taken: () => void) => void;
+/** Give bytes to the socket. True: it has them, and they may be overwritten. Else `taken` is called, in order, when that is so. */
+export type Send = (bytes: Uint8Array, taken: () => void) => boolean;
 
 export interface ReplyBuffer {
   readonly slab: Slab;
@@ -38,39 +38,45 @@ export function createReplyBuffer(slab: Slab, send: Send, onRoom: () => void): R
   /** Where the part before the wrap ends; `size` while head is not behind tail. */
   let end = size;
   let wrapped = false;
-  let inFlight = 0;
+  /** Given to the socket and not yet taken. */
+  let waiting = 0;
 
   const flush = (): void => {
     if (head === sent) return;
     const upTo = head;
-    inFlight++;
     const from = sent;
     sent = head;
-    send(bytes.subarray(from, upTo), () => {
-      inFlight--;
+    waiting += upTo - from;
+    const taken = (): void => {
+      waiting -= upTo - from;
       tail = upTo;
-      if (wrapped && tail === end) {
-        tail = 0;
-        wrapped = false;
-        end = size;
-      }
+      if (wrapped && tail === end) unwrap();
       // Nothing left: start over, where the host's cache is warm.
-      if (inFlight === 0 && head === sent) {
-        head = sent = tail = 0;
-        wrapped = false;
-        end = size;
+      if (waiting === 0 && head === sent) {
+        head = sent = 0;
+        unwrap();
       }
+    };
+    const isTaken = send(bytes.subarray(from, upTo), () => {
+      taken();
       onRoom();
     });
+    if (isTaken) taken();
+  };
+
+  const unwrap = (): void => {
+    tail = 0;
+    wrapped = false;
+    end = size;
   };
 
   return {
     slab,
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     reserve(length) {
+      if (!wrapped && head + length > size) flush();
       if (!wrapped && head + length > size) {
         if (length >= tail) return -1;
-        flush();
         end = head;
         wrapped = true;
         head = sent = 0;
@@ -87,6 +93,6 @@ export function createReplyBuffer(slab: Slab, send: Send, onRoom: () => void): R
     flushMuch() {
       if (head - sent >= SEND_BYTES) flush();
     },
-    idle: () => inFlight === 0 && head === sent,
+    idle: () => waiting === 0 && head === sent,
   };
 }

@@ -152,7 +152,10 @@ export function client(disk: NbdDisk, { structured = false, slow = false, export
   const transmission = createTransmission({
     session: handshake.session().session,
     counters: { reads: 0, writes: 0, others: 0, bytesRead: 0, bytesWritten: 0, errors: 0 },
-    send: (bytes, taken) => void waiting.push({ bytes, taken }),
+    send(bytes, taken) {
+      waiting.push({ bytes, taken });
+      return false;
+    },
     close: () => {
       closed = true;
     },
