@@ -3,111 +3,56 @@
  *
  *   NBD_FUZZ=1000000 npx vitest run packages/nbd/src/hostile.test.ts    sends so many messages to the fuzzed sessions
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type Socket, connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { KernelError } from '@holdfast/lib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { CLIENT_FLAGS, client, contextData, exportOf, goData, option, pmemDisk, request, u32 } from '../test/fixture.js';
-import { SLAB_BYTES, type NbdDisk } from './disk.js';
-import { createHandshake } from './handshake.js';
+import { CLIENT_FLAGS, client, exportOf, goData, option, pmemDisk, request, u32 } from '../test/fixture.js';
+import { DISK_BYTES, OPEN_SESSION, SESSION, type Served, closed, serve } from '../test/served.js';
+import { SLAB_BYTES } from './disk.js';
+import { type Handshake, createHandshake } from './handshake.js';
 import { CMD, OPT } from './protocol.js';
-import { type NbdServer, createNbdServer } from './server.js';
 
 const MIB = 2 ** 20;
-const SIZE = 16 * MIB;
 const MESSAGES = Number(process.env['NBD_FUZZ'] ?? 4000);
 const MESSAGES_A_RUN = 40;
+/** Clients that disconnect at a time. */
+const AT_ONCE = 32;
 
-let folder: string;
-let path: string;
-let server: NbdServer;
-let disk: NbdDisk;
-
-beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'));
-  path = join(folder, 'socket');
-  disk = pmemDisk(SIZE);
-  const starved: NbdDisk = {
-    ...disk,
-    allocSlab() {
-      throw new KernelError('ENOMEM', 'no memory for this test');
-    },
-  };
-  server = createNbdServer({ exports: () => [exportOf(disk), exportOf(starved, 'starved')], finishMs: 1 });
-  await server.listen({ socket: path });
-});
-afterEach(async () => {
-  await server.close();
-  rmSync(folder, { recursive: true });
-});
-
-/** A plain session that does a bit of everything. */
-const SESSION = Buffer.concat([
-  CLIENT_FLAGS,
-  option(OPT.LIST),
-  option(OPT.STRUCTURED_REPLY),
-  option(OPT.SET_META_CONTEXT, contextData('pmem0', ['base:allocation'])),
-  option(OPT.GO, goData('pmem0', [3])),
-  request(CMD.WRITE, 0, 512, { payload: new Uint8Array(512).fill(7) }),
-  request(CMD.READ, 0, 8192),
-  request(CMD.BLOCK_STATUS, 0, SIZE),
-  request(CMD.FLUSH, 0, 0),
-  request(CMD.DISC, 0, 0),
-]);
-
-function opened(): Socket {
-  return connect(path).on('error', () => {});
-}
-
-/** Whatever error comes before: the server may be gone before all is written. */
-function closed(socket: Socket): Promise<void> {
-  return new Promise((resolve) => socket.once('close', () => resolve()));
-}
-
-/** A well-behaved client, to the end of its session. */
-async function session(): Promise<number> {
-  const socket = opened();
-  let received = 0;
-  socket.on('data', (data) => (received += data.length));
-  socket.write(SESSION);
-  await closed(socket);
-  return received;
-}
+let served: Served;
+beforeEach(async () => (served = await serve()));
+afterEach(() => served.stop());
 
 describe('a server among hostile clients', () => {
   test('takes a disconnect at every byte of a session', async () => {
-    const whole = await session();
-    for (let end = 0; end < SESSION.length; end += end > 300 && end < 700 ? 37 : 1) {
-      const socket = opened();
+    const whole = await served.session();
+    const leave = async (end: number): Promise<void> => {
+      const socket = served.opened();
       socket.write(SESSION.subarray(0, end), () => socket.destroy());
       await closed(socket);
+    };
+    for (let end = 0; end < SESSION.length; end += AT_ONCE) {
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, SESSION.length - end) }, (_, i) => leave(end + i)));
     }
-    expect(await session()).toBe(whole);
-    await vi.waitFor(() => expect(server.connections.size).toBe(0), { timeout: 20_000 });
+    expect(await served.session()).toBe(whole);
+    await vi.waitFor(() => expect(served.server.connections.size).toBe(0), { timeout: 20_000 });
   });
 
   test('holds no more for slow clients than their slabs, and serves others meanwhile', async () => {
-    const COUNT = 40;
+    const COUNT = 60;
     const slow = Array.from({ length: COUNT }, () => {
-      const socket = opened().pause();
-      socket.write(Buffer.concat([SESSION.subarray(0, -28), ...Array.from({ length: 64 }, () => request(CMD.READ, 0, MIB))]));
+      const socket = served.opened().pause();
+      socket.write(Buffer.concat([OPEN_SESSION, ...Array.from({ length: 64 }, () => request(CMD.READ, 0, MIB))]));
       return socket;
     });
-    await vi.waitFor(() => expect(server.connections.size).toBe(COUNT), { timeout: 20_000 });
-    expect(await session()).toBeGreaterThan(8192);
-    expect(server.counters.bytesRead).toBeLessThan((COUNT + 1) * (2 * SLAB_BYTES + MIB));
+    await vi.waitFor(() => expect(served.server.connections.size).toBe(COUNT), { timeout: 20_000 });
+    expect(await served.session()).toBeGreaterThan(8192);
+    expect(served.server.counters.bytesRead).toBeLessThan((COUNT + 1) * (2 * SLAB_BYTES + MIB));
     for (const socket of slow) socket.destroy();
-    await vi.waitFor(() => expect(server.connections.size).toBe(0), { timeout: 20_000 });
+    await vi.waitFor(() => expect(served.server.connections.size).toBe(0), { timeout: 20_000 });
   });
 
   test('loses a client that its machine has no memory for, and no other', async () => {
-    const socket = opened();
-    socket.resume().write(Buffer.concat([CLIENT_FLAGS, option(OPT.GO, goData('starved', [3]))]));
-    await closed(socket);
-    expect(await session()).toBeGreaterThan(8192);
+    await served.say(Buffer.concat([CLIENT_FLAGS, option(OPT.GO, goData('starved', [3]))]));
+    expect(await served.session()).toBeGreaterThan(8192);
   });
 
   test.each<[string, Buffer]>([
@@ -118,14 +63,12 @@ describe('a server among hostile clients', () => {
     ['flags that nobody knows', Buffer.concat([u32(0xffff_ffff), option(OPT.LIST)])],
     ['a request in the handshake', Buffer.concat([CLIENT_FLAGS, request(CMD.READ, 0, 512)])],
     ['an old greeting of its own', Buffer.from('NBDMAGIC\x00\x00\x42\x02\x81\x86\x12\x53', 'latin1')],
-    ['a write that says it has 4 GiB', Buffer.concat([SESSION.subarray(0, -28), request(CMD.WRITE, 0, 0xffff_ffff), Buffer.alloc(MIB)])],
-    ['offsets that overflow', Buffer.concat([SESSION.subarray(0, -28), request(CMD.READ, 2n ** 64n - 512n, 1024), request(CMD.TRIM, 2n ** 63n, 0xffff_fe00), request(CMD.DISC, 0, 0)])],
-    ['garbage between requests', Buffer.concat([SESSION.subarray(0, -28), Buffer.from('x'), request(CMD.FLUSH, 0, 0)])],
+    ['a write that says it has 4 GiB', Buffer.concat([OPEN_SESSION, request(CMD.WRITE, 0, 0xffff_ffff), Buffer.alloc(MIB)])],
+    ['offsets that overflow', Buffer.concat([OPEN_SESSION, request(CMD.READ, 2n ** 64n - 512n, 1024), request(CMD.TRIM, 2n ** 63n, 0xffff_fe00), request(CMD.DISC, 0, 0)])],
+    ['garbage between requests', Buffer.concat([OPEN_SESSION, Buffer.from('x'), request(CMD.FLUSH, 0, 0)])],
   ])('ends with %s, and goes on', async (_, bytes) => {
-    const socket = opened();
-    socket.resume().write(bytes);
-    await closed(socket);
-    expect(await session()).toBeGreaterThan(8192);
+    await served.say(bytes);
+    expect(await served.session()).toBeGreaterThan(8192);
   });
 });
 
@@ -133,8 +76,8 @@ const anyRequest = fc
   .record({
     type: fc.oneof(fc.nat(9), fc.nat(65_535)),
     flags: fc.oneof(fc.constant(0), fc.nat(63), fc.nat(65_535)),
-    offset: fc.oneof(fc.nat(SIZE), fc.nat(32).map((sector) => sector * 512), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
-    length: fc.oneof(fc.nat(16).map((sectors) => sectors * 512), fc.nat(2 * SIZE), fc.nat(2 ** 32 - 1)),
+    offset: fc.oneof(fc.nat(DISK_BYTES), fc.nat(32).map((sector) => sector * 512), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
+    length: fc.oneof(fc.nat(16).map((sectors) => sectors * 512), fc.nat(2 * DISK_BYTES), fc.nat(2 ** 32 - 1)),
     payload: fc.boolean(),
   })
   .map(({ type, flags, offset, length, payload }) => request(type, offset, length, { flags, payload: new Uint8Array(payload && length < MIB ? length : 0) }));
@@ -148,18 +91,20 @@ const mangled = (message: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> =>
   });
 
 describe('any messages', () => {
+  const shared = pmemDisk(DISK_BYTES);
   const runs = { numRuns: Math.ceil(MESSAGES / MESSAGES_A_RUN / 2), endOnFailure: true };
   const several = (message: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer[]> => fc.array(message, { minLength: MESSAGES_A_RUN, maxLength: MESSAGES_A_RUN });
 
   test('of a session are answered or end it', () => {
-    const shared = pmemDisk(SIZE);
     fc.assert(
       fc.property(several(fc.oneof({ weight: 3, arbitrary: anyRequest }, { weight: 1, arbitrary: mangled(anyRequest) })), fc.boolean(), (messages, structured) => {
-        const talk = client(shared, { structured });
+        let talk = client(shared, { structured });
         for (const message of messages) {
           talk.say(message);
           talk.heard();
-          if (talk.closed) break;
+          if (!talk.closed) continue;
+          talk.transmission.free();
+          talk = client(shared, { structured });
         }
         talk.transmission.free();
       }),
@@ -174,9 +119,13 @@ describe('any messages', () => {
     const anyOption = fc.tuple(fc.oneof(fc.nat(12), fc.nat(2 ** 32 - 1)), fc.oneof(fc.constant(goData('pmem0', [3])), fc.uint8Array({ maxLength: 64 }).map((bytes) => Buffer.from(bytes)))).map(([nr, data]) => option(nr, data));
     fc.assert(
       fc.property(several(fc.oneof({ weight: 3, arbitrary: anyOption }, { weight: 1, arbitrary: mangled(anyOption) })), (messages) => {
-        const handshake = createHandshake({ exports: () => [exportOf(disk)], tls: 'offered' });
-        handshake.feed(CLIENT_FLAGS);
-        for (const message of messages) if (handshake.feed(message).next !== 'more') break;
+        const begun = (): Handshake => {
+          const handshake = createHandshake({ exports: () => [exportOf(shared)], tls: 'offered' });
+          handshake.feed(CLIENT_FLAGS);
+          return handshake;
+        };
+        let handshake = begun();
+        for (const message of messages) if (handshake.feed(message).next !== 'more') handshake = begun();
       }),
       runs,
     );
