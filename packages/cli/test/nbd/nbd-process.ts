@@ -29,14 +29,17 @@ export interface NbdProcessOptions {
   readonly folder?: string;
   /** How the socket is shown in its name: `nbds` with TLS. */
   readonly scheme?: 'nbd' | 'nbds';
+  /** A command that runs the server and becomes it, such as a tracer. */
+  readonly under?: readonly string[];
   /** Called as soon as anything is printed. */
   readonly onOutput?: (child: ChildProcess) => void;
 }
 
 /** Starts, and waits until `nrExports` URIs are printed. */
-export async function startNbd(args: readonly string[], nrExports = 1, { folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-')), scheme = 'nbd', onOutput }: NbdProcessOptions = {}): Promise<NbdProcess> {
+export async function startNbd(args: readonly string[], nrExports = 1, { folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-')), scheme = 'nbd', under = [], onOutput }: NbdProcessOptions = {}): Promise<NbdProcess> {
   const socket = join(folder, 'socket');
-  const child = spawn(process.execPath, [HOLDFAST, 'nbd', '--socket', socket, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program, ...words] = [...under, process.execPath, HOLDFAST, 'nbd', '--socket', socket, ...args];
+  const child = spawn(program!, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
   const exit = new Promise<number | string>((resolve) => child.once('exit', (status, signal) => resolve(signal ?? status ?? -1)));
