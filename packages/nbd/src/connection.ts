@@ -9,7 +9,8 @@ import { KernelError } from '@holdfast/lib';
 import { sendAtOnce, sendByStream } from './send-at-once.js';
 import { copyIn, readEvents, takeOver } from './take-over.js';
 import { type HandshakeNeeds, type Session, createHandshake } from './handshake.js';
-import { type NbdCounters, type Transmission, createTransmission } from './transmission.js';
+import type { NbdCounters } from './serving.js';
+import { type Transmission, createTransmission } from './transmission.js';
 import type { NbdDisk } from './disk.js';
 
 const HANDSHAKE_READ_BYTES = 16 * 1024;

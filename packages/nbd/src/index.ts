@@ -4,7 +4,7 @@ export type { NbdAddress } from './listen.js';
 export { type NbdExport } from './export.js';
 export { type DiskNeeds, type Extent, type NbdDisk, type Slab, createBdevDisk } from './disk.js';
 export { type TlsFiles, tlsOptions } from './tls-options.js';
-export type { NbdCounters } from './transmission.js';
+export type { NbdCounters } from './serving.js';
 export { type MachineExportsNeeds, type Powered, createMachineExports } from './machine-exports.js';
 // The power switch: what a cut takes back, by which rule, and every other outcome as an export.
 export { type CutDrive, type OpenUnit, type PowerDomain, type PowerStore, driveDomain, machineDomain, mediumName } from './power/power-domain.js';

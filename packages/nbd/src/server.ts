@@ -7,7 +7,7 @@ import { type Connection, serveConnection } from './connection.js';
 import type { NbdExport } from './export.js';
 import type { TlsPolicy } from './handshake.js';
 import { type NbdAddress, listenAt } from './listen.js';
-import type { NbdCounters } from './transmission.js';
+import type { NbdCounters } from './serving.js';
 
 /** Clients at a time; the next one is turned away. */
 const MAX_CONNECTIONS = 128;

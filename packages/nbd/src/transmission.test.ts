@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { type Client, bttDisk, cachedDisk, client, exportOf, pmemDisk, request } from '../test/fixture.js';
 import type { NbdDisk } from './disk.js';
 import { CMD, CMD_FLAG, NBD, REPLY_TYPE } from './protocol.js';
-import { PIECE_BYTES } from './transmission.js';
+import { PIECE_BYTES } from './serving.js';
 
 const MIB = 2 ** 20;
 const SIZE = 16 * MIB;
