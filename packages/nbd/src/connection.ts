@@ -51,13 +51,22 @@ export function serveConnection(accepted: Socket, needs: ConnectionNeeds): Conne
   const plain = takeOver(accepted, { space, received }) ?? readEvents(accepted, { space, received });
   let socket: Socket = plain;
 
+  const rebind = (disk: NbdDisk | undefined): void => {
+    try {
+      transmission?.rebind(disk);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      socket.destroy(); // the machine that came up has no memory for this client
+    }
+  };
+
   const connection: Connection = {
     get session() {
       return session;
     },
     drop: () => socket.destroy(),
     finish: () => (transmission ? transmission.finish() : end()),
-    rebind: (disk) => transmission?.rebind(disk),
+    rebind,
   };
 
   /** Once what was said is sent. Not Socket.end: nobody may read any more, and then nothing would tell that the client is gone. */

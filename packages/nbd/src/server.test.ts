@@ -5,7 +5,9 @@ import { type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { KernelError } from '@holdfast/lib';
 import { CLIENT_FLAGS, exportOf, goData, option, pmemDisk, request } from '../test/fixture.js';
+import type { NbdDisk } from './disk.js';
 import { CMD, OPT } from './protocol.js';
 import { type NbdServer, createNbdServer } from './server.js';
 
@@ -109,6 +111,23 @@ describe('the server', () => {
     clients[0]!.socket.write(request(CMD.FLUSH, 0, 0));
     expect((await clients[0]!.take(16)).readUInt32BE(4)).toBe(0);
     for (const { socket } of clients) socket.destroy();
+  });
+
+  test('a client that a rebooted machine has no memory for is gone, and the others stay', async () => {
+    const [a, b] = [await ready(), await ready()];
+    const starved = Object.assign(Object.create(pmemDisk(16 * MIB)) as NbdDisk, {
+      allocSlab(): never {
+        throw new KernelError('ENOMEM', 'no memory for this test');
+      },
+    });
+    const [first] = server.connections;
+    first!.rebind(undefined);
+    const gone = once(a.socket, 'close');
+    first!.rebind(starved);
+    await gone;
+    b.socket.write(request(CMD.FLUSH, 0, 0));
+    expect((await b.take(16)).readUInt32BE(4)).toBe(0);
+    b.socket.destroy();
   });
 
   test('closing lets go of clients in the middle of their work', async () => {
