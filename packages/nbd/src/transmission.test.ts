@@ -132,7 +132,7 @@ describe('transmission', () => {
   test.each<[string, (sizeBytes: number) => NbdDisk, number]>([
     ['pmem', pmemDisk, NBD.ENOTSUP],
     ['a drive with a cache', cachedDisk, NBD.OK],
-  ])('%s tells what was ever written, and zeroes the rest at no cost', (_, makeDisk, fastOverData) => {
+  ])('%s tells what is written, and zeroes the rest at no cost', (_, makeDisk, fastOverData) => {
     const disk = makeDisk(32 * MIB);
     const { say, heard } = client(disk, { structured: true });
     const status = (): string => {
@@ -152,7 +152,8 @@ describe('transmission', () => {
     expect(errorOf(request(CMD.WRITE_ZEROES, 4 * MIB, 4 * MIB, { flags: CMD_FLAG.FAST_ZERO }))).toBe(fastOverData);
     expect(errorOf(request(CMD.WRITE_ZEROES, 6 * MIB, 4 * MIB, { flags: CMD_FLAG.FAST_ZERO }))).toBe(NBD.OK);
     expect(errorOf(request(CMD.WRITE_ZEROES, 6 * MIB, 2 * MIB, { flags: CMD_FLAG.NO_HOLE }))).toBe(NBD.OK);
-    expect(status()).toBe('4:3 4:0 24:3');
+    // What was written whole as zeros is no hole; what the disk zeroed by itself is one again.
+    expect(status()).toBe(fastOverData === NBD.OK ? '6:3 2:0 24:3' : '4:3 4:0 24:3');
     say(request(CMD.READ, 16 * MIB, 65536));
     expect(chunks(heard()).map(({ type, data }) => [type, data.readUInt32BE(8)])).toEqual([[REPLY_TYPE.OFFSET_HOLE, 65536]]);
   });

@@ -143,6 +143,28 @@ describe('a drive with a volatile cache', () => {
     expect(drive.bytesWritten).toBe(0);
   });
 
+  test('what was zeroed whole reads as a hole until it is written again, or a power cut takes the zeros back', () => {
+    const [CHUNK, data] = [2 ** 21, new Uint8Array(512).fill(7)];
+    const backing = memoryImage(3 * CHUNK);
+    const drive = createDrive({ sizeBytes: 3 * CHUNK, backing, cacheBytes: 2 * CHUNK });
+    drive.write(CHUNK, data, 0, 512, true);
+    expect(drive.run(0, 3 * CHUNK)).toBe(3 * CHUNK); // nobody knows what the image holds
+    drive.zero(CHUNK + 512, CHUNK);
+    expect(drive.run(CHUNK, CHUNK)).toBe(CHUNK);
+    drive.zero(0, 2 * CHUNK);
+    expect(drive.run(0, 3 * CHUNK)).toBe(-2 * CHUNK);
+    drive.flush();
+    expect(backing.bytes[CHUNK]).toBe(0);
+    drive.write(CHUNK - 512, data, 0, 512, false);
+    expect([drive.run(0, 3 * CHUNK), drive.run(CHUNK, CHUNK)]).toEqual([CHUNK, -CHUNK]);
+
+    drive.flush();
+    drive.zero(0, CHUNK);
+    expect(drive.run(0, CHUNK)).toBe(-CHUNK);
+    drive.applyOutcome(drive.undecided().map(() => 0));
+    expect([drive.run(0, CHUNK), contentOf(drive, CHUNK - 512, 1)[0]]).toEqual([CHUNK, 7]);
+  });
+
   test.each([{ sizeBytes: 0 }, { sizeBytes: 1000 }, { sizeBytes: 4096, sectorBytes: 1024 }, { sizeBytes: 4096, atomBytes: 8192 }, { sizeBytes: 4096, atomBytes: 768 }])('%o is refused', (spec) => {
     expect(() => createDrive(spec)).toThrowError(/expected/);
   });

@@ -46,7 +46,7 @@ export interface Drive {
   zero(offset: number, length: number): void;
   /** Everything acknowledged so far is on the medium when this returns. */
   flush(): void;
-  /** How many bytes from `offset` on are alike, at most `length`: positive where data may be, negative where nothing was ever written. */
+  /** How many bytes from `offset` on are alike, at most `length`: positive where data may be, negative where nothing was written, or all was zeroed. */
   run(offset: number, length: number): number;
   /** What a power cut now would leave open, in the order of offsets. */
   undecided(): OpenAtom[];
@@ -78,6 +78,8 @@ export function createDrive(spec: DriveSpec): Drive {
   const chunks = new Map<number, Uint8Array>();
   /** By atom number, in the order of the first write: what came before what `chunks` hold, the medium's content first. */
   const open = new Map<number, Version[]>();
+  /** Chunks that were zeroed whole, and not written since: nothing is there, though it may be in the image still. */
+  const trimmed = new Set<number>();
   const frozen = createFrozenLayers();
   let serial = 0;
   const maxOpen = Math.floor(cacheBytes / atomBytes);
@@ -101,6 +103,7 @@ export function createDrive(spec: DriveSpec): Drive {
   };
 
   const mayHold = (nr: number): boolean => {
+    if (trimmed.has(nr)) return false;
     if (chunks.has(nr)) return true;
     const saved = frozen.latest(nr);
     return saved === undefined ? backing !== undefined && !backing.isKnownZero(nr * CHUNK_SIZE, lengthOf(nr)) : saved !== null;
@@ -157,6 +160,7 @@ export function createDrive(spec: DriveSpec): Drive {
       const nr = Math.floor((offset + done) / CHUNK_SIZE);
       const within = offset + done - nr * CHUNK_SIZE;
       const count = Math.min(length - done, CHUNK_SIZE - within);
+      trimmed.delete(nr);
       chunkAt(nr, true)!.set(source.subarray(sourceOffset + done, sourceOffset + done + count), within);
       done += count;
     }
@@ -223,7 +227,10 @@ export function createDrive(spec: DriveSpec): Drive {
         const within = offset + done - nr * CHUNK_SIZE;
         const count = Math.min(length - done, CHUNK_SIZE - within);
         const chunk = chunkAt(nr, false);
-        if (chunk) overwrite(offset + done, count, false, () => chunk.fill(0, within, within + count));
+        if (chunk) {
+          overwrite(offset + done, count, false, () => chunk.fill(0, within, within + count));
+          if (count === lengthOf(nr)) trimmed.add(nr);
+        }
         done += count;
       }
     },
