@@ -3,6 +3,7 @@ export { type NbdServer, type NbdServerOptions, createNbdServer } from './server
 export type { NbdAddress } from './listen.js';
 export { type NbdExport } from './export.js';
 export { type DiskNeeds, type Extent, type NbdDisk, type Slab, createBdevDisk } from './disk.js';
+export { createByteDisk } from './byte-disk.js';
 export { type TlsFiles, tlsOptions } from './tls-options.js';
 export type { NbdCounters } from './serving.js';
 export { type MachineExportsNeeds, type Powered, createMachineExports } from './machine-exports.js';

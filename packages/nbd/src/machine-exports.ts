@@ -1,11 +1,12 @@
 /**
- * The exports of a machine: its block devices, as the kernel that runs now has them.
+ * The exports of a machine: its block devices, as the kernel that runs now has them, for requests of any bytes.
  *
  * Invariant: an export's disk is one object as long as its block device is, so that whoever holds it can tell a new boot from the old one.
  */
 import { type Block, type BlockDevice, partitionsOf } from '@holdfast/block';
 import { KernelError } from '@holdfast/lib';
 import type { PhysicalMemory } from '@holdfast/machine';
+import { createByteDisk } from './byte-disk.js';
 import { type NbdDisk, createBdevDisk } from './disk.js';
 import type { NbdExport } from './export.js';
 
@@ -23,7 +24,7 @@ export interface MachineExportsNeeds {
   readonly readOnly?: boolean;
   /** Of each disk; see DiskNeeds. */
   readonly persist?: (() => void) | undefined;
-  /** What lies between the clients and each disk, such as faults; asked once for each disk of each boot. */
+  /** What lies between the clients and each disk, such as faults, and sees whole blocks only; asked once for each disk of each boot. */
   readonly layer?: (name: string, disk: NbdDisk) => NbdDisk;
 }
 
@@ -35,7 +36,7 @@ export function createMachineExports({ kernel, names, readOnly = false, persist,
     const bdev = powered && blockDevices(powered.block).find((each) => each.name === name);
     if (!bdev) return undefined;
     let disk = disks.get(bdev);
-    if (!disk) disks.set(bdev, (disk = layer(name, createBdevDisk({ bdev, memory: powered.memory, pages: powered.block.needs.pages, persist }))));
+    if (!disk) disks.set(bdev, (disk = createByteDisk(layer(name, createBdevDisk({ bdev, memory: powered.memory, pages: powered.block.needs.pages, persist })))));
     return disk;
   };
   const known = kernel()?.block;
