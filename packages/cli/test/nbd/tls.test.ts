@@ -1,5 +1,5 @@
 /** TLS of `holdfast nbd`, with real clients. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -40,6 +40,33 @@ describe('holdfast nbd with certificates', () => {
     const secure = `nbds+unix:///?socket=${server.socket}&tls-certificates=${folder}&tls-verify-peer=false`;
     expect(JSON.parse(await run('nbdinfo', '--json', secure))).toMatchObject({ TLS: true });
     expect(JSON.parse(await run('nbdinfo', '--json', `nbd+unix:///?socket=${server.socket}`))).toMatchObject({ TLS: false });
+    expect(await server.kill('SIGTERM')).toBe(0);
+  });
+
+  it.skipIf(making)(`asks clients for a certificate of their own with --tls-verify-peer${making}`, async () => {
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+    const [servers, known, stranger] = ['server', 'known', 'stranger'].map((name) => join(folder, name)) as [string, string, string];
+    const pki = async (authority: string, at: string, role: string): Promise<void> => {
+      const file = (name: string): string => join(at, `${role}-${name}.pem`);
+      await run('openssl', 'req', ...key, '-keyout', file('key'), '-out', join(folder, 'request'), '-subj', `/CN=${role}`);
+      await run('openssl', 'x509', '-req', '-in', join(folder, 'request'), '-CA', `${authority}.pem`, '-CAkey', `${authority}.key`, '-CAcreateserial', '-days', '2', '-out', file('cert'));
+    };
+    for (const at of [servers, known, stranger]) mkdirSync(at);
+    for (const name of ['ours', 'other']) {
+      await run('openssl', 'req', '-x509', ...key, '-keyout', join(folder, `${name}.key`), '-out', join(folder, `${name}.pem`), '-subj', `/CN=${name}`);
+    }
+    const [ours, other] = [join(folder, 'ours'), join(folder, 'other')];
+    await pki(ours, servers, 'server');
+    await pki(ours, known, 'client');
+    await pki(other, stranger, 'client');
+    for (const at of [servers, known, stranger]) copyFileSync(`${ours}.pem`, join(at, 'ca-cert.pem'));
+    const server = await startNbd(['--size', '16M', '--tls-certificates', servers, '--tls-verify-peer'], 1, { folder, scheme: 'nbds' });
+    const uri = (at: string): string => `nbds+unix:///?socket=${server.socket}&tls-certificates=${at}&tls-verify-peer=false`;
+    expect(JSON.parse(await run('nbdinfo', '--json', uri(known)))).toMatchObject({ TLS: true, exports: [{ 'export-size': 16 * 2 ** 20 }] });
+    await expect(run('nbdinfo', uri(stranger))).rejects.toThrow();
+    rmSync(join(known, 'client-cert.pem'));
+    rmSync(join(known, 'client-key.pem'));
+    await expect(run('nbdinfo', uri(known))).rejects.toThrow();
     expect(await server.kill('SIGTERM')).toBe(0);
   });
 });
