@@ -5,10 +5,12 @@
  * machine does hits all of them. Figures are medians over the rounds, ratios the medians of each round's ratio. CPU is what the server used
  * for one operation, which a busy machine leaves alone. All disks are in memory and written once before anything is measured.
  *
- *   node tools/bench/nbd.js [--size 1G] [--rounds 3] [--seconds 3] [--only randread] [--json]
+ *   node tools/bench/nbd.js [--size 1G] [--rounds 3] [--seconds 3] [--only randread] [--json] [--readme]
+ *
+ * --readme puts the table where the README has its place.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +23,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
+    readme: { type: 'boolean', default: false },
   },
 });
 const here = dirname(fileURLToPath(import.meta.url));
@@ -137,6 +140,15 @@ function tableOf(rows, others) {
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
+/** @throws if the README has no place for a table */
+function writeReadme(table) {
+  const readme = join(here, '../../README.md');
+  const place = /(<!-- tools\/bench\/nbd\.js -->\n)[^]*(<!-- \/tools\/bench\/nbd\.js -->)/;
+  const text = readFileSync(readme, 'utf8');
+  if (!place.test(text)) throw new Error(`${readme} has no place for the table`);
+  writeFileSync(readme, text.replace(place, (_, begin, end) => `${begin}\n${table}\n\n${end}`));
+}
+
 const missing = ['fio', 'nbdcopy', 'nbdkit'].filter((program) => !has(program));
 if (missing.length > 0) {
   console.log(`nbd: skipped, for want of ${missing.join(' and ')} (Debian: fio libnbd-bin nbdkit qemu-utils)`);
@@ -149,6 +161,7 @@ try {
   const samples = await measure(servers);
   const rows = [...samples].map(([job, ofServers]) => rowOf(job, ofServers));
   const table = tableOf(rows, servers.map(({ name }) => name).filter((name) => name !== 'holdfast'));
+  if (options.readme) writeReadme(table);
   console.log(options.json ? JSON.stringify(rows) : table);
 } finally {
   rmSync(folder, { recursive: true });
