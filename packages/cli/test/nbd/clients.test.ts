@@ -121,6 +121,17 @@ describe.each(EXPORTS)('$what', ({ name, canTrim }) => {
   });
 });
 
+describe('nbd-client', () => {
+  const skip = missing('nbd-client'); // the rest of it needs the kernel's nbd module
+
+  it.skipIf(skip)(`lists the exports of a port${skip}`, async () => {
+    const listening = await startNbd(['--nvdimm', 'size=16M', '--disk', 'size=16M'], 2, { overTcp: true });
+    const port = new URL(listening.uris[0]!).port;
+    expect((await run('nbd-client', '-l', '127.0.0.1', port)).trim().split('\n').slice(1)).toEqual(['pmem0', 'sda']);
+    await listening.stop();
+  });
+});
+
 describe('nbdfuse', () => {
   const skip = missing('nbdfuse', 'mkfs.ext4', 'e2fsck', 'debugfs') || (existsSync('/dev/fuse') ? '' : ' (skipped: no /dev/fuse)');
 

@@ -29,6 +29,8 @@ export interface NbdProcessOptions {
   readonly folder?: string;
   /** How the socket is shown in its name: `nbds` with TLS. */
   readonly scheme?: 'nbd' | 'nbds';
+  /** Listen on a free port of the loopback interface instead; the URIs tell which. */
+  readonly overTcp?: boolean;
   /** A command that runs the server and becomes it, such as a tracer. */
   readonly under?: readonly string[];
   /** Called as soon as anything is printed. */
@@ -36,14 +38,14 @@ export interface NbdProcessOptions {
 }
 
 /** Starts, and waits until `nrExports` URIs are printed. */
-export async function startNbd(args: readonly string[], nrExports = 1, { folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-')), scheme = 'nbd', under = [], onOutput }: NbdProcessOptions = {}): Promise<NbdProcess> {
+export async function startNbd(args: readonly string[], nrExports = 1, { folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-')), scheme = 'nbd', overTcp = false, under = [], onOutput }: NbdProcessOptions = {}): Promise<NbdProcess> {
   const socket = join(folder, 'socket');
-  const [program, ...words] = [...under, process.execPath, HOLDFAST, 'nbd', '--socket', socket, ...args];
+  const [program, ...words] = [...under, process.execPath, HOLDFAST, 'nbd', ...(overTcp ? ['--port', '0', '--control', `${socket}.ctl`] : ['--socket', socket]), ...args];
   const child = spawn(program!, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
   const exit = new Promise<number | string>((resolve) => child.once('exit', (status, signal) => resolve(signal ?? status ?? -1)));
-  const urisOf = (): string[] => out.split('\n').filter((line) => /^nbds?\+unix:/.test(line));
+  const urisOf = (): string[] => out.split('\n').filter((line) => /^nbds?(\+unix)?:/.test(line));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     out += text;

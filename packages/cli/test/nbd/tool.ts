@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   nbdinfo: 'libnbd-bin', nbdcopy: 'libnbd-bin', nbdfuse: 'nbdfuse', 'qemu-img': 'qemu-utils', 'qemu-io': 'qemu-utils', fio: 'fio',
-  'mkfs.ext4': 'e2fsprogs', e2fsck: 'e2fsprogs', debugfs: 'e2fsprogs', certtool: 'gnutls-bin', openssl: 'openssl', strace: 'strace',
+  'mkfs.ext4': 'e2fsprogs', e2fsck: 'e2fsprogs', debugfs: 'e2fsprogs', certtool: 'gnutls-bin', openssl: 'openssl', strace: 'strace', 'nbd-client': 'nbd-client',
 };
 
 /** For a test's name: nothing, or which packages are missing. Give it to `skipIf` as well. */
