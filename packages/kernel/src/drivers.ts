@@ -82,13 +82,14 @@ export function driverSet(needs: DriverNeeds): DriverSet & { readonly dax: DaxBu
 /** The bridge's window comes between the early and the late ranges of the memory map. */
 function pciDrivers({ acpiMemory, arch, firmware, iomem, machine, pci, release }: DriverNeeds): DriverSet {
   const { e820, e820Resources } = arch;
-  const { scan, claim, assign } = pciInitcalls({ arch, firmware, iomem, physBits: machine.cpu.physBits, release }, pci);
+  const { scan, insertMmconfig, claim, assign } = pciInitcalls({ arch, firmware, iomem, physBits: machine.cpu.physBits, release }, pci);
   return {
     initcalls: [
       { level: 'subsys', name: 'acpi_init', run: scan },
       { level: 'subsys', name: 'acpi_scan_init', run: () => firmware.memoryDevices?.forEach((device) => acpiMemory.deviceAdded(device)) },
       { level: 'fs', name: 'pcibios_resource_survey', run: claim },
       { level: 'fs', name: 'e820__reserve_resources_late', run: () => reserveE820ResourcesLate(e820.table, e820Resources, iomem, e820.log) },
+      { level: 'fs', name: 'pci_mmcfg_late_insert_resources', run: insertMmconfig }, // Linux: a late one, but ahead of drivers that are modules
       { level: 'fs', name: 'pcibios_assign_resources', run: assign },
     ],
     buses: pci ? [pci.bus] : [],

@@ -25,7 +25,6 @@ export const NOT_COMPARED: readonly NotCompared[] = [
   { path: /\.zones\[.*\]\.(?:managed|min|low|high|protection.*)$/, reason: 'managed pages depend on the kernel image, the initramfs and early allocations; watermarks follow from them' },
   { path: /^memblock\.memory\.(?:available_kb|detail)$/, reason: 'sizes of the kernel image and of early allocations' },
   { path: /^memblock\.node_data/, reason: 'where memblock finds room depends on earlier allocations: initramfs, page tables' },
-  { path: /\.iomem\[.* Reserved\]\.under$/, real: (value) => String(value).startsWith('PCI MMCONFIG'), reason: 'the PCI MMCONFIG range is told by the MCFG table, which the description does not have' },
   { path: /\.block\.[\w.]+\.dev$/, when: hasSeveralDisks, reason: 'disks are probed asynchronously, and take their minors as they come' },
   { path: /^firmware_memmap/, when: tookNoCapture, reason: 'the guest never listed /sys/firmware/memmap' },
   { path: /\.dmesg\[\d+\]$/, real: (value) => /^Built \d+ zonelists/.test(String(value)), reason: 'the line counts managed pages, which depend on the kernel image' },
