@@ -29,6 +29,22 @@ describe('ndctl and labels', () => {
     expect(label.filter(({ flags }) => flags === 0)).toMatchObject([{ slot: 1, lbasize: 0, rawsize: 1073741824, type_guid: '79d3f066-f3b4-7440-ac43-0d3318b78cdb' }]);
   });
 
+  it('with -v says which commands it gave the firmware', async () => {
+    const command = (name: string, total?: number): string => `libndctl: do_cmd: bus: 0 dimm: 0x1 cmd: ${name}${total === undefined ? '' : ` total: ${total} max_xfer: 4076`} status: 0 fw: 0 (success)`;
+    const results = await records(['ndctl disable-region region0', 'ndctl init-labels -v -f nmem0', 'ndctl zero-labels -v -s 4096 nmem0', 'ndctl read-labels -v -I nmem0', 'ndctl check-labels -v nmem0']);
+    const given = results.map(({ stderr }) => stderr.filter((line) => line.includes('do_cmd')));
+    const read = (total: number): string[] => [command('get_size'), command('get_data', total)];
+    const index = [...read(512), command('set_data', 512), command('set_data', 512)];
+    expect(given).toEqual([[], index, [...read(4096), command('set_data', 4096)], read(512), read(512)]);
+    const [autolabelled] = await records(['ndctl create-namespace -f -v -e namespace0.0 -m raw']);
+    expect(autolabelled!.stderr.filter((line) => line.includes('do_cmd'))).toEqual(index);
+  });
+
+  it('write-labels takes as much as fits of a file without an end', async () => {
+    const results = await records(['ndctl disable-region region0', 'ndctl write-labels -i /dev/zero nmem0', 'ndctl check-labels nmem0']);
+    expect(results.map(({ rc, stderr }) => [rc, stderr[0]])).toEqual([[0, 'disabled 1 region'], [0, 'wrote 1 nmem'], [1, 'successfully verified 0 nmem label']]);
+  });
+
   it('refuses to touch the labels that a region goes by', async () => {
     const results = await records(['ndctl zero-labels nmem0', 'ndctl init-labels nmem0', 'ndctl disable-dimm nmem0', 'ndctl check-labels nmem0']);
     expect(results.map(({ rc, stderr }) => [rc, stderr])).toEqual([

@@ -41,7 +41,7 @@ export function openFile(root: VfsDir, path: string, { write = false, truncate =
   const node = write ? resolveOrCreate(root, path) : resolvePath(root, path).node;
   if (node.kind === 'dir') throw new KernelError('EISDIR', `${path} is a directory`);
   if (node.kind === 'link') throw new KernelError('ENOENT', `${path} leads nowhere`);
-  if (node.kind === 'char') return openCharDevice(path);
+  if (node.kind === 'char') return openCharDevice(path, direct);
   if (node.kind === 'block') {
     const disk = node.open({ direct });
     return {
@@ -57,8 +57,9 @@ export function openFile(root: VfsDir, path: string, { write = false, truncate =
   return write ? openForWriting(node, path) : openForReading(node, path);
 }
 
-/** What device-dax knows is mmap alone. */
-function openCharDevice(path: string): OpenFile {
+/** What device-dax knows is mmap alone: not even an open with O_DIRECT. */
+function openCharDevice(path: string, direct: boolean): OpenFile {
+  if (direct) throw new KernelError('EINVAL', `${path} does no direct I/O`);
   const refuse = (): never => {
     throw new KernelError('EINVAL', `${path} takes no read, write or fsync: it can only be mapped`);
   };
@@ -137,6 +138,11 @@ export function* readPieces(file: OpenFile, offset = 0, length = Infinity): Gene
 /** All bytes of an open file, which is closed then. */
 export function readWhole(file: OpenFile): Uint8Array {
   return concat([...readPieces(file)].map((piece) => piece.slice()));
+}
+
+/** At most the first `length` bytes of a file, which may have no end and is closed then. */
+export function readUpTo(file: OpenFile, length: number): Uint8Array {
+  return concat([...readPieces(file, 0, length)].map((piece) => piece.slice()));
 }
 
 export function toBytes(data: string | Uint8Array): Uint8Array {

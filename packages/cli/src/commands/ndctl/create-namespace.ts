@@ -7,7 +7,7 @@ import { type LabelSize, initLabelArea } from '@holdfast/nvdimm';
 import { type Failure, type NdctlContext, debug, err, exitStatus } from './context.js';
 import { prepareReconfig } from './destroy-namespace.js';
 import { disableDimm, enableDimm, isDimmActive } from './dimm-state.js';
-import { configAreaOf, hasLabelCommands } from './label-area-access.js';
+import { configAreaOf, hasLabelCommands, traceIndexRead, traceIndexWrites } from './label-area-access.js';
 import { type CreateRequest, parseCreateOptions } from './namespace-options.js';
 import { planNamespace } from './namespace-plan.js';
 import { deleteNamespace, setEnforcedMode } from './namespace-state.js';
@@ -124,6 +124,8 @@ function initAll(ctx: NdctlContext, region: Region, labelSize: LabelSize): void 
     const area = configAreaOf(ctx, dimm);
     if (!area) continue;
     const { nrSlots } = initLabelArea(area, labelSize, 'ndctl');
+    traceIndexRead(ctx, dimm, area);
+    traceIndexWrites(ctx, dimm, area);
     disableDimm(ctx, dimm);
     enableDimm(ctx, dimm);
     const available = Number(readAttr(ctx, dimm.path, 'available_slots') ?? NaN) + 1;

@@ -4,7 +4,7 @@ import { KernelError } from '@holdfast/lib';
 import type { Failure, NdctlContext } from './context.js';
 import { explainActive, isDimmActive, releaseLines, revalidateLabels } from './dimm-state.js';
 import { DIMM_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
-import { configAreaOf } from './label-area-access.js';
+import { configAreaOf, traceIndexRead, traceIndexWrites } from './label-area-access.js';
 import type { Dimm } from './topology.js';
 
 export const INIT_OPTIONS = [
@@ -31,13 +31,17 @@ export function initLabels(ctx: NdctlContext, args: readonly string[]): number {
 function init(ctx: NdctlContext, dimm: Dimm, labelSize: LabelSize, force: boolean): Failure {
   const area = configAreaOf(ctx, dimm);
   if (!area) return refuseWithoutArea(ctx, dimm);
+  traceIndexRead(ctx, dimm, area);
   if (isDimmActive(ctx, dimm)) return refuseActive(ctx, dimm, openLabelArea(area) ? ctx.again({ force: true }) : ctx.again());
   if (openLabelArea(area) && !force) {
     ctx.line(`${dimm.name}: error: labels already initialized`);
     ctx.explain({ rule: `${dimm.name} has labels; to make them anew is to lose its namespaces`, nearest: [ctx.again({ force: true })] });
     return 'EBUSY';
   }
-  return failureOf(() => void initLabelArea(area, labelSize, 'ndctl')) ?? revalidateLabels(ctx, dimm);
+  const failure = failureOf(() => void initLabelArea(area, labelSize, 'ndctl'));
+  if (failure) return failure;
+  traceIndexWrites(ctx, dimm, area);
+  return revalidateLabels(ctx, dimm);
 }
 
 /** What commands on labels say of a DIMM that has no place for them. */
@@ -69,6 +73,7 @@ export function checkLabels(ctx: NdctlContext, args: readonly string[]): number 
   const result = forEachDimm(dimmsFor(ctx, options), (dimm) => {
     const area = configAreaOf(ctx, dimm);
     if (!area) return refuseWithoutArea(ctx, dimm);
+    traceIndexRead(ctx, dimm, area);
     return openLabelArea(area) ? undefined : 'EINVAL';
   });
   ctx.line(`successfully verified ${result.count} nmem label${result.count > 1 ? 's' : ''}`);

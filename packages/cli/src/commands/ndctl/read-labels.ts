@@ -6,7 +6,7 @@ import type { Failure, NdctlContext } from './context.js';
 import { LABEL_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
 import { refuseWithoutArea } from './init-labels.js';
 import { type Json, type JsonObject, jsonList } from './json-text.js';
-import { configAreaOf } from './label-area-access.js';
+import { configAreaOf, traceIndexRead, traceRead } from './label-area-access.js';
 import { exitWithUsage } from './parse-options.js';
 import { humanHex, humanSize } from './size.js';
 import type { Dimm } from './topology.js';
@@ -43,6 +43,8 @@ export function readLabels(ctx: NdctlContext, args: readonly string[]): number {
       return 'EINVAL';
     }
     const geometry = geometryOf(area);
+    if (index) traceIndexRead(ctx, dimm, area);
+    else traceRead(ctx, dimm, Number(options.value('size') ?? 0) || area.sizeBytes);
     if (json) {
       if (!geometry) return 'ENOMEM';
       list.push(labelsJson(dimm, area, geometry, { human, index }));

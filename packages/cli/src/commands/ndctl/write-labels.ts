@@ -1,11 +1,11 @@
 /** `ndctl write-labels`, `ndctl zero-labels`. Mirrors ndctl's ndctl/dimm.c: action_write, action_zero. */
 import { KernelError, strerror } from '@holdfast/lib';
-import { openFile, readWhole } from '../../console/open-file.js';
+import { openFile, readUpTo } from '../../console/open-file.js';
 import { type Failure, type NdctlContext, error } from './context.js';
 import { explainActive, isDimmActive, revalidateLabels } from './dimm-state.js';
 import { LABEL_OPTIONS, dimmsFor, forEachDimm, parseDimmOptions, reportDimms } from './dimm-walk.js';
 import { failureOf, refuseActive, refuseWithoutArea } from './init-labels.js';
-import { configAreaOf } from './label-area-access.js';
+import { configAreaOf, traceRead, traceWrite } from './label-area-access.js';
 import { type ParsedOptions, exitWithUsage } from './parse-options.js';
 import type { Dimm } from './topology.js';
 
@@ -35,9 +35,10 @@ export function writeLabels(ctx: NdctlContext, args: readonly string[]): number 
     exitWithUsage(ctx, usage, specs);
   }
   const input = options.value('input');
-  let bytes: Uint8Array;
+  let read: (length: number) => Uint8Array;
   try {
-    bytes = input === undefined ? ctx.stdin() : readWhole(openFile(ctx.root, ctx.resolve(input)));
+    const file = input === undefined ? undefined : openFile(ctx.root, ctx.resolve(input));
+    read = (length) => (file ? readUpTo(file, length) : ctx.stdin().subarray(0, length));
   } catch (refused) {
     if (!(refused instanceof KernelError)) throw refused;
     ctx.line(`failed to open: ${input}: (${strerror(refused.code)})`);
@@ -48,7 +49,7 @@ export function writeLabels(ctx: NdctlContext, args: readonly string[]): number 
     ctx.line('dimm is active, abort label write');
     explainActive(ctx, dimm);
     ctx.refused();
-  } else if (dimm) writeArea(ctx, dimm, options, (length) => bytes.subarray(0, length));
+  } else if (dimm) writeArea(ctx, dimm, options, read);
   // ndctl counts the DIMM when it finds it, and a write that fails does not change that.
   return reportDimms(ctx, (nmems) => `wrote ${nmems}`, { count: found.length, failure: undefined });
 }
@@ -61,5 +62,9 @@ function writeArea(ctx: NdctlContext, dimm: Dimm, options: ParsedOptions, conten
     ctx.explain({ rule: `the label area of ${dimm.name} has ${area.sizeBytes} bytes`, nearest: [ctx.again({ offset: false, size: false })] });
     return 'EINVAL';
   }
-  return failureOf(() => area.write(extent.offset, content(extent.length))) ?? revalidateLabels(ctx, dimm);
+  traceRead(ctx, dimm, extent.length);
+  const failure = failureOf(() => area.write(extent.offset, content(extent.length)));
+  if (failure) return failure;
+  traceWrite(ctx, dimm, extent.length);
+  return revalidateLabels(ctx, dimm);
 }
