@@ -21,6 +21,7 @@ describe('probe', () => {
     ['pread /dev/pmem1 67108864 4096', 0, 'pread /dev/pmem1 67108864 4096 = 0\n'],
     ['pwrite /dev/pmem1 0 512', 0, 'pwrite /dev/pmem1 0 512 = 512\n  fsync = 0\n'],
     ['pwrite /dev/dax0.0 0 512', 1, 'pwrite /dev/dax0.0 0 512 = -1 EINVAL (Invalid argument)\n'],
+    ['pwrite /dev/dax0.0 0 512 direct', 1, 'pwrite /dev/dax0.0 0 512 direct : open = -1 EINVAL (Invalid argument)\n'],
     ['pwrite /dev/pmem1 512 512 direct', 0, 'pwrite /dev/pmem1 512 512 direct = 512\n  fsync = 0\n'],
     ['pread /dev/pmem1 100 512 direct', 1, 'pread /dev/pmem1 100 512 direct = -1 EINVAL (Invalid argument)\n'],
     ['pread /dev/pmem1 0 512 direct bufskew', 1, 'pread /dev/pmem1 0 512 direct bufskew = -1 EINVAL (Invalid argument)\n'],

@@ -99,6 +99,7 @@ export function createFileOpener({ root, daxHosts, release }: OpenFileNeeds): Fi
           return openRegular(path, file, { read, write, direct });
         }
         case 'char':
+          if (direct) throw new KernelError('EINVAL', `${path} does no direct I/O`); // do_dentry_open
           return { ...plainFile(path), mmapFile: node.openMmap?.({ comm, writable: write }) };
         case 'file':
           return openText(path, node);

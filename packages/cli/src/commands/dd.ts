@@ -125,7 +125,7 @@ function copy(io: CommandIo, job: Job, source: OpenFile, sink: OpenFile | undefi
     else if (put > 0 && put === got) records.outPartial++; // what failed half-way counts as nothing
   }
   try {
-    if (flags.has('conv:fsync') || flags.has('conv:fdatasync')) sink?.fsync();
+    if (status === 0 && (flags.has('conv:fsync') || flags.has('conv:fdatasync'))) sink?.fsync();
   } catch (error) {
     fail(error);
   }
