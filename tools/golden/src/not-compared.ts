@@ -33,7 +33,7 @@ export const NOT_COMPARED: readonly NotCompared[] = [
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
-export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe|blkdiscard|mkswap|swapon|swapoff|mkfs|mke2fs|mount|umount|xfs_io|mkdir|rm)\b/;
+export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe|blkdiscard|mkswap|swapon|swapoff|mkfs|mke2fs|mount|umount|xfs_io|mkdir|rm|sort|find|wc|mountpoint|readlink|od|sed|tail)\b/;
 
 /** Why the rest of a guest script is not replayed. */
 export function whyNotReplayed(line: string): string {

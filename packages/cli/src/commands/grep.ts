@@ -8,14 +8,16 @@ const SHORT = { i: 'ignore-case', v: 'invert-match', c: 'count', q: 'quiet', n: 
 const MORE = { h: 'no-filename', E: 'extended-regexp', F: 'fixed-strings', s: 'no-messages', e: 'regexp' };
 
 export const grep: Command = {
-  usage: 'grep [-ivcqnoHhEF] [-e] PATTERN [FILE]…',
+  usage: 'grep [-ivcqnoHhEF] PATTERN|-e PATTERN… [FILE]…',
   run(io) {
     const short = { ...SHORT, ...MORE };
     const long = { ...Object.fromEntries(Object.values(short).map((name) => [name, false])), regexp: true };
     const options = getopt(io.args, { short, long });
-    const [pattern, ...paths] = options.has('regexp') ? [options.value('regexp')!, ...options.operands] : options.operands;
-    if (pattern === undefined) throw new UsageError('no pattern given');
-    const matcher = compile(pattern, options);
+    const given = options.values('regexp');
+    const patterns = given.length > 0 ? given : options.operands.slice(0, 1);
+    const paths = given.length > 0 ? options.operands : options.operands.slice(1);
+    if (patterns.length === 0) throw new UsageError('no pattern given');
+    const matcher = compile(patterns.flatMap((pattern) => pattern.split('\n')), options);
     const named = options.has('with-filename') || (paths.length > 1 && !options.has('no-filename'));
     let found = false;
     let failed = false;
@@ -33,12 +35,13 @@ export const grep: Command = {
   },
 };
 
-function compile(pattern: string, options: Options): RegExp {
-  const source = options.has('fixed-strings') ? pattern.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&') : pattern;
+/** A line matches if any of the patterns does. */
+function compile(patterns: readonly string[], options: Options): RegExp {
+  const sources = options.has('fixed-strings') ? patterns.map((pattern) => pattern.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')) : patterns;
   try {
-    return new RegExp(source, options.has('ignore-case') ? 'gi' : 'g');
+    return new RegExp(sources.length === 1 ? sources[0]! : sources.map((source) => `(?:${source})`).join('|'), options.has('ignore-case') ? 'gi' : 'g');
   } catch {
-    throw new UsageError(`bad regex '${pattern}'`);
+    throw new UsageError(`bad regex '${patterns.join('|')}'`);
   }
 }
 

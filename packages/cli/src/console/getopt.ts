@@ -16,12 +16,15 @@ export interface Options {
   readonly has: (name: string) => boolean;
   /** The last value given; `''` for an optional value that was left out. */
   readonly value: (name: string) => string | undefined;
+  /** All values given, in order. */
+  readonly values: (name: string) => readonly string[];
   readonly operands: readonly string[];
 }
 
 /** @throws UsageError in the words of getopt. */
 export function getopt(args: readonly string[], { long = {}, short = {} }: OptionSpec): Options {
-  const found = new Map<string, string>();
+  const found = new Map<string, string[]>();
+  const add = (name: string, value: string): void => void found.set(name, [...(found.get(name) ?? []), value]);
   const operands: string[] = [];
   const queue = [...args];
   const valueFor = (shown: string): string => {
@@ -36,7 +39,7 @@ export function getopt(args: readonly string[], { long = {}, short = {} }: Optio
       const { 1: typed, 2: given } = /^--([^=]*)(?:=([^]*))?$/.exec(arg)!;
       const name = longName(typed!, long);
       if (long[name] === false && given !== undefined) throw new UsageError(`option '--${name}' doesn't allow an argument`);
-      found.set(name, given ?? (long[name] === true ? valueFor(`'--${name}'`) : ''));
+      add(name, given ?? (long[name] === true ? valueFor(`'--${name}'`) : ''));
     } else if (arg.startsWith('-') && arg !== '-') {
       for (let at = 1; at < arg.length; at++) {
         const letter = arg[at]!;
@@ -44,14 +47,14 @@ export function getopt(args: readonly string[], { long = {}, short = {} }: Optio
         if (name === undefined) throw new UsageError(`invalid option -- '${letter}'`);
         const rest = arg.slice(at + 1);
         const takes = long[name] === true;
-        found.set(name, takes ? rest || valueFor(`-- '${letter}'`) : '');
+        add(name, takes ? rest || valueFor(`-- '${letter}'`) : '');
         if (takes) break;
       }
     } else {
       operands.push(arg);
     }
   }
-  return { has: (name) => found.has(name), value: (name) => found.get(name), operands };
+  return { has: (name) => found.has(name), value: (name) => found.get(name)?.at(-1), values: (name) => found.get(name) ?? [], operands };
 }
 
 /** A long name may be cut short while it stays unambiguous. */

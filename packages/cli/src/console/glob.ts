@@ -28,7 +28,8 @@ export function expandGlob(root: VfsDir, cwd: string, pattern: string): string[]
   return found;
 }
 
-function globPattern(part: string): RegExp {
+/** What a part of a pattern matches, whole; a leading dot must be written. */
+export function globPattern(part: string): RegExp {
   const dot = part.startsWith('.') ? '' : '(?!\\.)';
   const body = part.replace(/\\([^])|\[(!?)([^\]]+)\]|([*?])|([^])/g, (_, escaped: string, not: string, set: string, wild: string, plain: string) => {
     if (wild !== undefined) return wild === '*' ? '[^]*' : '[^]';
