@@ -1,7 +1,6 @@
 /**
  * Double buffering, on the whole machine: what RAM takes in, what the medium is written, what a power cut leaves.
  */
-import { seededRandom } from '@holdfast/lib';
 import { createDram, createMachine, createNvdimm } from '@holdfast/machine';
 import { describe, expect, it } from 'vitest';
 import { type BlockFile, type Kernel, readFile, resolvePath, writeFile } from '../src/index.js';
@@ -81,49 +80,5 @@ describe('a power cut', () => {
     const got = fill(0);
     file.pread(got, 0);
     expect(got).toEqual(fill(1));
-  });
-
-  it('leaves each byte as fsync last returned for it, or as something written since', () => {
-    const SIZE = 12 * PAGE;
-    const { machine, boot } = pc();
-    const random = seededRandom(44);
-    let kernel = boot();
-    let file = openPmem(kernel);
-    let now = new Uint8Array(SIZE);
-    let synced = now.slice();
-    let since: { at: number; end: number; value: number }[] = [];
-    for (let step = 0; step < 160; step++) {
-      const at = random.below(SIZE);
-      const end = Math.min(SIZE, at + 1 + random.below(2 * PAGE));
-      const dice = random.below(20);
-      if (dice < 10) {
-        const value = 1 + random.below(255);
-        file.pwrite(fill(value, end - at), at);
-        now.fill(value, at, end);
-        since.push({ at, end, value });
-      } else if (dice < 15) {
-        const got = new Uint8Array(end - at);
-        file.pread(got, at);
-        expect(got).toEqual(now.subarray(at, end));
-      } else if (dice < 17) {
-        file.fsync();
-        [synced, since] = [now.slice(), []];
-      } else if (dice === 17) {
-        kernel.sleep(random.below(60) * 1e9);
-      } else if (dice === 18) {
-        writeFile(kernel.root, '/proc/sys/vm/drop_caches', '1');
-      } else {
-        machine.powercut(step);
-        kernel = boot();
-        file = openPmem(kernel);
-        const kept = new Uint8Array(SIZE);
-        file.pread(kept, 0);
-        for (let i = 0; i < SIZE; i++) {
-          const fine = kept[i] === synced[i] || since.some((write) => i >= write.at && i < write.end && write.value === kept[i]);
-          if (!fine) expect.fail(`step ${step}: byte ${i} is ${kept[i]}; fsync returned for ${synced[i]}`);
-        }
-        [now, synced, since] = [kept, kept.slice(), []];
-      }
-    }
   });
 });

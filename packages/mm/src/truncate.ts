@@ -21,10 +21,17 @@ export function invalidateMappingPages(mapping: AddressSpace, start = 0, end = I
   return idle.length;
 }
 
-/** Drop what direct I/O is about to change, or has changed. Returns false if a page had to stay. */
+/**
+ * Drop what direct I/O is about to change, or has changed, from processes that map it, too, and even if somebody holds it: nobody else is to
+ * find it here. Returns false if a page had to stay, for it is dirty.
+ */
 export function invalidateInodePages2(mapping: AddressSpace, start: number, end: number): boolean {
-  const folios = foliosWithin(mapping, start, end);
-  return invalidateMappingPages(mapping, start, end) === folios.length;
+  let isAllGone = true;
+  for (const folio of foliosWithin(mapping, start, end)) {
+    if (folioTest(folio, PG.dirty) || folioTest(folio, PG.writeback) || folioTest(folio, PG.locked)) isAllGone = false;
+    else filemapRemoveFolio(folio);
+  }
+  return isAllGone;
 }
 
 /** Drop clean pages of all mappings, as a write to /proc/sys/vm/drop_caches asks. Returns the number of pages. */
