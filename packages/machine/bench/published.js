@@ -97,6 +97,7 @@ export function microbenchmarks({ createMachine, createDram, createNvdimm }) {
   row('Optane nt write, random, 64 B', 'GB/s', 2.3 / 4, 'F20/I19', bandwidth('Optane', 'write', 64, true));
   row('Optane nt write, 4 KiB [1 CPU]', 'GB/s', 2.3, 'F20, I19', oneCpu('Optane', 'write', 4096, false));
   row('Optane write, sequential by random, 64 B', 'x', 4, 'I19', bandwidth('Optane', 'write', 64, false) / bandwidth('Optane', 'write', 64, true));
+  for (const [medium, ratio] of [['Optane', 2.9], ['DRAM', 1.3]]) row(`${medium} read by nt write, 4 KiB`, 'x', ratio, 'F20', bandwidth(medium, 'read', 4096, false) / bandwidth(medium, 'write', 4096, false));
   row('Optane x6 read, 4 KiB', 'GB/s', 39.4, 'I19', bandwidth('Optane x6', 'read', 4096, false));
   row('Optane x6 nt write, 4 KiB', 'GB/s', 13.9, 'I19', bandwidth('Optane x6', 'write', 4096, false));
   row('DRAM read, 4 KiB, six channels', 'GB/s', 100, 'I19', bandwidth('DRAM', 'read', 4096, false));
