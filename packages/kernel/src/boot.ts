@@ -3,7 +3,7 @@
  * Read it from top to bottom: it is the story that the log tells.
  */
 import { DEFAULT_RELEASE, KERN, KernelPanic, type PhysAddr, createIda, createIomem, findParam, parseCmdline, pfnToSectionNr, physAdd, physToPfn } from '@holdfast/lib';
-import { createBlock } from '@holdfast/block';
+import { REQ, REQ_OP, allocBio, createBlock, submitBioWait } from '@holdfast/block';
 import { createDaxHosts } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
 import { createPlatformBus } from '@holdfast/driver-core';
@@ -154,6 +154,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     access: createUserAccess({ cpu: machine.cpu, memory: machine.memory }),
     files: createFileOpener({ root, daxHosts, release }),
     nextPid: () => ++lastPid,
+    running: new Set(),
   };
   return {
     release,
@@ -183,8 +184,11 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
       mounts.sync();
     },
     shutdown() {
+      for (const process of [...processes.running]) process.exit();
       mounts.umountAll();
       syncPageCache(mm.pageCache);
+      // What drivers do when the machine goes down (nd_pmem_shutdown, sd_shutdown). Nobody is left to hear of errors.
+      for (const { part0 } of block.disks) submitBioWait(allocBio(part0, 0, REQ_OP.WRITE | REQ.PREFLUSH));
       undoInitcalls();
       printk('reboot: Power down');
       machine.poweroff();

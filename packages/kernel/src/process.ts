@@ -73,6 +73,8 @@ export interface ProcessNeeds {
   readonly access: UserAccess;
   readonly files: FileOpener;
   readonly nextPid: () => number;
+  /** All that have not exited: filled and emptied here. */
+  readonly running: Set<Process>;
 }
 
 /** An open file description, which a child shares with its parent. */
@@ -174,11 +176,13 @@ function processOver(needs: ProcessNeeds, comm: string, mm: MmStruct, descriptor
       return processOver(needs, comm, child, new Map(descriptors));
     },
     exit() {
+      needs.running.delete(process);
       mm.exit();
       for (const descriptor of descriptors.values()) release(descriptor);
       descriptors.clear();
     },
   };
+  needs.running.add(process);
   return process;
 }
 
