@@ -11,6 +11,7 @@ function cachedDisk(): RamDisk & { readonly log: string[]; failWrites: boolean }
   const pageCache = createPageCache({
     pages: { allocPages: () => base.pages.allocPages(0), freePages: (first) => base.pages.freePages(first, 0), registerShrinker: () => {} },
     home: nodeId(0),
+    pageWords: () => new Int32Array(16),
     memmap: () => memmap,
     memory: base.memory,
     clock: base.clock,

@@ -5,11 +5,11 @@
  * Invariant: a device has a mapping only while it is open; the last close writes what is dirty, without a flush of the device's own cache,
  * and forgets the rest. A partition that is open holds its disk open.
  */
-import { type ErrnoName, KernelError } from '@holdfast/lib';
+import { type ErrnoName, KernelError, PAGE_SIZE, SECTOR_SIZE, isAligned } from '@holdfast/lib';
 import {
-  type AddressSpace, createMapping, destroyMapping, filemapWriteAndWait, invalidateMappingPages,
+  type AddressSpace, type DirectPages, createMapping, destroyMapping, filemapWriteAndWait, invalidateMappingPages, truncateInodePages,
 } from '@holdfast/mm';
-import type { BlockDevice } from './blk-types.js';
+import type { BlockDevice, Gendisk } from './blk-types.js';
 import { createBlkdevAops } from './blkdev-aops.js';
 import { bdevSizeBytes } from './block-device.js';
 
@@ -70,11 +70,30 @@ function dropOpener(bdev: BlockDevice): void {
 }
 
 function newMapping(bdev: BlockDevice, pageCache: AddressSpace['cache']): AddressSpace {
+  const direct = directPagesOf(bdev);
   return createMapping(pageCache, {
     name: bdev.name,
     ops: createBlkdevAops(bdev),
     isBlockDevice: true,
     sizeBytes: () => bdevSizeBytes(bdev),
-    raPages: () => Math.floor(bdev.disk.queue.readAheadKb / 4),
+    raPages: () => (direct ? 0 : Math.floor(bdev.disk.queue.readAheadKb / 4)),
+    direct,
   });
+}
+
+/** Its part of the disk's own pages; a partition that starts within a page is cached in RAM. */
+function directPagesOf({ disk, startSector }: BlockDevice): DirectPages | undefined {
+  const { directPages: pages } = disk.ops;
+  const shift = startSector * SECTOR_SIZE;
+  if (!pages || !isAligned(shift, PAGE_SIZE)) return undefined;
+  return {
+    frameOf: (index) => pages.frameOf(index + shift / PAGE_SIZE),
+    load: (offset, target) => pages.load(offset + shift, target),
+    store: (offset, source) => pages.store(offset + shift, source),
+  };
+}
+
+/** Forget the pages of a disk that are the device's own, before its owner takes them away: whoever still maps them faults next time. */
+export function evictDirectPages({ part0, partitions }: Gendisk): void {
+  for (const { mapping } of [part0, ...partitions.values()]) if (mapping?.direct) truncateInodePages(mapping);
 }

@@ -6,7 +6,7 @@
  */
 import type { Attribute, KernelRelease, Pfn, Printk, Sector } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
-import type { AddressSpace, PageCache } from '@holdfast/mm';
+import type { AddressSpace, DirectPages, PageCache } from '@holdfast/mm';
 import type { BlkStatus } from './blk-status.js';
 import type { QueueLimits } from './queue-limits.js';
 import type { PrintkRatelimited } from './ratelimit.js';
@@ -141,6 +141,8 @@ export interface BlockDeviceOperations {
    * and zeros are read. Reads nothing. Without it all may be data. (SBC-4: GET LBA STATUS.)
    */
   lbaStatus?(sector: Sector, nrSectors: number): number;
+  /** Its memory is what the page cache holds of it, instead of copies; offsets are those of the whole disk. */
+  readonly directPages?: DirectPages;
 }
 
 export interface RequestQueue {

@@ -135,7 +135,7 @@ function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memor
   const home = numa.withMemory[0]!;
   const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);
   const sparePages = (): number => Math.max(0, freePages() - totalReservePages([...mm.nodes.values()]));
-  const pageCache = createPageCache({ pages: mm, home, memmap: (sectionNr) => mm.vmemmap.memmap(sectionNr), memory, clock, sparePages });
+  const pageCache = createPageCache({ pages: mm, home, memmap: (sectionNr) => mm.vmemmap.memmap(sectionNr), pageWords: (pfn) => mm.vmemmap.pageWords(pfn), memory, clock, sparePages });
   return {
     pages: {
       allocPages(order) {

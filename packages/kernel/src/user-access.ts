@@ -2,11 +2,12 @@
  * A CPU in user mode: loads, stores and cache instructions at virtual addresses, through the page tables.
  * Mirrors what the MMU does, arch/x86/mm/fault.c for what it cannot, and arch/x86/kernel/cpu/mce for memory that cannot be read.
  *
- * Invariant: each access goes to the frames that the page tables name at that moment, write-back, and costs what the medium behind costs.
+ * Invariant: each access goes to the frames that the page tables name at that moment, with the memory type that their entries name, and
+ * costs what the medium behind costs.
  * Differs from Linux: walking page tables and handling a fault take no time; accessed and dirty bits are set at the first touch of a piece.
  */
 import { PAGE_SIZE, type PhysAddr, roundDown } from '@holdfast/lib';
-import { CHUNK_SIZE, type Cpu, type Mapping, type PhysicalMemory } from '@holdfast/machine';
+import { CHUNK_SIZE, type Cpu, type Mapping, type MemoryType, type PhysicalMemory } from '@holdfast/machine';
 import { type Leaf, type MmStruct, PTE, faultIn, isSignal, leafSize, linearPageIndex } from '@holdfast/mm';
 import { Signal } from './signal.js';
 
@@ -40,16 +41,18 @@ export function createUserAccess({ cpu, memory }: UserAccessNeeds): UserAccess {
     views.clear();
   };
 
-  const viewAt = (addr: number): Mapping => {
+  const viewAt = (addr: number, type: MemoryType): Mapping => {
     const chunk = addr - (addr % CHUNK_SIZE);
     const frame = addr - (addr % PAGE_SIZE);
     const there = views.get(chunk);
-    if (there && addr - chunk < there.sizeBytes) return there;
+    if (there && addr - chunk < there.sizeBytes && there.type === type) return there;
     const small = views.get(frame);
-    if (small) return small;
+    if (small?.type === type) return small;
     if (views.size >= MAX_VIEWS) release();
     const whole = memory.isBacked(chunk as PhysAddr, CHUNK_SIZE);
-    const view = cpu.mapUser((whole ? chunk : frame) as PhysAddr, whole ? CHUNK_SIZE : PAGE_SIZE);
+    const view = cpu.mapUser((whole ? chunk : frame) as PhysAddr, whole ? CHUNK_SIZE : PAGE_SIZE, type);
+    const before = views.get(view.start);
+    if (before) cpu.unmap(before);
     views.set(view.start, view);
     return view;
   };
@@ -64,7 +67,7 @@ export function createUserAccess({ cpu, memory }: UserAccessNeeds): UserAccess {
       const leaf = faultIn(mm, at, write);
       if (isSignal(leaf)) throw new Signal(leaf);
       const phys = leaf.pfn * PAGE_SIZE + at - leaf.start;
-      const view = viewAt(phys);
+      const view = viewAt(phys, leaf.level === 0 && (leaf.flags & PTE.WRITE_THROUGH) === PTE.WRITE_THROUGH ? 'WT' : 'WB');
       const offset = phys - view.start;
       const count = Math.min(length - done, leaf.start + leafSize(leaf.level) - at, view.sizeBytes - offset);
       if (write && (leaf.flags & PTE.DIRTY) === 0) mm.pageTable.set(leaf.start, leaf.level, leaf.pfn, leaf.flags | PTE.DIRTY | PTE.ACCESSED);

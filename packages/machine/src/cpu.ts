@@ -33,9 +33,9 @@ export function createCpu(host: CpuHost, nr: number): Cpu {
       return makeMapping(start, sizeBytes, memtype.type, memtype);
     },
 
-    mapUser(start, sizeBytes) {
+    mapUser(start, sizeBytes, type = 'WB') {
       checkMappable(host, start, sizeBytes);
-      return makeMapping(start, sizeBytes, 'WB', undefined);
+      return makeMapping(start, sizeBytes, type, undefined);
     },
 
     unmap(mapping) {

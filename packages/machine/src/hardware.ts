@@ -167,11 +167,11 @@ export interface Cpu {
    */
   map(start: PhysAddr, sizeBytes: number, type: MemoryType): Mapping;
   /**
-   * Map a range write-back as page table entries of a process do: the list of memory types is not asked, nor told, so that the same bytes
-   * may be mapped with another type, too (vm_insert_mixed before 4.9; where it asks, it finds write-back).
+   * Map a range as page table entries of a process do, write-back unless they say otherwise: the list of memory types is not asked, nor
+   * told, so that the same bytes may be mapped with another type, too (vm_insert_mixed before 4.9; where it asks, it finds write-back).
    * @throws KernelError EINVAL if nothing is there
    */
-  mapUser(start: PhysAddr, sizeBytes: number): Mapping;
+  mapUser(start: PhysAddr, sizeBytes: number, type?: MemoryType): Mapping;
   unmap(mapping: Mapping): void;
   /** Order and complete all earlier flushes and non-temporal stores of this CPU: what they wrote is in the persistence domain. */
   sfence(): void;

@@ -39,6 +39,19 @@ export interface AddressSpaceOperations {
   writepages(folios: readonly Folio[], sync: boolean): void;
 }
 
+/**
+ * A device whose memory is what is cached of it: an entry of the page cache is the device's own page, and nothing is copied to RAM.
+ * "Directly mapped pmem page cache" (Ingo Molnar, May 2015; row 44 of the thread). Offsets are bytes of the file.
+ */
+export interface DirectPages {
+  /** The frame that page `index` is, whose struct page is there from now on. */
+  frameOf(index: number): Pfn;
+  /** Load; returns how many bytes, fewer before one that cannot be read. */
+  load(offset: number, target: Uint8Array): number;
+  /** Store through the caches; false if the device cannot take it. */
+  store(offset: number, source: Uint8Array): boolean;
+}
+
 export interface AddressSpace {
   readonly cache: PageCache;
   /** For people. */
@@ -50,6 +63,8 @@ export interface AddressSpace {
   readonly sizeBytes: () => number;
   /** The most that readahead reads at once, in pages; 0 turns it off. */
   readonly raPages: () => number;
+  /** Its pages are these, and never dirty; else they are copies in RAM. */
+  readonly direct: DirectPages | undefined;
   readonly folios: Map<number, Folio>;
   /** Who has it mapped. */
   readonly mmaps: FileMmaps;
@@ -64,11 +79,11 @@ export interface AddressSpace {
   dirtiedWhen: number | undefined;
 }
 
-export type MappingSpec = Pick<AddressSpace, 'name' | 'ops' | 'isBlockDevice' | 'sizeBytes' | 'raPages'>;
+export type MappingSpec = Pick<AddressSpace, 'name' | 'ops' | 'isBlockDevice' | 'sizeBytes' | 'raPages'> & Partial<Pick<AddressSpace, 'direct'>>;
 
 export function createMapping(cache: PageCache, spec: MappingSpec): AddressSpace {
   const mapping: AddressSpace = {
-    cache, ...spec, folios: new Map(), mmaps: createFileMmaps(), dirty: new Set(), writeback: new Set(), wbErr: createErrSeq(), lastError: undefined, dirtiedWhen: undefined,
+    cache, direct: undefined, ...spec, folios: new Map(), mmaps: createFileMmaps(), dirty: new Set(), writeback: new Set(), wbErr: createErrSeq(), lastError: undefined, dirtiedWhen: undefined,
   };
   cache.mappings.add(mapping);
   return mapping;
@@ -91,6 +106,22 @@ export function folioBytes({ mapping, pfn }: Folio): Uint8Array {
   return mapping.cache.needs.memory.frame(pfn);
 }
 
+/** Copy bytes from `from` on out of a page that is up to date; returns how many: all, but for direct pages that cannot be read. */
+export function folioLoad(folio: Folio, from: number, target: Uint8Array): number {
+  const { mapping, index } = folio;
+  if (mapping.direct) return mapping.direct.load(index * PAGE_SIZE + from, target);
+  target.set(folioBytes(folio).subarray(from, from + target.length));
+  return target.length;
+}
+
+/** Copy bytes into a page, from `from` on; false if a direct page cannot take them. */
+export function folioStore(folio: Folio, from: number, source: Uint8Array): boolean {
+  const { mapping, index } = folio;
+  if (mapping.direct) return mapping.direct.store(index * PAGE_SIZE + from, source);
+  folioBytes(folio).set(source, from);
+  return true;
+}
+
 /** How many of them are inside the file. */
 export function folioLength({ mapping, index }: Folio): number {
   return Math.min(PAGE_SIZE, mapping.sizeBytes() - index * PAGE_SIZE);
@@ -110,14 +141,15 @@ export function folioPut({ words, at }: Folio): void {
   words[at + PAGE_REFCOUNT]! -= 1;
 }
 
-/** Where a frame's struct page is: words of its section's memmap, from `at` on. */
+/** Where the struct page of a frame of RAM is: words of its section's memmap, from `at` on. */
 export function structPageOf({ needs }: PageCache, frame: Pfn): Pick<Folio, 'words' | 'at'> {
   return { words: needs.memmap(Math.floor(frame / PAGES_PER_SECTION)), at: (frame % PAGES_PER_SECTION) * WORDS_PER_PAGE };
 }
 
 /** A struct page of a frame just allocated becomes that of a page of a file: locked, and not uptodate. */
 export function initFolio(mapping: AddressSpace, index: number, frame: Pfn): Folio {
-  const { words, at } = structPageOf(mapping.cache, frame);
+  // A device's sections may share their memmap's pages with others.
+  const { words, at } = mapping.direct ? { words: mapping.cache.needs.pageWords(frame), at: 0 } : structPageOf(mapping.cache, frame);
   const folio: Folio = { mapping, index, pfn: frame, words, at, newer: undefined, older: undefined };
   writeWord64(words, at + PAGE_INDEX, BigInt(index));
   folioSet(folio, PG.locked);

@@ -14,6 +14,8 @@ export interface DevicePages {
   readonly owner: string;
   /** The page table entry of a mapped frame: special has no struct page behind it (vm_normal_page finds none), devmap has. */
   readonly pte: 'special' | 'devmap';
+  /** Are processes to map its frames write-through, 4 KiB at a time? Write-back, without it. */
+  readonly writeThrough?: boolean;
   /** May I/O name these frames by number alone, without a struct page (PFN scatterlists)? */
   readonly ioByPfn: boolean;
   /**

@@ -4,10 +4,11 @@
  * Invariant: a page that is mapped writable is dirty, or under writeback no longer than its entry is writable.
  */
 import { PAGE_SIZE } from '@holdfast/lib';
-import { type AddressSpace, folioGet } from './address-space.js';
+import { type AddressSpace, type Folio, folioGet, folioLoad } from './address-space.js';
 import { getUptodateFolio, openMapping } from './filemap.js';
+import { insertPfn } from './insert-pfn.js';
 import { balanceDirtyPages, folioMarkDirty } from './page-writeback.js';
-import type { FaultOutcome, MmapFile, VmFault } from './vm-area.js';
+import { type FaultOutcome, type MmapFile, VM, type VmFault } from './vm-area.js';
 
 export interface FilemapFileSpec {
   readonly name: string;
@@ -25,6 +26,7 @@ export function filemapFile(mapping: AddressSpace, spec: FilemapFileSpec): MmapF
     if (!isInside(at)) return 'sigbus';
     const folio = getUptodateFolio(file, at.pgoff, at.pgoff + 1);
     if (typeof folio === 'string') return folio === 'ENOMEM' ? 'oom' : 'sigbus';
+    if (mapping.direct) return directFault(at, folio);
     folioGet(folio);
     at.page = folio.pfn;
     return 'page';
@@ -41,7 +43,14 @@ export function filemapFile(mapping: AddressSpace, spec: FilemapFileSpec): MmapF
     mmaps: mapping.mmaps,
     isFsDax: false,
     mmap(vma) {
-      vma.ops = { fault, pageMkwrite };
+      vma.ops = mapping.direct ? { fault } : { fault, pageMkwrite };
+      if (mapping.direct) vma.flags |= VM.MIXEDMAP;
     },
   };
+}
+
+/** The device's own page is mapped, which its owner counts the pins of; a private copy is filled. */
+function directFault(at: VmFault, folio: Folio): FaultOutcome {
+  if (at.cowPage === undefined) return insertPfn(at, 0, folio.pfn, at.write);
+  return folioLoad(folio, 0, at.vma.mm.pages.memory.frame(at.cowPage)) === PAGE_SIZE ? 'cow' : 'hwpoison';
 }

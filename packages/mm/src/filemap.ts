@@ -4,7 +4,7 @@
  * Offsets and lengths are bytes. Bytes outside of the simulated machine come and go by copies to and from the pages' frames.
  */
 import { type ErrnoName, KernelError, PAGE_SIZE } from '@holdfast/lib';
-import { type AddressSpace, type Folio, folioBytes, folioClear, folioGet, folioLength, folioPut, folioSet, folioTest } from './address-space.js';
+import { type AddressSpace, type Folio, folioBytes, folioClear, folioGet, folioLength, folioLoad, folioPut, folioSet, folioStore, folioTest } from './address-space.js';
 import { errseqCheckAndAdvance, errseqSample } from './errseq.js';
 import { filemapAddFolio } from './filemap-folio.js';
 import { folioMarkAccessed } from './lru.js';
@@ -42,10 +42,12 @@ export function filemapRead(file: FileMapping, target: Uint8Array, offset: numbe
     }
     const from = at - index * PAGE_SIZE;
     const count = Math.min(PAGE_SIZE - from, end - at);
-    target.set(folioBytes(folio).subarray(from, from + count), at - offset);
+    const loaded = folioLoad(folio, from, target.subarray(at - offset, at - offset + count));
+    if (loaded === 0 && at === offset) throw new KernelError('EIO', `${mapping.name}: page ${index} cannot be read`);
     if (Math.floor((ra.prevPos - 1) / PAGE_SIZE) !== index || ra.prevPos < 0) folioMarkAccessed(folio);
-    at += count;
+    at += loaded;
     ra.prevPos = at;
+    if (loaded < count) break;
   }
   return Math.max(0, at - offset);
 }
@@ -68,7 +70,11 @@ export function filemapWrite(file: FileMapping, source: Uint8Array, offset: numb
       if (at > offset) break;
       throw new KernelError(folio, `${mapping.name}: page ${index} cannot be prepared for writing`);
     }
-    folioBytes(folio).set(source.subarray(at - offset, at - offset + count), from);
+    if (!folioStore(folio, from, source.subarray(at - offset, at - offset + count))) {
+      folioClear(folio, PG.locked);
+      if (at > offset) break;
+      throw new KernelError('EIO', `${mapping.name}: page ${index} cannot be written`);
+    }
     folioSet(folio, PG.uptodate);
     folioClear(folio, PG.locked);
     folioMarkDirty(folio);
@@ -113,7 +119,7 @@ function writeBegin(mapping: AddressSpace, index: number, from: number, count: n
   const whole = from === 0 && count >= folioLength(folio);
   const error = whole ? undefined : readIfNeeded(folio);
   if (error !== undefined) return error;
-  if (whole && count < PAGE_SIZE) folioBytes(folio).fill(0, count);
+  if (whole && count < PAGE_SIZE && !mapping.direct) folioBytes(folio).fill(0, count);
   folioSet(folio, PG.locked);
   return folio;
 }

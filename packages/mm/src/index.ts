@@ -43,7 +43,7 @@ export { type PageCache, type PageCacheNeeds, type PageCacheVmstat, type Writeba
 export { type PageCacheCounts, countPageCache } from './page-cache-counts.js';
 export {
   type AddressSpace, type AddressSpaceOperations, type Folio, type MappingSpec,
-  createMapping, folioBytes, folioEndRead, folioEndWriteback, folioLength, folioTest,
+  type DirectPages, createMapping, folioBytes, folioEndRead, folioEndWriteback, folioLength, folioTest,
 } from './address-space.js';
 export { type FileMapping, fileWriteAndWait, filemapRead, filemapWrite, openMapping } from './filemap.js';
 export { type FilemapFileSpec, filemapFile } from './filemap-fault.js';

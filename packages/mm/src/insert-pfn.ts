@@ -22,7 +22,10 @@ export function insertPfn({ vma, address }: VmFault, level: LeafLevel, pfn: Pfn,
     if (write && there.pfn === pfn && there.level === level) pageTable.set(start, level, pfn, there.flags | leafFlags(vma, true));
     return 'nopage';
   }
-  const kind = pages.isZeroPage(pfn) ? PTE.SPECIAL : pages.deviceOf(pfn)?.pte === 'devmap' ? PTE.DEVMAP : PTE.SPECIAL;
+  const device = pages.isZeroPage(pfn) ? undefined : pages.deviceOf(pfn);
+  // In larger entries the PAT bit is elsewhere.
+  if (device?.writeThrough && level > 0) return 'fallback';
+  const kind = (device?.pte === 'devmap' ? PTE.DEVMAP : PTE.SPECIAL) | (device?.writeThrough ? PTE.WRITE_THROUGH : 0);
   return orOom(() => {
     pageTable.set(start, level, pfn, kind | leafFlags(vma, write));
     return 'nopage';

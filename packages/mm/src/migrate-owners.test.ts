@@ -25,7 +25,7 @@ function boot(index: typeof ZONE_MOVABLE | typeof ZONE_NORMAL = ZONE_MOVABLE) {
   const { mm } = test;
   mm.onlinePages(...BLOCK, NODE0, index);
   const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);
-  const cache = createPageCache({ pages: mm, home: NODE0, memmap: (section) => mm.vmemmap.memmap(section), memory, clock: { now: 0 }, sparePages: freePages });
+  const cache = createPageCache({ pages: mm, home: NODE0, memmap: (section) => mm.vmemmap.memmap(section), pageWords: (pfn) => mm.vmemmap.pageWords(pfn), memory, clock: { now: 0 }, sparePages: freePages });
   const pages = createUserPages({ memory, mm, devicePages: createDevicePagesMap(), nid: NODE0, zeroFrame: pfn(16) });
   mm.movable.register(pageCacheOwner(cache));
   mm.movable.register(anonPageOwner(pages, mm.vmemmap));

@@ -14,10 +14,11 @@ export interface PageCacheCounts {
   readonly inactive: number;
 }
 
-/** Count the pages of all mappings. */
+/** Count the pages of all mappings that are in RAM. */
 export function countPageCache(cache: PageCache): PageCacheCounts {
   const counts = { buffers: 0, cached: 0, dirty: 0, writeback: 0, active: 0, inactive: 0 };
-  for (const { folios, dirty, writeback, isBlockDevice } of cache.mappings) {
+  for (const { folios, dirty, writeback, isBlockDevice, direct } of cache.mappings) {
+    if (direct) continue;
     if (isBlockDevice) counts.buffers += folios.size;
     else counts.cached += folios.size;
     counts.dirty += dirty.size;

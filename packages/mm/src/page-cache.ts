@@ -2,7 +2,8 @@
  * The page cache of one kernel: what all mappings share. Who uses which part: filemap.ts reads and writes, page-writeback.ts brings dirty
  * pages to the device, vmscan.ts takes pages back, truncate.ts forgets them.
  *
- * Invariant: the frames of all folios of all mappings are those that were allocated and not yet freed; none is in two mappings.
+ * Invariant: the frames of all folios of all mappings, but those that are a device's own, are those that were allocated and not yet freed;
+ * none is in two mappings.
  */
 import type { NodeId, Pfn } from '@holdfast/lib';
 import type { PageAllocator, Shrinker } from './alloc-pages.js';
@@ -16,6 +17,8 @@ export interface PageCacheNeeds {
   readonly home: NodeId;
   /** A section's struct pages (Vmemmap.memmap). */
   readonly memmap: (sectionNr: number) => Int32Array;
+  /** One frame's struct page (Vmemmap.pageWords). */
+  readonly pageWords: (pfn: Pfn) => Int32Array;
   /** The bytes of a page frame (PhysicalMemory). */
   readonly memory: { frame(pfn: Pfn): Uint8Array };
   /** Virtual nanoseconds. */
@@ -48,7 +51,7 @@ export interface WritebackTunables {
 export interface PageCache {
   readonly needs: PageCacheNeeds;
   readonly mappings: Set<AddressSpace>;
-  /** Every cached page, by its frame. */
+  /** Every page cached in RAM, by its frame. */
   readonly frames: Map<Pfn, Folio>;
   /** Mappings with dirty pages, the one that has them longest first. */
   readonly dirtyMappings: Set<AddressSpace>;

@@ -19,8 +19,9 @@ const BATCH = 256;
 const RATELIMIT_PAGES = 32;
 const NS_PER_CENTISEC = 1e7;
 
+/** A direct page never is: what it holds is on the device. */
 export function folioMarkDirty(folio: Folio): void {
-  if (folioTest(folio, PG.dirty)) return;
+  if (folio.mapping.direct || folioTest(folio, PG.dirty)) return;
   const { mapping, index } = folio;
   const { cache } = mapping;
   folioSet(folio, PG.dirty);

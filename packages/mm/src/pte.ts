@@ -7,8 +7,8 @@
  *  └───┴─────┴──┴────────┴────────────────────────┴─────┴─┴───┴─┴─┴───┴───┴──┴──┴─┘
  *
  * Code passes an entry as a frame number and flags; in flags the two bits above the frame take the places 12 and 13, so that they fit a
- * small integer. PSE says that an entry of a middle level maps a large page instead of naming a table. No PWT, PCD or PAT bit is ever
- * set: user mappings are write-back (slot 0 of the PAT).
+ * small integer. PSE says that an entry of a middle level maps a large page instead of naming a table; in the lowest level the bit is
+ * PAT. User mappings are write-back (slot 0 of the PAT), but for frames that are to be written through (slot 7: PAT, PCD and PWT).
  */
 
 /** Bits of an entry's flags. */
@@ -19,6 +19,8 @@ export const PTE = {
   ACCESSED: 0x020,
   DIRTY: 0x040,
   PSE: 0x080,
+  /** PAT, PCD and PWT of a 4 KiB entry: slot 7, which Linux keeps for write-through since 4.2. */
+  WRITE_THROUGH: 0x098,
   /** There is no struct page behind it that anybody may use (software bit 9). */
   SPECIAL: 0x200,
   /** A page of ZONE_DEVICE (software bit 58). */

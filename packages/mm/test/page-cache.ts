@@ -30,6 +30,7 @@ export function createTestCache(pages = 0x8000): TestCache {
     pages: test.mm,
     home: nodeId(0),
     memmap: (section) => test.mm.vmemmap.memmap(section),
+    pageWords: (frame) => test.mm.vmemmap.pageWords(frame),
     memory: { frame: (nr) => frames.get(nr) ?? frames.set(nr, new Uint8Array(PAGE_SIZE).fill(0xee)).get(nr)! },
     clock,
     sparePages: freePages,

@@ -18,7 +18,7 @@ import {
   type Pci, type PciDevice, type PciDriver, type PciIomem,
 } from '@holdfast/pci';
 import {
-  PMEM_IO_LAYERS, attachPmem, createPmemDax, deviceValue, pmemOperations, probeWithUndo,
+  PMEM_IO_LAYERS, attachPmem, createPmemDax, deviceValue, pmemOperations, probeWithUndo, withDirectPages,
   type PmemDevice, type PmemMapping, type PmemNeeds, type UndoList,
 } from '@holdfast/pmem';
 import { MEMORY_BAR, PMEM_CARD_ID, PMEM_CARD_MAGIC, PMEM_CARD_VERSION, REGISTER, REGISTERS_BAR, STATUS_READY } from './pmem-card.js';
@@ -55,7 +55,7 @@ function probe(needs: PmemPciNeeds, undo: UndoList, device: PciDevice): void {
   const name = takeDiskName(needs, undo);
   const mappingName = chooseMapping(needs, name);
   const start = physAddr(pciResourceStart(device, MEMORY_BAR));
-  const { mapping, dataOffset, dataSize } = attachPmem(needs, undo, {
+  const { mapping, dataOffset, dataSize, pages } = attachPmem(needs, undo, {
     start, sizeBytes, numaNode: needs.numaNode ?? NUMA_NO_NODE, diskName: name, owner: device.name, bus: 'pci', claim: memory, mapping: mappingName,
   });
 
@@ -78,7 +78,7 @@ function probe(needs: PmemPciNeeds, undo: UndoList, device: PciDevice): void {
   };
   disk = addDisk(needs.block, {
     name,
-    ops: pmemOperations(pmem),
+    ops: withDirectPages(pmemOperations(pmem), pmem, pages.cacheIsDevice),
     queue: cardQueue(mappingName),
     nrSectors: Math.floor(dataSize / SECTOR_SIZE),
     groups: [{ name: '', attributes: [badblocksAttribute(badblocks)] }],

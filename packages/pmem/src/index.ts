@@ -16,4 +16,5 @@ export { PAGE_DESIGNS, type PageDesignName, type PmemPagesValues, choosePageDesi
 export { type DeviceParam, deviceParam, deviceValue } from './device-param.js';
 // For drivers of pmem that comes another way, such as on a PCI card.
 export { type MappedPmem, type PmemAttachment, type UndoList, attachPmem, probeWithUndo } from './pmem-attach.js';
+export { withDirectPages } from './pmem-direct-pages.js';
 export { type PmemDaxSpec, createPmemDax } from './pmem-dax.js';

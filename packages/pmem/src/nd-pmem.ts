@@ -21,6 +21,7 @@ import { addBttDisk } from './btt-disk.js';
 import { attachPmem, chosenDesign, claimRegion, probeWithUndo, type PmemAttachment, type UndoList } from './pmem-attach.js';
 import { createPmemDax } from './pmem-dax.js';
 import { PMEM_IO_LAYERS, type PmemDevice, pmemOperations } from './pmem-io.js';
+import { withDirectPages } from './pmem-direct-pages.js';
 import { choosePmemMapping, type PmemMapping } from './pmem-mapping.js';
 import type { PmemNeeds } from './pmem-needs.js';
 
@@ -162,7 +163,7 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   const dax = daxGroup(ns);
   const disk = addDisk(block, {
     name: diskName,
-    ops: pmemOperations(pmem),
+    ops: withDirectPages(pmemOperations(pmem), pmem, pages.cacheIsDevice),
     queue: pmemQueue(needs, ns, pages.pages.pte === 'devmap', advertisesCache),
     nrSectors: Math.floor(dataSize / SECTOR_SIZE),
     groups: [{ name: '', attributes: [badblocksAttribute(badblocks)] }, dax.group],

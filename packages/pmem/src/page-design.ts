@@ -5,7 +5,7 @@
  * Invariant: sector 0 is the first byte of the device in every design, so that data stay when a device changes its design; what a design
  * keeps on the device lies at its end. A design that is detached, or failed to attach, leaves no struct page, section or resource behind.
  */
-import type { KernelRelease, NodeId, PhysAddr, Printk, Resource } from '@holdfast/lib';
+import type { KernelRelease, NodeId, Pfn, PhysAddr, Printk, Resource } from '@holdfast/lib';
 import type { Clock, Cpu, MemoryType, PhysicalMemory } from '@holdfast/machine';
 import type { DevPagemap, MemoryHotplug, PageSource } from '@holdfast/memory-hotplug';
 import type { DevicePages, PageRefs } from '@holdfast/mm';
@@ -16,6 +16,8 @@ export interface PageDesign {
   readonly summary: string;
   /** Does it keep an area of its own at the end of the device? See designs/page-area.ts. */
   readonly keepsArea?: boolean;
+  /** How its devices are mapped, whatever pmem.mapping says. */
+  readonly memoryType?: MemoryType;
   /** Are its struct pages made by the kernel's boot, for the disks that the command line names? */
   readonly madeAtBoot?: boolean;
   /** @throws KernelError if it cannot be had on this device now; nothing has changed then */
@@ -90,6 +92,8 @@ export interface AttachedPages {
   readonly dataSize: number;
   /** The frames of the data area, for faults and for get_user_pages. */
   readonly pages: DevicePages;
+  /** The frames are the page cache's own entries for the disk: called before one becomes that, so that its struct page is there. */
+  readonly cacheIsDevice?: (pfn: Pfn) => void;
   /** Bytes of RAM that struct pages take now. */
   ramPageBytes(): number;
   /** Bytes of the device that struct pages, and what is kept with them, take. */

@@ -12,6 +12,7 @@ import type { Driver, PlatformDevice } from '@holdfast/driver-core';
 import { attachPmem, claimRegion, probeWithUndo, type PmemRange, type UndoList } from './pmem-attach.js';
 import { createPmemDax } from './pmem-dax.js';
 import { PMEM_IO_LAYERS, pmem41Operations, type PmemDevice } from './pmem-io.js';
+import { withDirectPages } from './pmem-direct-pages.js';
 import { choosePmemMapping } from './pmem-mapping.js';
 import type { PmemNeeds } from './pmem-needs.js';
 
@@ -78,7 +79,7 @@ function attachDisk(needs: PmemNeeds, undo: UndoList, device: PlatformDevice, ra
   declareIoLayers(queue, PMEM_IO_LAYERS);
   const disk = addDisk(block, {
     name,
-    ops: pmem41Operations(pmem),
+    ops: withDirectPages(pmem41Operations(pmem), pmem, mapped.pages.cacheIsDevice),
     queue,
     nrSectors: Math.floor(mapped.dataSize / SECTOR_SIZE),
     numbers: { major, firstMinor: index * MINORS_PER_DISK, minors: MINORS_PER_DISK },

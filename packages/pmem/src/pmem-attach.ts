@@ -4,7 +4,8 @@
  */
 import { KERN, KernelError, releaseResource, requestRegion } from '@holdfast/lib';
 import type { ErrnoName, NodeId, PhysAddr, Resource } from '@holdfast/lib';
-import type { Mapping } from '@holdfast/machine';
+import { evictDirectPages } from '@holdfast/block';
+import type { Mapping, MemoryType } from '@holdfast/machine';
 import { attachMemremap } from './designs/memremap.js';
 import { noPages } from './designs/none.js';
 import { wipePageArea } from './designs/page-area.js';
@@ -91,12 +92,15 @@ export interface MappedPmem {
  */
 export function attachPmem(needs: PmemNeeds, undo: UndoList, attachment: PmemAttachment): MappedPmem {
   const { cpu } = needs;
-  const { start, sizeBytes, mapping: mappingName, diskName } = attachment;
+  const { start, sizeBytes, diskName } = attachment;
   const design = attachment.infoBlock ? undefined : chosenDesign(needs, diskName);
-  const pages = attachDesign(needs, attachment, design);
+  const memoryType = design?.memoryType ?? memoryTypeOf(attachment.mapping);
+  const pages = attachDesign(needs, attachment, memoryType, design);
   // Pages that are in use keep the device bound, so they go first, while all the rest is still there.
   let isAttached = true;
   const detach = (): void => {
+    const disk = needs.block.disks.find(({ name }) => name === diskName);
+    if (isAttached && disk) evictDirectPages(disk);
     if (isAttached) pages.detach();
     isAttached = false;
   };
@@ -109,7 +113,7 @@ export function attachPmem(needs: PmemNeeds, undo: UndoList, attachment: PmemAtt
     undo.push(() => attached.delete(diskName));
   }
   // What a design keeps for itself at the end of the device is not the disk's to map: it may be RAM.
-  const mapping = cpu.map(start, design ? pages.dataOffset + pages.dataSize : sizeBytes, memoryTypeOf(mappingName));
+  const mapping = cpu.map(start, design ? pages.dataOffset + pages.dataSize : sizeBytes, memoryType);
   undo.push(() => cpu.unmap(mapping));
   return { mapping, dataOffset: pages.dataOffset, dataSize: pages.dataSize, pages };
 }
@@ -119,7 +123,7 @@ export function chosenDesign({ params, config }: PmemNeeds, diskName: string): P
   return choosePageDesign(diskName, { params, defaultPages: config?.defaultPages });
 }
 
-function attachDesign({ pageHost, params }: PmemNeeds, attachment: PmemAttachment, design: PageDesign | undefined): AttachedPages {
+function attachDesign({ pageHost, params }: PmemNeeds, attachment: PmemAttachment, memoryType: MemoryType, design: PageDesign | undefined): AttachedPages {
   const { diskName, owner, start, sizeBytes, numaNode, bus, claim, mapping, infoBlock } = attachment;
   const device: DesignDevice = {
     name: diskName,
@@ -127,7 +131,7 @@ function attachDesign({ pageHost, params }: PmemNeeds, attachment: PmemAttachmen
     sizeBytes,
     nid: numaNode,
     bus,
-    memoryType: memoryTypeOf(mapping),
+    memoryType,
     options: designOptions(diskName, params),
     releaseTail(bytes) {
       claim.end -= bytes;

@@ -9,6 +9,7 @@ import { dynamicPages } from './designs/dynamic.js';
 import { bootPages } from './designs/e820-pages.js';
 import { hotplugPages } from './designs/hotplug.js';
 import { noPages } from './designs/none.js';
+import { pageCachePages } from './designs/page-cache.js';
 import { pfnScatterlists } from './designs/pfn.js';
 import { pagesInRam } from './designs/ram.js';
 import { temporaryPages } from './designs/temporary.js';
@@ -26,6 +27,7 @@ export const PAGE_DESIGNS = {
   temporary: temporaryPages,
   variable: variablePages,
   device: pagesOnDevice,
+  'page-cache': pageCachePages,
   hotplug: hotplugPages,
   'add-section': addSectionPages,
 } as const satisfies Readonly<Record<string, PageDesign>>;
