@@ -82,9 +82,9 @@ function compareOne(design: PageDesignName, { sizeBytes, ramBytes = defaultRam(s
     throw error;
   }
   firstRead(rig);
-  const firstIoNs = clock.now - from;
+  const firstIoNs = Math.round(clock.now - from);
   const ramPageBytesAtFirst = attached.ramPageBytes();
-  const allPagesReadyNs = makeAllReady(attached) ? clock.now - from : null;
+  const allPagesReadyNs = makeAllReady(attached) ? Math.round(clock.now - from) : null;
   const figures = {
     ramPageBytesAtFirst,
     ramPageBytes: attached.ramPageBytes(),

@@ -4,6 +4,7 @@
 import { BLK_STS, REQ_OP, allocBio, bioAddPage, blkStatusToErrno, sgTableFromPages, submitBioWait } from '@holdfast/block';
 import { MAP, PROT, type Process, Signal } from '@holdfast/kernel';
 import { KernelError, PAGE_SIZE, pfn, physAddr, sector } from '@holdfast/lib';
+import { DEV_DAX_ALIGN, withDevDax } from './dev-dax.js';
 import { DISK, OTHER_DISK, type Rig } from './rig.js';
 
 /** `yes`, or the errno, signal or fault that came instead. */
@@ -117,6 +118,16 @@ export const PROBES = {
     }
     throw new KernelError('EIO', 'the mapping still reads what is gone');
   },
+  longtermPinDevDax({ rig, process }, page) {
+    rig.detach();
+    withDevDax(rig.kernel, (path) => {
+      const mapped = process.mmap(process.open(path, { write: true }), { length: DEV_DAX_ALIGN, prot: RW, flags: MAP.SHARED });
+      process.store(mapped + page * PAGE_SIZE, pattern(page));
+      process.pin(mapped + page * PAGE_SIZE, PAGE_SIZE, { write: true, longterm: true }).put();
+      expectBytes(process.load(mapped + page * PAGE_SIZE, PAGE_SIZE), page);
+      process.munmap(mapped, DEV_DAX_ALIGN);
+    });
+  },
   poisonedPage({ rig, process, mapped }, page) {
     rig.machine.poison.inject(physAddr(rig.start() + page * PAGE_SIZE), 64);
     expectBytes(process.load(mapped + (page + 1) * PAGE_SIZE, PAGE_SIZE), undefined);
@@ -133,7 +144,7 @@ export const PROBES = {
 export type ProbeName = keyof typeof PROBES;
 
 /** Probes that unbind the disk. */
-const REMOVES: readonly ProbeName[] = ['removeWhileMapped'];
+const REMOVES: readonly ProbeName[] = ['removeWhileMapped', 'longtermPinDevDax'];
 
 /** Try everything on a machine with the design attached, whose disk is not what it was afterwards. `attach` binds the disk again. */
 export function runProbes(rig: Rig, attach: () => void): Record<ProbeName, Outcome> {
@@ -144,7 +155,7 @@ export function runProbes(rig: Rig, attach: () => void): Record<ProbeName, Outco
     if (REMOVES.includes(name)) {
       bench?.process.exit();
       bench = undefined;
-      if (outcome === 'yes') attach();
+      if (!rig.kernel.pmem.has('pmem0')) attach();
     }
     return [name, outcome];
   });
