@@ -47,8 +47,14 @@ export function bootPc(options: Partial<BootOptions> = {}): BootOutcome {
 
 /** A boot that must succeed. */
 export function bootedPc(options: Partial<BootOptions> = {}): Kernel {
-  const { kernel, panic } = bootPc(options);
+  return kernelOf(bootPc(options));
+}
+
+/** The kernel that came up, and that knew every word of its command line. */
+export function kernelOf({ kernel, panic, log }: BootOutcome): Kernel {
   if (!kernel) throw new Error(`panic: ${panic}`);
+  const unknown = logTexts({ log }).find((text) => text.includes('invalid for parameter'));
+  if (unknown !== undefined) throw new Error(unknown);
   return kernel;
 }
 

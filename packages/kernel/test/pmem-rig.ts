@@ -1,11 +1,11 @@
 /**
  * A booted machine with one legacy range of persistent memory behind its RAM, and what an administrator does with its disk.
  */
-import { type Kernel, type VfsBlockDevice, boot, readFile, resolvePath, writeFile } from '@holdfast/kernel';
-import { KernelError } from '@holdfast/lib';
-import { type Machine, type Medium, createDram, createMachine, createNvdimm } from '@holdfast/machine';
+import { type Kernel, type KernelConfig, type VfsBlockDevice, boot, readFile, resolvePath, writeFile } from '@holdfast/kernel';
+import { KernelError, PAGE_SIZE, type PhysAddr, parseRelease } from '@holdfast/lib';
+import { type Machine, type Medium, type MemoryType, createDram, createMachine, createNvdimm } from '@holdfast/machine';
 import type { AttachedDesign } from '@holdfast/pmem';
-import { GIB, e820Text } from './fixture.js';
+import { GIB, e820Text, kernelOf } from './fixture.js';
 
 export const PMEM_START = 8 * GIB;
 
@@ -23,16 +23,20 @@ export interface PmemRig {
   read(offset: number, length: number): Uint8Array;
   text(path: string): string;
   meminfo(field: string): number;
+  /** How the driver has mapped the device: who asks for UC gets the type that is there. */
+  memoryType(): MemoryType;
 }
 
 /** RAM and a type-12 range; the medium may come from an earlier boot. */
-export function bootPmem({ sizeBytes = GIB, ramBytes = 4 * GIB, cmdline = '', pmem = createNvdimm({ sizeBytes }), physBits = 46, machine }: {
+export function bootPmem({ sizeBytes = GIB, ramBytes = 4 * GIB, cmdline = '', pmem = createNvdimm({ sizeBytes }), physBits = 46, machine, release, config }: {
   sizeBytes?: number;
   ramBytes?: number;
   cmdline?: string;
   pmem?: Medium;
   physBits?: number;
   machine?: Machine;
+  release?: string;
+  config?: KernelConfig;
 } = {}): PmemRig {
   const high = ramBytes - 2 * GIB;
   const start = Math.max(PMEM_START, 4 * GIB + high);
@@ -46,8 +50,7 @@ export function bootPmem({ sizeBytes = GIB, ramBytes = 4 * GIB, cmdline = '', pm
     { start: 4 * GIB, end: 4 * GIB + high, type: 'usable' },
     { start, end: start + sizeBytes, type: 'persistent (type 12)' },
   ]);
-  const { kernel, panic } = boot({ machine: made, firmware: { e820 }, cmdline });
-  if (!kernel) throw new Error(`panic: ${panic}`);
+  const kernel = kernelOf(boot({ machine: made, firmware: { e820 }, cmdline, ...(release ? { release: parseRelease(release) } : {}), ...(config ? { config } : {}) }));
   const driver = '/sys/bus/nd/drivers/nd_pmem';
   const disk = (): ReturnType<VfsBlockDevice['open']> => (resolvePath(kernel.root, '/dev/pmem0').node as VfsBlockDevice).open();
   const rig: PmemRig = {
@@ -75,6 +78,11 @@ export function bootPmem({ sizeBytes = GIB, ramBytes = 4 * GIB, cmdline = '', pm
     },
     text: (path) => readFile(kernel.root, path) as string,
     meminfo: (field) => Number(new RegExp(`^${field}: *(\\d+) kB`, 'm').exec(rig.text('/proc/meminfo'))![1]) * 1024,
+    memoryType() {
+      const mapping = made.cpu.map(start as PhysAddr, PAGE_SIZE, 'UC');
+      made.cpu.unmap(mapping);
+      return mapping.type;
+    },
   };
   return rig;
 }

@@ -5,11 +5,12 @@ import { PFN, decodePfnT, encodePfnT, readPfnSg, sgTableFromPages, writePfnSg } 
 import { createDmaCard } from '@holdfast/dmaengine';
 import { KernelError, MIB, type PhysAddr, pfn } from '@holdfast/lib';
 import { type Machine, createDram, createMachine, createNvdimm } from '@holdfast/machine';
+import { getUserPfns } from '@holdfast/mm';
 import { createPciHost } from '@holdfast/pci';
 import { createDrive } from '@holdfast/sd';
 import { describe, expect, test } from 'vitest';
 import { type Kernel, PROT, type Process, boot, readFile } from '../../src/index.js';
-import { GIB, e820Text } from '../fixture.js';
+import { GIB, e820Text, kernelOf } from '../fixture.js';
 import { errnoOf } from '../pmem-rig.js';
 
 const PAGE = 4096;
@@ -43,8 +44,7 @@ function bootRig(cmdline: string): Rig {
     { start: PMEM, end: PMEM + GIB, type },
     { start: OTHER, end: OTHER + GIB, type },
   ]);
-  const { kernel, panic } = boot({ machine, pci: host, firmware: { e820 }, drives: [createDrive({ sizeBytes: 64 * MIB })], cmdline: `pmem.mapping=wb ${cmdline}` });
-  if (!kernel) throw new Error(`panic: ${panic}`);
+  const kernel = kernelOf(boot({ machine, pci: host, firmware: { e820 }, drives: [createDrive({ sizeBytes: 64 * MIB })], cmdline: `pmem.mapping=wb ${cmdline}` }));
   const process = kernel.createProcess('database');
   const prot = PROT.READ | PROT.WRITE;
   const dax = process.mmap(process.open('/dev/pmem0', { write: true, dax: true }), { length: MIB, offset: DATA, prot });
@@ -91,15 +91,16 @@ describe('pages=pfn', () => {
   test('row 14: a scatterlist in memory says by pfn_t that its frames have no struct page: bits 63 to 59 are flags, the rest the number', () => {
     expect(PFN.SG_CHAIN * 2 ** 52).toBe(2 ** 63);
     expect([PFN.SG_LAST, PFN.DEV, PFN.MAP, PFN.SPECIAL].map((flag) => Math.log2(flag * 2 ** 52))).toEqual([62, 61, 60, 59]);
-    const { machine } = bootRig('pmem.pages=pfn');
-    const table = sgTableFromPages([pfn(PMEM / PAGE), pfn(PMEM / PAGE + 2)], 0, 2 * PAGE);
-    table.flags.fill(PFN.DEV);
+    const { machine, process, dax } = bootRig('pmem.pages=pfn');
+    const { pfns, hasPage } = getUserPfns(process.mm, dax, 1);
+    const table = sgTableFromPages([...pfns, pfn(pfns[0]! + 2)], 0, 2 * PAGE);
+    table.flags.fill(hasPage[0] ? 0 : PFN.DEV);
     const frame = pfn(MIB / PAGE + 1024);
     writePfnSg(machine.memory, table, [frame]);
     const word = new Uint8Array(8);
     machine.memory.read((frame * PAGE) as PhysAddr, word);
     const first = new DataView(word.buffer).getBigUint64(0, true);
-    expect(first).toBe((1n << 61n) | BigInt(PMEM / PAGE));
+    expect(first).toBe((1n << 61n) | BigInt((PMEM + DATA) / PAGE));
     expect(encodePfnT(decodePfnT(first).pfn, decodePfnT(first).flags)).toBe(first);
     expect([...readPfnSg(machine.memory, frame).flags]).toEqual([PFN.DEV, PFN.DEV]);
   });
@@ -118,9 +119,10 @@ describe('pages=pfn', () => {
   });
 
   test('rows 14 and 15: only this design offers frames by number; converted drivers make no difference to others', () => {
-    const rig = bootRig(`pmem.pages=none ${CONVERTED}`);
-    expect([errnoOf(() => throughDisk(rig, '/dev/sda')), errnoOf(() => byDma(rig))]).toEqual(['EFAULT', 'EOPNOTSUPP']);
-    const withPages = bootRig('pmem.pages=ram');
-    expect([errnoOf(() => throughDisk(withPages, '/dev/sda')), errnoOf(() => byDma(withPages))]).toEqual(['ok', 'ok']);
+    const outcomes = [`pmem.pages=none ${CONVERTED}`, `pmem.pages=pfn ${CONVERTED}`, 'pmem.pages=ram'].map((cmdline) => {
+      const rig = bootRig(cmdline);
+      return [errnoOf(() => throughDisk(rig, '/dev/sda')), errnoOf(() => byDma(rig)), rig.kernel.devicePages.at(pfn((PMEM + DATA) / PAGE))!.pte];
+    });
+    expect(outcomes).toEqual([['EFAULT', 'EOPNOTSUPP', 'special'], ['ok', 'ok', 'special'], ['ok', 'ok', 'devmap']]);
   });
 });

@@ -2,11 +2,14 @@
  * The rows of the thread of April 2015 that are about where struct pages lie, each by its number in the project's list of that thread.
  * Each tries its claim on a booted kernel, so that it fails when its design is taken out.
  */
-import { KernelError, MIB, SECTION_SIZE, TIB, pfn } from '@holdfast/lib';
+import { BLK_STS, REQ_OP, allocBio, bioAddPage, submitBioWait } from '@holdfast/block';
+import { KernelError, MIB, type PhysAddr, SECTION_SIZE, TIB, pfn, sector } from '@holdfast/lib';
 import { createNvdimm } from '@holdfast/machine';
+import { PAGE_DESIGNS } from '@holdfast/pmem';
 import { describe, expect, test } from 'vitest';
+import { type VfsBlockDevice, resolvePath } from '../../src/index.js';
 import { GIB } from '../fixture.js';
-import { PMEM_START, bootPmem, errnoOf } from '../pmem-rig.js';
+import { PMEM_START, type PmemRig, bootPmem, errnoOf } from '../pmem-rig.js';
 
 const FIRST = pfn(PMEM_START / 4096);
 
@@ -25,6 +28,22 @@ describe('pages=none', () => {
     const rig = bootPmem({ cmdline: 'pmem.pages=none', sizeBytes: GIB });
     const { pages } = rig.attached()!;
     expect([pages.ramPageBytes(), pages.devicePageBytes(), pages.dataSize]).toEqual([0, 0, GIB]);
+  });
+
+  test('row 1: the driver of v4.1 claims the range, maps it uncached, copies, and ends I/O behind its end with EIO', () => {
+    const rig = bootPmem({ release: '4.1' });
+    expect(rig.text('/proc/iomem')).toMatch(/^ +200000000-23fffffff : pmem$/m);
+    expect([rig.memoryType(), rig.text('/sys/block/pmem0/queue/max_hw_sectors_kb'), rig.attached()!.pages.ramPageBytes()]).toEqual(['UC-', '512\n', 0]);
+    rig.write(GIB - 4096, Uint8Array.of(1));
+    expect([...rig.read(GIB - 4096, 2)]).toEqual([1, 0]);
+    const { bdev } = resolvePath(rig.kernel.root, '/dev/pmem0').node as VfsBlockDevice;
+    const read = (from: number): number => {
+      const bio = allocBio(bdev, 1, REQ_OP.READ);
+      bio.sector = sector(from / 512);
+      bioAddPage(bio, pfn(MIB / 4096), 4096, 0);
+      return submitBioWait(bio);
+    };
+    expect([read(GIB - 4096), read(GIB - 2048), read(GIB)]).toEqual([BLK_STS.OK, BLK_STS.IOERR, BLK_STS.IOERR]);
   });
 
   test('rows 8 and 9: a mapping has special entries, and get_user_pages finds no page: EFAULT', () => {
@@ -101,18 +120,12 @@ describe('pages=device', () => {
   test('rows 31 and 33: a struct page is 64 bytes of the device, and a reference is counted there', () => {
     const rig = bootPmem({ cmdline: 'pmem.pages=device' });
     const { pages } = rig.attached()!;
-    const at = PMEM_START + pages.dataSize + 7 * 64;
-    const word = (): number => {
-      const bytes = new Uint8Array(64);
-      rig.machine.memory.read(at as never, bytes);
-      return new DataView(bytes.buffer).getInt32(52, true);
-    };
     pages.pages.getPage(pfn(FIRST + 7), false);
     pages.pages.getPage(pfn(FIRST + 7), true);
-    expect(word()).toBe(3);
+    expect([6, 7, 8].map((index) => refcountOnDevice(rig, index))).toEqual([1, 3, 1]);
     pages.pages.putPage(pfn(FIRST + 7));
     pages.pages.putPage(pfn(FIRST + 7));
-    expect(word()).toBe(1);
+    expect(refcountOnDevice(rig, 7)).toBe(1);
   });
 
   test('row 35: an array of another kernel is refused, and made anew when that is asked for', () => {
@@ -138,12 +151,15 @@ describe('pages=device', () => {
     const first = bootPmem({ cmdline: 'pmem.pages=device', pmem });
     first.write(4096, Uint8Array.of(1, 2, 3));
     first.attached()!.pages.pages.getPage(FIRST, true);
+    // It is in the persistence domain, as if somebody had written it back.
+    expect(refcountOnDevice(first, 0)).toBe(2);
     first.machine.powercut(1);
     const again = bootPmem({ cmdline: 'pmem.pages=device', pmem, machine: first.machine });
     expect([...again.read(4096, 3)]).toEqual([1, 2, 3]);
     expect(again.kernel.devicePages.at(FIRST)).toBeDefined();
     expect(again.attached()!.pages.held()).toBe(0);
     again.attached()!.pages.pages.getPage(FIRST, false);
+    expect(refcountOnDevice(again, 0)).toBe(2);
     again.attached()!.pages.pages.putPage(FIRST);
     again.unbind();
   });
@@ -198,22 +214,54 @@ describe('pages=add-section', () => {
 });
 
 describe('the choice', () => {
-  test('rows 20 and 39 to 42: one driver, and a word for each device, beside its memory type', () => {
-    const rig = bootPmem({ cmdline: 'pmem.pages=pmem0:device pmem.mapping=wt' });
-    expect(rig.attached()!.design).toBe('device');
+  test('row 39: each device has its own word, for its pages and for its memory type, and others have theirs', () => {
+    const rig = bootPmem({ cmdline: 'pmem.pages=pmem0:device,ram pmem.mapping=pmem0:wt,uc' });
+    expect([rig.attached()!.design, rig.memoryType()]).toEqual(['device', 'WT']);
     rig.unbind();
     expect(errnoOf(() => rig.param('pages', 'pmem0:nowhere'))).toBe('EINVAL');
-    rig.param('pages', 'pmem0:none');
+    rig.param('pages', 'pmem1:device,none');
     rig.bind();
     expect(rig.attached()!.design).toBe('none');
   });
 
-  test('row 38: the same bytes under each of them', () => {
+  test('row 40: the kernel is built with a default, which a parameter overrules', () => {
+    const config = { pmem: { defaultPages: 'dynamic', defaultMapping: 'wt' } } as const;
+    const built = bootPmem({ config });
+    const told = bootPmem({ config, cmdline: 'pmem.pages=none pmem.mapping=uc' });
+    expect([built, told].map((rig) => [rig.attached()!.design, rig.memoryType()])).toEqual([['dynamic', 'WT'], ['none', 'UC-']]);
+  });
+
+  test('row 41: with pages is one of the ways to map; a device changes it when it is bound again', () => {
+    const rig = bootPmem({ cmdline: 'pmem.mapping=pages' });
+    const ramPageBytes = (): number => rig.attached()!.pages.ramPageBytes();
+    rig.param('mapping', 'wb');
+    expect(ramPageBytes()).toBe(16 * MIB);
+    rig.unbind();
+    rig.bind();
+    expect(ramPageBytes()).toBe(0);
+  });
+
+  test('rows 20, 38 and 42: one driver has all of them, and shows the same bytes under each', () => {
     const rig = bootPmem({ cmdline: 'pmem.pages=none' });
     rig.write(8192, Uint8Array.of(4, 5, 6));
-    for (const design of ['device', 'ram', 'hotplug', 'dynamic', 'add-section', 'none']) {
+    /** How 1 GiB is mapped by DAX, and what its struct pages take of RAM and of the device. */
+    const designs: Readonly<Record<string, readonly [string, number, number]>> = {
+      device: ['devmap', 0, 18 * MIB],
+      ram: ['devmap', 16 * MIB, 0],
+      hotplug: ['devmap', 14 * MIB, 2 * MIB],
+      dynamic: ['devmap', 0, 0],
+      'add-section': ['devmap', 0, 18 * MIB],
+      temporary: ['devmap', 1024 * 64, 0],
+      variable: ['devmap', 512 * 64, 0],
+      pfn: ['special', 0, 0],
+      'page-cache': ['devmap', 0, 18 * MIB],
+      none: ['special', 0, 0],
+    };
+    expect([...Object.keys(designs), 'e820-pages'].sort()).toEqual(Object.keys(PAGE_DESIGNS).sort());
+    for (const [design, costs] of Object.entries(designs)) {
       rig.switchTo(design);
-      expect([...rig.read(8192, 3)]).toEqual([4, 5, 6]);
+      const { pages } = rig.attached()!;
+      expect([rig.attached()!.design, pages.pages.pte, pages.ramPageBytes(), pages.devicePageBytes(), ...rig.read(8192, 3)]).toEqual([design, ...costs, 4, 5, 6]);
     }
   });
 
@@ -223,6 +271,13 @@ describe('the choice', () => {
     expect([rig.attached()!.pages.ramPageBytes(), rig.attached()!.pages.dataSize]).toEqual([16 * MIB, GIB]);
   });
 });
+
+/** _refcount of the struct page of a frame, where design `device` keeps it. */
+function refcountOnDevice({ machine, attached }: PmemRig, frame: number): number {
+  const word = new Uint8Array(4);
+  machine.memory.read((PMEM_START + attached()!.pages.dataSize + frame * 64 + 52) as PhysAddr, word);
+  return new DataView(word.buffer).getInt32(0, true);
+}
 
 /** Fletcher64 of the header with its checksum zero, written by hand. */
 function rechecksum(bytes: Uint8Array): void {
