@@ -1,4 +1,4 @@
-/** A `holdfast nbd` of its own process, as users start it, and the commands around it. */
+/** A `holdfast nbd` of its own process on a loopback port, as users start it, and the commands around it. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -9,22 +9,29 @@ const HOLDFAST = fileURLToPath(new URL('../../../packages/cli/bin/holdfast.js', 
 const run = promisify(execFile);
 
 export interface NbdProcess {
-  readonly socket: string;
+  readonly port: number;
+  /** The way of a simulator's client to an export. */
+  readonly uriOf: (name: string) => string;
   /** What `holdfast nbd ctl` prints with --json. @throws Error with what it says otherwise */
   ctl(...args: string[]): Promise<unknown>;
   stop(): Promise<void>;
 }
 
-/** @throws Error if it ends before it serves */
-export async function startNbd(socket: string, args: readonly string[]): Promise<NbdProcess> {
-  const child: ChildProcess = spawn(process.execPath, [HOLDFAST, 'nbd', '--socket', socket, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** @param control where its power switch is to be @throws Error if it ends before it serves */
+export async function startNbd(control: string, args: readonly string[]): Promise<NbdProcess> {
+  const child: ChildProcess = spawn(process.execPath, [HOLDFAST, 'nbd', '--port', '0', '--control', control, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
   const exited = once(child, 'exit');
   const first = createInterface({ input: child.stdout! })[Symbol.asyncIterator]().next();
-  if ((await Promise.race([first, exited.then(() => ({ done: true }))])).done) throw new Error('holdfast nbd did not start');
+  const line = await Promise.race([first, exited.then(() => ({ done: true as const, value: undefined }))]);
+  if (line.done) throw new Error(`holdfast nbd did not start: ${said}`);
+  const port = Number(new URL(line.value).port);
   return {
-    socket,
+    port,
+    uriOf: (name) => `nbd://127.0.0.1:${port}/${encodeURIComponent(name)}`,
     async ctl(...words) {
-      const { stdout } = await run(process.execPath, [HOLDFAST, 'nbd', 'ctl', `${socket}.ctl`, ...words, '--json'], { maxBuffer: 2 ** 28 });
+      const { stdout } = await run(process.execPath, [HOLDFAST, 'nbd', 'ctl', control, ...words, '--json'], { maxBuffer: 2 ** 28 });
       return JSON.parse(stdout) as unknown;
     },
     async stop() {
@@ -39,9 +46,4 @@ export async function replays(trace: string): Promise<boolean> {
   const { stdout } = await run(process.execPath, [HOLDFAST, 'nbd', 'replay', trace, '--json']);
   const { cuts } = JSON.parse(stdout) as { cuts: { digest: string; recorded: string }[] };
   return cuts.length > 0 && cuts.every(({ digest, recorded }) => digest === recorded);
-}
-
-/** The way of a simulator's client to an export. */
-export function uriOf(socket: string, name: string): string {
-  return `nbd+unix:///${encodeURIComponent(name)}?socket=${socket}`;
 }

@@ -28,7 +28,8 @@ describe('the list of layers', () => {
 
   it('is what ARCHITECTURE.md draws', () => {
     const map = read(join(ROOT, 'ARCHITECTURE.md'));
-    for (const name of LAYERS.flat()) expect(map, `ARCHITECTURE.md has no paragraph on ${name}`).toContain(`**${name}**`);
+    const tools = readdirSync(join(ROOT, 'tools'), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    for (const name of [...LAYERS.flat(), ...tools]) expect(map, `ARCHITECTURE.md has no word on ${name}`).toContain(`**${name}**`);
   });
 });
 

@@ -6,7 +6,8 @@ import { promisify } from 'node:util';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   nbdinfo: 'libnbd-bin', nbdcopy: 'libnbd-bin', nbdfuse: 'nbdfuse', 'qemu-img': 'qemu-utils', 'qemu-io': 'qemu-utils', fio: 'fio',
-  'mkfs.ext4': 'e2fsprogs', e2fsck: 'e2fsprogs', debugfs: 'e2fsprogs', certtool: 'gnutls-bin', openssl: 'openssl', strace: 'strace', 'nbd-client': 'nbd-client',
+  'mkfs.ext4': 'e2fsprogs', e2fsck: 'e2fsprogs', debugfs: 'e2fsprogs', fuse2fs: 'fuse2fs', fusermount3: 'fuse3', nbdkit: 'nbdkit', sqlite3: 'sqlite3',
+  certtool: 'gnutls-bin', openssl: 'openssl', strace: 'strace', 'nbd-client': 'nbd-client',
 };
 
 /** For a test's name: nothing, or which packages are missing. Give it to `skipIf` as well. */
