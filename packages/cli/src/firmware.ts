@@ -4,12 +4,11 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { type E820Firmware, parseE820Text } from '@holdfast/e820';
+import { type E820Firmware, type NosaveRule, parseE820Text } from '@holdfast/e820';
 import type { Firmware, FirmwareDimm, KernelConfig } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
 import { createConfigArea } from '@holdfast/nvdimm';
-import { stripLogPrefix } from './facts/boot-log.js';
-import { modernizeBootLog } from './facts/old-boot-log.js';
+import { bootLogLines, zonesHeading } from './facts/boot-log.js';
 import type { DimmPlan } from './host/monitor.js';
 import { parseMemoryDevices } from './memory-devices.js';
 import { sratOfLog } from './srat-of-log.js';
@@ -43,10 +42,10 @@ export function loadFirmware(path: string): LoadedFirmware {
   const e820 = readText(e820Path);
   const told = parseMap(e820, e820Path);
   const file = (name: string): Uint8Array | undefined => (isDirectory && existsSync(join(path, name)) ? readBytes(join(path, name)) : undefined);
-  const [srat, slit, nfit] = [file('SRAT') ?? sratOfLog(e820), file('SLIT'), file('NFIT')];
+  const [srat, slit, nfit] = [file('SRAT') ?? sratOfLog(bootLogLines(e820)), file('SLIT'), file('NFIT')];
   const dimms = isDirectory && existsSync(join(path, 'dimms.json')) ? readDimms(join(path, 'dimms.json')) : undefined;
   const cmdline = isDirectory && existsSync(join(path, 'cmdline')) ? readText(join(path, 'cmdline')).trim() : told.cmdline;
-  const lines = modernizeBootLog(e820.split('\n').map(stripLogPrefix));
+  const lines = bootLogLines(e820);
   const tellsWhere = lines.some((line) => line.startsWith('DMI: '));
   return {
     firmware: {
@@ -66,17 +65,31 @@ export function loadFirmware(path: string): LoadedFirmware {
   };
 }
 
-/** A log that lists its zones shows whether zone Device is one of them, and in the words of which release it tells of nodes and holes. */
+/** A log that lists its zones shows which its kernel has, and in the words of which release it tells of nodes, holes and hibernation. */
 function configOfLog(lines: readonly string[]): KernelConfig {
-  const zones = lines.indexOf('Zone ranges:');
+  const zones = zonesHeading(lines);
   if (zones < 0) return {};
   const initmem = lines.findIndex((line) => line.startsWith('Initmem setup node '));
   const holeReport = HOLE_REPORTS.find(([, words]) => lines.some((line) => words.test(line)))?.[0];
+  const nosaveRule = nosaveRuleOfLog(lines);
+  const hasZone = (name: string): boolean => lines.slice(zones + 1, zones + 6).some((line) => line.startsWith(`  ${name.padEnd(8)} `));
   return {
-    zoneDevice: lines.slice(zones + 1, zones + 6).some((line) => /^ {2}Device /.test(line)),
+    zoneDevice: hasZone('Device'),
+    ...(hasZone('Normal') ? { zoneDma: hasZone('DMA'), zoneDma32: hasZone('DMA32') } : {}),
     ...(initmem < 0 ? {} : { nodeReport: initmem < zones ? 'arch' : 'mm' }),
     ...(holeReport === undefined ? {} : { holeReport }),
+    ...(nosaveRule === undefined ? {} : { nosaveRule }),
+    ...(lines.includes('  DMA zone: 56 pages used for memmap') ? { structPageBytes: 56 } : {}), // 16 MiB are 4096 pages
   };
+}
+
+/** By RAM no two ranges touch; the first page, which is the BIOS's, shows whether the first entry counted. */
+function nosaveRuleOfLog(lines: readonly string[]): NosaveRule | undefined {
+  const ranges = lines.map((line) => /^PM: (?:hibernation: )?Registered nosave memory: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]/.exec(line)).filter((match) => match !== null);
+  if (ranges.length < 2) return undefined;
+  if (Number(ranges[0]![1]) > 0) return 'entries-after-first';
+  const touch = ranges.some(([, start], index) => index > 0 && Number(start) === Number(ranges[index - 1]![2]) + 1);
+  return touch ? 'entries' : 'ram-gaps';
 }
 
 const HOLE_REPORTS = [

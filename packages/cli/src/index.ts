@@ -15,7 +15,7 @@ export { type CommandRecord, type CommandRunner, type LiteRecord, type Output, t
 // Facts: what a log and a running kernel tell, in the shape of the golden captures.
 export {
   type BootLogFacts, type E820Facts, type E820Range, type E820Update, type MemblockFacts, type NodeRange, type ZoneRange,
-  parseBootLog, stripLogPrefix,
+  bootLogLines, parseBootLog, stripLogPrefix,
 } from './facts/boot-log.js';
 export {
   type Capture, type CaptureTexts, type FirmwareMemmapFact,

@@ -13,6 +13,7 @@ import {
 } from '@holdfast/e820';
 import type { Firmware } from '@holdfast/kernel';
 import { type KernelRelease, KernelError, KernelPanic, PAGE_SIZE, parseCmdline, silentPrintk } from '@holdfast/lib';
+import { MAX_CPUS } from '@holdfast/machine';
 
 /** `[start, end)` bytes of one medium. */
 export interface MediumPlan {
@@ -70,7 +71,7 @@ export function planMachine({ firmware, cmdline, release, images = new Map<numbe
   const top = Math.max(0, ...media.map(({ end }) => end));
   const wide = la57 ?? ((told.maxArchPfn ?? 0) * PAGE_SIZE > FOUR_LEVEL || top > FOUR_LEVEL);
   const processors = firmware.srat ? parseSrat(firmware.srat).processors.filter(({ enabled }) => enabled).length : 0;
-  return { media, physBits: wide ? 52 : 46, nrCpus: Math.max(1, processors) };
+  return { media, physBits: wide ? 52 : 46, nrCpus: Math.min(Math.max(1, processors), MAX_CPUS) };
 }
 
 /** The map after the user's edits. What panics the kernel later leaves the firmware's map here. */

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseBootLog, stripLogPrefix } from '../src/facts/boot-log.js';
+import { bootLogLines, parseBootLog, stripLogPrefix } from '../src/facts/boot-log.js';
 import { parseCapture } from '../src/facts/capture.js';
 
 const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url));
@@ -91,6 +91,22 @@ it('reads the words of Linux until 3.5', () => {
     node_ranges: [{ node: 0, start: '0x10000', end: '0x9bfff' }, { node: 1, start: '0x100000', end: '0xbf79ffff' }],
     initmem: [{ node: 0, start: '0x0', end: '0x43fffffff' }],
   });
+});
+
+it.each([
+  ['  Normal   0x00100000 -> 0x00100000', '  Normal   empty'],
+  ['SRAT: Node 0 PXM 1 100000-40000000', 'SRAT: Node 0 PXM 1 [mem 0x00100000-0x3fffffff]'],
+  ['NUMA: Node 0 [0,a0000) + [100000,40000000) -> [0,40000000)', 'NUMA: Node 0 [mem 0x00000000-0x0009ffff] + [mem 0x00100000-0x3fffffff] -> [mem 0x00000000-0x3fffffff]'],
+  ['Faking a node at 0000000000000000-00000000cfe50000', 'Faking a node at [mem 0x0000000000000000-0x00000000cfe4ffff]'],
+  ['PM: Registered nosave memory: 000000000009f000 - 00000000000a0000', 'PM: Registered nosave memory: [mem 0x0009f000-0x0009ffff]'],
+  ['Allocating PCI resources starting at 80000000 (gap: 80000000:70000000)', '[mem 0x80000000-0xefffffff] available for PCI devices'],
+  ['reserve RAM buffer: 000000000009f400 - 000000000009ffff', 'e820: reserve RAM buffer [mem 0x0009f400-0x0009ffff]'],
+  ['PM: Registered nosave memory: [mem 0x00000000-0x00000fff]', 'PM: Registered nosave memory: [mem 0x00000000-0x00000fff]'],
+])('%s', (line, want) => expect(bootLogLines(line)).toEqual([want]));
+
+it('reads on behind a missing line end, and behind a NUL', () => {
+  const { memblock } = parseBootLog('junk\0[    0.000000] kvm-clock: Using msrs 1 and 0Zone ranges:\n[    0.000000]   Normal   [mem 0x1000-0x1fff]\n');
+  expect(memblock.zone_ranges).toEqual([{ zone: 'Normal', start: '0x1000', end: '0x1fff' }]);
 });
 
 it('reads any text without failing, and as fast as it is long', () => {

@@ -23,6 +23,6 @@ export {
 } from './setup.js';
 export { LOW_RAM_LIMIT_PFN, endOfRamPfn } from './pfn.js';
 export { type MemblockRange, memblockRangesOf } from './memblock.js';
-export { type NosaveRegion, registerNosaveRegions } from './nosave.js';
+export { type NosaveRegion, type NosaveRule, registerNosaveRegions } from './nosave.js';
 export { setupPciGap } from './pci-gap.js';
 export { type FirmwareMemmapEntry, firmwareMemmapOf, reserveE820ResourcesEarly, reserveE820ResourcesLate } from './resources.js';

@@ -35,6 +35,8 @@ describe('registerNosaveRegions', () => {
     ['5.7.4', 'PM: hibernation', BY_ENTRY],
     ['5.5.13', 'PM', BY_ENTRY],
     ['4.4.0-210', 'PM', BY_ENTRY],
+    ['3.19.5', 'PM', BY_ENTRY],
+    ['3.16.0-4-amd64', 'PM', BY_ENTRY.slice(1)],
   ])('in %s', (release, prefix, want) => {
     expect(linesOf(release)).toEqual(want.map((range) => `${prefix}: Registered nosave memory: ${range}`));
   });
@@ -44,6 +46,12 @@ describe('registerNosaveRegions', () => {
       'PM: Registered nosave memory: 000000000009f000 - 00000000000a0000',
       'PM: Registered nosave memory: 00000000000a0000 - 00000000000f0000',
     ]);
+  });
+
+  it('goes by the rule of a later release where a distribution took it over', () => {
+    const lines: string[] = [];
+    registerNosaveRegions(TABLE, 0x7ffe0, { printk: (line) => void lines.push(line), release: parseRelease('5.14.0-570.el9') }, 'ram-gaps');
+    expect(lines).toEqual(BY_RAM.map((range) => `PM: hibernation: Registered nosave memory: ${range}`));
   });
 
   it('goes to the end of memory, RAM or not', () => {

@@ -2,8 +2,9 @@
  * Memory that hibernation must not save: all that is not RAM.
  * Mirrors arch/x86/kernel/e820.c: e820__register_nosave_regions, and kernel/power/snapshot.c: register_nosave_region.
  *
- * Two rules, by release. The older goes entry by entry, so that touching entries give a line each, and the page that a reserved entry
- * shares with its neighbour may get lost; 6.15 goes from RAM to RAM, and the stable kernels of April 2025 took that over.
+ * Three rules, by release. The older two go entry by entry, so that touching entries give a line each, and the page that a reserved entry
+ * shares with its neighbour may get lost; until 3.16 the first entry was passed over, as if it were RAM. 6.15 goes from RAM to RAM, and the
+ * stable kernels of April 2025 took that over.
  */
 import { type KernelRelease, PAGE_SIZE, type Pfn, memRange, pfn, releaseAtLeast } from '@holdfast/lib';
 import type { E820Log } from './log.js';
@@ -18,10 +19,19 @@ export interface NosaveRegion {
   readonly end: Pfn;
 }
 
+/** Entry by entry from the second on, or from the first on, or from RAM to RAM. */
+export type NosaveRule = 'entries-after-first' | 'entries' | 'ram-gaps';
+
+/** The rule of a release; what a distribution took over into an earlier one shows in no number. */
+export function nosaveRuleOf(release: KernelRelease): NosaveRule {
+  if (goesByRamGaps(release)) return 'ram-gaps';
+  return releaseAtLeast(release, 3, 17) ? 'entries' : 'entries-after-first';
+}
+
 /** Register all regions up to `limitPfn` and print a line for each. The table must be sorted. */
-export function registerNosaveRegions(table: E820Table, limitPfn: number, log: E820Log): NosaveRegion[] {
+export function registerNosaveRegions(table: E820Table, limitPfn: number, log: E820Log, rule = nosaveRuleOf(log.release)): NosaveRegion[] {
   const limit = BigInt(limitPfn);
-  const found = goesByRamGaps(log.release) ? ramGaps(table, limit) : entryGaps(table, limit, log.release);
+  const found = rule === 'ram-gaps' ? ramGaps(table, limit) : entryGaps(table, limit, rule);
   const regions = found.filter(([start, end]) => start < end);
   for (const [start, end] of regions) log.printk(nosaveLine(start, end, log.release));
   return regions.map(([start, end]) => ({ start: pfn(Number(start)), end: pfn(Number(end)) }));
@@ -41,12 +51,12 @@ function ramGaps({ entries }: E820Table, limit: bigint): Frames[] {
   return [...gaps, [lastEnd / PAGE, limit]];
 }
 
-function entryGaps({ entries }: E820Table, limit: bigint, release: KernelRelease): Frames[] {
+function entryGaps({ entries }: E820Table, limit: bigint, rule: NosaveRule): Frames[] {
   const gaps: Frames[] = [];
   let frame = 0n;
   for (const [index, entry] of entries.entries()) {
     const start = (entry.addr + PAGE - 1n) / PAGE;
-    const takenForRam = index === 0 && !releaseAtLeast(release, 3, 9); // the first entry, unseen
+    const takenForRam = index === 0 && rule === 'entries-after-first';
     if (!takenForRam) gaps.push([frame, start]);
     frame = u64(entry.addr + entry.size) / PAGE;
     if (takenForRam) continue;

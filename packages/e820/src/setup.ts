@@ -157,10 +157,15 @@ function addKernelRange(table: E820Table, { start, end }: AddressRange, log: E82
   rangeAdd(table, start, end - start, E820_TYPE_RAM, log);
 }
 
-/** The first page belongs to the BIOS (until 3.7 the first 64 KiB), and nothing between 640 KiB and 1 MiB is RAM. */
+/**
+ * The first page belongs to the BIOS, and nothing between 640 KiB and 1 MiB is RAM. Until 3.7 the first 64 KiB were the BIOS's: by
+ * CONFIG_X86_RESERVE_LOW since 2.6.37, and before by an edit of its own, ahead of the one for the first page.
+ */
 function trimBiosRange(table: E820Table, log: E820Log): void {
-  const low = BigInt(releaseAtLeast(log.release, 3, 8) ? PAGE_SIZE : 64 * KIB);
-  rangeUpdate(table, 0n, low, E820_TYPE_RAM, E820_TYPE_RESERVED, log);
+  const reserveLow = (size: number): bigint => rangeUpdate(table, 0n, BigInt(size), E820_TYPE_RAM, E820_TYPE_RESERVED, log);
+  const patch = Number(/^2\.6\.(\d+)/.exec(log.release.text)?.[1] ?? Infinity);
+  if (!releaseAtLeast(log.release, 3, 8)) reserveLow(64 * KIB);
+  if (releaseAtLeast(log.release, 3, 8) || patch < 37) reserveLow(PAGE_SIZE);
   rangeRemove(table, 0xa0000n, 0x60000n, E820_TYPE_RAM, log);
   updateTable(table, log.release);
 }

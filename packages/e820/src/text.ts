@@ -20,7 +20,7 @@ import { u64 } from './u64.js';
  */
 export function parseE820Text(text: string): E820Firmware {
   const log = new LogReader();
-  const lines = text.replaceAll(ANSI_COLOUR, '').split(/\r\n|\n|\r/);
+  const lines = text.replaceAll(ANSI_COLOUR, '').split(LINE_END);
   for (const [index, line] of lines.entries()) {
     if (line.startsWith('#')) continue;
     if (log.entries.length > 0 && NEXT_BOOT.test(line)) break;
@@ -33,6 +33,8 @@ export function parseE820Text(text: string): E820Firmware {
 }
 
 const EXAMPLE_ROW = '[mem 0x0000000000100000-0x000000007ffdffff] usable';
+/** A NUL ends a line too: log files have them where a machine lost power. */
+const LINE_END = /\r\n|[\n\r\0]/;
 /** The escape sequences of a coloured terminal. */
 const ANSI_COLOUR = /\u001b\[[\d;]*m/g;
 
@@ -45,6 +47,7 @@ const BIOS_ROW = /(?:^|[^\w-])(BIOS-e820|BIOS-e801|BIOS-88): *(.*)$/;
 const OTHER_ROW = /(?:^|[^\w-])(Xen|LGUEST|extended|reserve setup_data): +((?:\[mem |[0-9a-f]{8,16} [-@] ).*)$/;
 const HEX = '0x([0-9a-f]{1,16})';
 const UPDATE = new RegExp(`e820: update \\[mem ${HEX}-${HEX}\\] usable ==> (usable|reserved)`);
+const OLD_UPDATE = /e820 update range: ([0-9a-f]{16}) - ([0-9a-f]{16}) \(usable\) ==> \((usable|reserved)\)/;
 const EFI_MMIO = new RegExp(`efi: (Remove|Not removing) mem(\\d+): MMIO range=\\[${HEX}-${HEX}\\]`);
 const EFI_DESCRIPTOR = new RegExp(`efi: mem\\d+: \\[([^|\\]]+)\\|([^\\]]*)\\] range=\\[${HEX}-${HEX}([\\])])`);
 const STOLEN = new RegExp(`Reserving Intel graphics (?:stolen )?memory at (?:\\[mem )?${HEX}-${HEX}`);
@@ -92,6 +95,8 @@ class LogReader {
     if (line.includes('user-defined physical RAM map')) this.#sawLastPfn = false; // what exactmap printed before it was the old map's
     const update = UPDATE.exec(line);
     if (update) this.#readUpdate(rangeOf(update[1]!, update[2]!), update[3]!);
+    const oldUpdate = OLD_UPDATE.exec(line);
+    if (oldUpdate) this.#readUpdate({ start: BigInt(`0x${oldUpdate[1]!}`), end: BigInt(`0x${oldUpdate[2]!}`) }, oldUpdate[3]!);
     const lastPfn = LAST_PFN.exec(line);
     if (lastPfn) this.#readLastPfn(Number(`0x${lastPfn[1]!}`));
     const mmio = EFI_MMIO.exec(line);

@@ -2,6 +2,7 @@
  * What a boot is given: the hardware, what its firmware says of it, and what the user asks for.
  */
 import type { KernelRelease } from '@holdfast/lib';
+import type { NosaveRule } from '@holdfast/e820';
 import type { Machine, NvdimmRootMethods } from '@holdfast/machine';
 import type { AcpiMemoryDevice } from '@holdfast/memory-hotplug';
 import type { HoleReport, NodeReport } from '@holdfast/mm';
@@ -61,5 +62,12 @@ export interface KernelConfig {
   /** How it logs holes in memory, and its nodes: as its release, if left out; distributions took later ways over. */
   readonly holeReport?: HoleReport;
   readonly nodeReport?: NodeReport;
+  /** CONFIG_ZONE_DMA and CONFIG_ZONE_DMA32; both are there if left out. */
+  readonly zoneDma?: boolean;
+  readonly zoneDma32?: boolean;
+  /** sizeof(struct page), for what boot says of it; 64 if left out. */
+  readonly structPageBytes?: number;
+  /** What it keeps from hibernation: as its release, if left out. */
+  readonly nosaveRule?: NosaveRule;
   readonly pmem?: PmemConfig;
 }

@@ -61,7 +61,7 @@ export function setupArch(needs: ArchNeeds): Arch {
   const maxArchPfn = told.maxArchPfn ?? 2 ** (machine.cpu.physBits - 12);
   const e820 = setupE820Memory({ firmware: told, params, release, printk, maxArchPfn });
   finishE820EarlyParams(e820);
-  if (releaseAtLeast(release, 6, 3)) removeEfiMmio(e820.table, told.efiMmio, e820.log);
+  if (releaseAtLeast(release, 6, 3) || release.text === told.release) removeEfiMmio(e820.table, told.efiMmio, e820.log);
   insertKernelResources(iomem, image);
   const withPages = e820PagesRanges(e820.table, params, config.pmem);
   const { maxPfn } = trimE820Table(e820, image, { persistentToo: withPages.length > 0 });
@@ -80,13 +80,12 @@ export function setupArch(needs: ArchNeeds): Arch {
   const numa = initNuma({ memblock, maxPfn, params, release, printk, srat, slit, nrCpus: machine.cpus.length, nodeReport: config.nodeReport });
   reserveCrashkernel({ params, memblock, iomem, release, printk });
   const sections = sparseInit(memoryRanges(memblock), bootAllocator(memblock, machine, printk), (start, sizeBytes) => chargeStores(machine, start, sizeBytes));
-  const { zoneDevice, holeReport, nodeReport } = config;
-  const layout = freeAreaInit({ memblock, maxPfn, numa, params, release, printk, zoneDevice, holeReport, nodeReport });
+    const layout = freeAreaInit({ ...config, memblock, maxPfn, numa, params, release, printk });
   chargeMemmapInit(machine, { sections, layout });
 
   // What is not RAM, for hibernation and for PCI.
   const e820Resources = reserveE820ResourcesEarly(e820.table, iomem, release);
-  registerNosaveRegions(e820.table, maxPfn, e820.log);
+  registerNosaveRegions(e820.table, maxPfn, e820.log, config.nosaveRule);
   setupPciGap(e820.table, maxPfn, e820.log);
   const firmwareMemmap = firmwareMemmapOf(e820.firmwareEntries, release);
   return { e820, e820Resources, firmwareMemmap, maxPfn, memblock, numa, sections, layout, hasTrampoline };

@@ -5,7 +5,7 @@ export {
   CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, PowerFailure, WORD_SIZE,
 } from './hardware.js';
 // A machine, and what is plugged into it.
-export { type MachineSpec, createMachine } from './machine.js';
+export { MAX_CPUS, type MachineSpec, createMachine } from './machine.js';
 export { type NonVolatileSpec, type NvdimmSpec, createDram, createHostedFile, createNvdimm, createNvdimmN, createPciMemory } from './medium.js';
 // What its firmware does for NVDIMMs.
 export {

@@ -36,7 +36,8 @@ export interface MachineSpec {
 const DEFAULT_UNDECIDED_BYTES = 256 * 1024;
 const MIN_UNDECIDED_BYTES = 64;
 const MAX_UNDECIDED_BYTES = 2 ** 30;
-const MAX_CPUS = 256;
+/** The most processors that a machine has here; firmware may name more. */
+export const MAX_CPUS = 256;
 
 /** @throws KernelError EINVAL on a bad number, and what {@link Machine.attach} throws. */
 export function createMachine(spec: MachineSpec = {}): Machine {

@@ -3,7 +3,7 @@
  * Mirrors mm/page_alloc.c (mm/mm_init.c since 6.4): free_area_init, and arch/x86/mm/init.c: zone_sizes_init.
  *
  * Invariant: the work depends on the number of ranges and nodes, not on the amount of memory.
- * Differs from Linux: sizes of memmaps are those of 64-byte struct pages in every release.
+ * Differs from Linux: struct pages take 64 bytes in every release; what boot says they take can be told to be otherwise.
  */
 import {
   type KernelParam, type KernelRelease, type NodeId, type Pfn, type Printk, type Range,
@@ -31,6 +31,11 @@ export interface FreeAreaNeeds {
   readonly printk: Printk;
   /** CONFIG_ZONE_DEVICE; from 4.3 on, if left out. */
   readonly zoneDevice?: boolean | undefined;
+  /** CONFIG_ZONE_DMA and CONFIG_ZONE_DMA32; true if left out. */
+  readonly zoneDma?: boolean | undefined;
+  readonly zoneDma32?: boolean | undefined;
+  /** sizeof(struct page) of the kernel, for what boot says of it; 64 if left out. Older ones, and those with SLAB, had 56. */
+  readonly structPageBytes?: number | undefined;
   /** CONFIG_DEFERRED_STRUCT_PAGE_INIT; true if left out. */
   readonly deferredInit?: boolean | undefined;
   /** Pages below 16 MiB that zone DMA cannot hand out; computed from memblock if left out. */
@@ -48,13 +53,13 @@ export function freeAreaInit(needs: FreeAreaNeeds): ZoneLayout {
   const { memblock, numa, params, printk, release } = needs;
   const memory = memoryRanges(memblock);
   const nodeRanges = new Map(numa.withMemory.map((nid) => [nid, memory.filter((range) => range.nid === nid)]));
-  const limits = zoneLimits(memory[0]?.start ?? pfn(0), needs.maxPfn, release);
+  const limits = zoneLimits(memory[0]?.start ?? pfn(0), needs);
   const usableStart = limits.findLast(({ start, end }) => start < end)?.start ?? pfn(0);
   const movableStarts = findMovableStarts({ memblock, params, printk, nodeRanges, usableStart });
   const zoneDevice = needs.zoneDevice ?? releaseAtLeast(release, 4, 3);
   const dmaReserve = needs.dmaReserve ?? findDmaReserve(memblock);
   const nodes = numa.possible.map((nid) => {
-    const zones = layoutZones(nodeRanges.get(nid) ?? [], limits, movableStarts.get(nid), dmaReserve, release);
+    const zones = layoutZones(nodeRanges.get(nid) ?? [], limits, movableStarts.get(nid), dmaReserve, needs);
     return layoutNode(nid, nodeRanges.get(nid) ?? [], zones, movableStarts.get(nid), needs.deferredInit ?? true);
   });
   const sections = presentSections(memory);
@@ -81,11 +86,11 @@ function memoryRanges({ memory }: Memblock): NodeRange[] {
 }
 
 /** Each zone begins where the one before ends; the first at the first memory. Movable has no limits of its own. */
-function zoneLimits(first: Pfn, maxPfn: Pfn, release: KernelRelease): ZoneLimit[] {
-  const limitsEndWithMemory = releaseAtLeast(release, 4, 0); // before, zone DMA32 was said to end at 4 GiB wherever memory did
+function zoneLimits(first: Pfn, { maxPfn, release, zoneDma = true, zoneDma32 = true }: FreeAreaNeeds): ZoneLimit[] {
+  const limitsEndWithMemory = releaseAtLeast(release, 3, 19); // before, zone DMA32 was said to end at 4 GiB wherever memory did
   const ends: [ZoneIndex, number][] = [
-    [ZONE_DMA, Math.min(MAX_DMA_PFN, maxPfn)],
-    [ZONE_DMA32, limitsEndWithMemory ? Math.min(MAX_DMA32_PFN, maxPfn) : MAX_DMA32_PFN],
+    ...(zoneDma ? [[ZONE_DMA, Math.min(MAX_DMA_PFN, maxPfn)] as [ZoneIndex, number]] : []),
+    ...(zoneDma32 ? [[ZONE_DMA32, limitsEndWithMemory ? Math.min(MAX_DMA32_PFN, maxPfn) : MAX_DMA32_PFN] as [ZoneIndex, number]] : []),
     [ZONE_NORMAL, maxPfn],
     [ZONE_DEVICE, 0],
   ];
@@ -102,12 +107,12 @@ function layoutZones(
   limits: readonly ZoneLimit[],
   movableStart: Pfn | undefined,
   dmaReserve: number,
-  release: KernelRelease,
+  needs: FreeAreaNeeds,
 ): ZoneSpan[] {
   const node = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
   return Array.from({ length: MAX_NR_ZONES }, (_, zone) => {
     const index = zone as ZoneIndex;
-    return layoutZone(index, zoneSpan(index, node, limits, movableStart), ranges, dmaReserve, release);
+    return layoutZone(index, zoneSpan(index, node, limits, movableStart), ranges, dmaReserve, needs);
   });
 }
 
@@ -138,25 +143,26 @@ function layoutNode(
 /** The part of a node that a zone spans, the start of Movable considered; empty if none. */
 function zoneSpan(index: ZoneIndex, node: Range, limits: readonly ZoneLimit[], movableStart: number | undefined): Range {
   if (index === ZONE_MOVABLE) return movableStart === undefined ? { start: 0, end: 0 } : { start: movableStart, end: node.end };
-  const limit = limits.find((one) => one.index === index)!;
+  const limit = limits.find((one) => one.index === index);
+  if (!limit) return { start: 0, end: 0 };
   const start = Math.max(limit.start, node.start);
   const end = Math.min(limit.end, node.end, movableStart ?? Infinity);
   return start < end ? { start, end } : { start: 0, end: 0 };
 }
 
-function layoutZone(index: ZoneIndex, span: Range, ranges: readonly Range[], dmaReserve: number, release: KernelRelease): ZoneSpan {
+function layoutZone(index: ZoneIndex, span: Range, ranges: readonly Range[], dmaReserve: number, needs: FreeAreaNeeds): ZoneSpan {
   const spannedPages = span.end - span.start;
   const presentPages = presentWithin(ranges, span);
-  const memmapPages = calcMemmapPages(spannedPages, presentPages, release);
+  const memmapPages = calcMemmapPages(spannedPages, presentPages, needs);
   const afterMemmap = presentPages >= memmapPages ? presentPages - memmapPages : presentPages;
   const managedEstimate = index === ZONE_DMA && afterMemmap > dmaReserve ? afterMemmap - dmaReserve : afterMemmap;
   return { index, name: ZONE_NAMES[index], startPfn: pfn(span.start), spannedPages, presentPages, memmapPages, managedEstimate };
 }
 
 /** Struct pages for the whole span, or, from 3.8 on, only for the pages present if holes make up more than a sixteenth. */
-function calcMemmapPages(spanned: number, present: number, release: KernelRelease): number {
+function calcMemmapPages(spanned: number, present: number, { release, structPageBytes = STRUCT_PAGE_SIZE }: FreeAreaNeeds): number {
   const pages = spanned > present + Math.floor(present / 16) && releaseAtLeast(release, 3, 8) ? present : spanned;
-  return Math.ceil((pages * STRUCT_PAGE_SIZE) / PAGE_SIZE);
+  return Math.ceil((pages * structPageBytes) / PAGE_SIZE);
 }
 
 function presentWithin(ranges: readonly Range[], { start, end }: Range): number {

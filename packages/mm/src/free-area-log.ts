@@ -68,7 +68,7 @@ function logNode(node: NodeLayout, layout: ZoneLayout, context: LogContext, rele
     return;
   }
   if (context.nodeReport === 'mm') printk(`Initmem setup node ${nid} ${formatRange({ start: startPfn, end: endPfn }, release)}`);
-  const isDebugOn = !releaseAtLeast(release, 5, 13); // from then on these lines are there for dynamic debug only
+  const isDebugOn = !releaseAtLeast(release, 5, 14); // from then on these lines are there for dynamic debug only
   if (isDebugOn) printk(`On node ${nid} totalpages: ${node.presentPages}`, KERN.debug);
   for (const zone of node.zones) {
     if (isDebugOn) logZone(zone, context.dmaReserve, release, printk);

@@ -7,7 +7,7 @@
  */
 import {
   type KernelParam, type KernelRelease, type NodeId, type Pfn, type Printk,
-  KERN, NUMA_NO_NODE, hex16, memRange, nodeId, pfnToPhys, roundUp,
+  KERN, NUMA_NO_NODE, hex16, memRange, nodeId, pfnToPhys, releaseAtLeast, roundUp,
 } from '@holdfast/lib';
 import { MEMBLOCK_HOTPLUG, type Memblock } from './memblock.js';
 import { type NodeDistance, type SlitDistances, defaultDistance, slitDistance } from './numa-distance.js';
@@ -120,7 +120,7 @@ function parseDummy({ maxPfn, printk }: NumaNeeds, { off }: NumaSetup): Found {
 
 /** One try (numa_init): undefined if what was found contradicts itself or the memory. */
 function configure(needs: NumaNeeds, { fake }: NumaSetup, find: () => Found | undefined): Configuration | undefined {
-  const { memblock, maxPfn, printk } = needs;
+  const { memblock, maxPfn, printk, release } = needs;
   memblock.setNode('memory', 0, ANY_SIZE, NUMA_NO_NODE);
   memblock.setNode('reserved', 0, ANY_SIZE, NUMA_NO_NODE);
   memblock.clear(0, ANY_SIZE, MEMBLOCK_HOTPLUG);
@@ -128,7 +128,7 @@ function configure(needs: NumaNeeds, { fake }: NumaSetup, find: () => Found | un
   if (!found) return undefined;
   memblock.bottomUp = false;
   const { parsed, distance } = found;
-  const clean = cleanupMeminfo(parsed.blocks, memblock, maxPfn, printk);
+  const clean = cleanupMeminfo(parsed.blocks, memblock, maxPfn, printk, releaseAtLeast(release, 3, 0));
   if (!clean) return undefined;
   const physical = { blocks: clean.blocks, nodes: parsed.nodes, distance };
   const emulated = fake === undefined ? undefined : emulateNuma(fake, physical, memblock, maxPfn, printk);

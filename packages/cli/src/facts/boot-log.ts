@@ -80,9 +80,19 @@ export function stripLogPrefix(line: string): string {
   return text;
 }
 
+/** The lines of a log in the words of today's Linux, without what loggers put before them. */
+export function bootLogLines(text: string): string[] {
+  return modernizeBootLog(text.split(/[\n\0]/).map(stripLogPrefix));
+}
+
+/** Where the zones are listed, or -1. (A message without a line end may stand before the heading.) */
+export function zonesHeading(lines: readonly string[]): number {
+  return lines.findIndex((line) => line.endsWith('Zone ranges:'));
+}
+
 /** Read the facts of a whole boot log; lines that tell nothing are passed over. */
 export function parseBootLog(text: string): BootLogFacts {
-  const lines = modernizeBootLog(text.split('\n').map(stripLogPrefix));
+  const lines = bootLogLines(text);
   const facts: BootLogFacts = { ...versionFacts(lines), e820: e820Facts(lines), memblock: memblockFacts(lines) };
   return facts;
 }
@@ -153,7 +163,7 @@ function memblockFacts(lines: readonly string[]): MemblockFacts {
 
 /** The indented lines below `Zone ranges:`. */
 function zoneRanges(lines: readonly string[]): ZoneRange[] {
-  const from = lines.indexOf('Zone ranges:');
+  const from = zonesHeading(lines);
   if (from < 0) return [];
   const zones: ZoneRange[] = [];
   for (const line of lines.slice(from + 1)) {
