@@ -5,6 +5,12 @@
 import type { BlockDevice } from '@holdfast/block';
 import type { MmapFile } from '@holdfast/mm';
 
+/** st_mode: the kind of a file (include/uapi/linux/stat.h). */
+export const S_IFMT = 0o170000;
+export const S_IFDIR = 0o040000;
+export const S_IFREG = 0o100000;
+export const S_IFLNK = 0o120000;
+
 /** What stat(2) and statx(2) tell. */
 export interface Kstat {
   readonly ino: number;
@@ -94,4 +100,13 @@ export interface FsFile {
    */
   direct(offset: number, length: number, write: boolean): readonly DirectPiece[];
   close(): void;
+}
+
+/** The inodes of a mounted file system. */
+export interface MountedInodes {
+  readonly root: FsDirectory;
+  /** Write the dirty pages of all files. @throws KernelError EIO */
+  writeAll(): void;
+  /** Forget all files, at the end. */
+  forgetAll(): void;
 }

@@ -70,7 +70,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
     const { bdev, readOnly = false, synchronous = false, silent = false, parameters = [] } = call;
     const there = mounts.find(({ sb, type }) => sb.bdev === bdev && type === call.type);
     if (there) {
-      if (there.sb.readOnly !== readOnly) throw new KernelError('EBUSY', `${call.source} is mounted ${there.sb.readOnly ? 'read-only' : 'for writing'}`);
+      if (there.sb.state.readOnly !== readOnly) throw new KernelError('EBUSY', `${call.source} is mounted ${there.sb.state.readOnly ? 'read-only' : 'for writing'}`);
       return there.sb;
     }
     if (!readOnly && bdevReadOnly(bdev)) throw new KernelError('EACCES', `${call.source} is read-only`);
@@ -106,7 +106,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
     },
     remount(target, { readOnly, synchronous = false, flags, parameters = [] }) {
       const mount = mountAt(target);
-      if (readOnly && !mount.sb.readOnly && mount.sb.openForWriting > 0) throw new KernelError('EBUSY', `a file of ${target} is open for writing`);
+      if (readOnly && !mount.sb.state.readOnly && mount.sb.state.openForWriting > 0) throw new KernelError('EBUSY', `a file of ${target} is open for writing`);
       mount.sb.reconfigure({ readOnly, synchronous, parameters });
       mounts = mounts.map((other) => (other === mount ? { ...mount, readOnly, flags: flags ?? mount.flags } : other));
     },
@@ -114,7 +114,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
       const mount = mountAt(target);
       if (mounts.some((other) => other.target.startsWith(`${target}/`))) throw new KernelError('EBUSY', `something is mounted below ${target}`);
       const isLast = !mounts.some((other) => other !== mount && other.sb === mount.sb);
-      if (isLast && mount.sb.openFiles > 0) throw new KernelError('EBUSY', `${mount.sb.openFiles} files of ${target} are open`);
+      if (isLast && mount.sb.state.openFiles > 0) throw new KernelError('EBUSY', `${mount.sb.state.openFiles} files of ${target} are open`);
       detach(mount);
     },
     umountAll() {
@@ -134,7 +134,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
 
 /** A line of /proc/mounts (show_vfsmnt). */
 export function formatMount({ source, target, type, sb, readOnly, flags }: Mount): string {
-  const shown = [readOnly || sb.readOnly ? 'ro' : 'rw', ...(sb.synchronous ? ['sync'] : []), ...MOUNT_FLAGS.filter((flag) => flags.has(flag))].join(',');
+  const shown = [readOnly || sb.state.readOnly ? 'ro' : 'rw', ...(sb.state.synchronous ? ['sync'] : []), ...MOUNT_FLAGS.filter((flag) => flags.has(flag))].join(',');
   return `${escaped(source)} ${escaped(target)} ${type} ${shown}${sb.showOptions()} 0 0\n`;
 }
 

@@ -1,20 +1,26 @@
 /** A regular file that is open, on whatever file system: who may do what to it, and who counts it. Mirrors fs/open.c: do_dentry_open, fs/file_table.c: __fput. */
 import type { BlockDevice } from '@holdfast/block';
+import type { DaxDevice } from '@holdfast/dax';
 import { KernelError } from '@holdfast/lib';
+import type { PageCache } from '@holdfast/mm';
 import type { FileData } from './file-data.js';
 import type { FsFile } from './inode.js';
+import type { MountState } from './super-block.js';
 
 /** What of a mount its open files touch. */
 export interface OpenFilesOf {
   readonly bdev: BlockDevice;
-  readonly isReadOnly: () => boolean;
-  /** Each write is to be durable. */
-  readonly isSynchronous: () => boolean;
+  readonly state: MountState;
   /** All dirty metadata is durable. */
   readonly sync: () => void;
-  /** How many files are open, and how many of them for writing. */
-  openFiles: number;
-  openForWriting: number;
+}
+
+/** What of a mount its inodes need. */
+export interface MountOfInodes extends OpenFilesOf {
+  readonly cache: PageCache;
+  /** The device's memory, if files may be mapped to it; and whether all are, or those with the flag, or none. */
+  readonly dax: DaxDevice | undefined;
+  readonly daxMode: 'always' | 'inode' | 'never';
 }
 
 export interface OpenInode {
@@ -30,15 +36,15 @@ export function openRegular(mount: OpenFilesOf, inode: OpenInode, forWrite: bool
   const { bdev } = mount;
   const { data } = inode;
   const checkWritable = (): void => {
-    if (mount.isReadOnly()) throw new KernelError('EROFS', `${bdev.name} is mounted read-only`);
+    if (mount.state.readOnly) throw new KernelError('EROFS', `${bdev.name} is mounted read-only`);
   };
   if (forWrite) checkWritable();
   const pages = data.openMapping();
   const { traffic } = bdev.disk;
   let isOpen = true;
   inode.openers++;
-  mount.openFiles++;
-  if (forWrite) mount.openForWriting++;
+  mount.state.openFiles++;
+  if (forWrite) mount.state.openForWriting++;
   const fsync = (): void => {
     data.write(pages);
     mount.sync();
@@ -58,7 +64,7 @@ export function openRegular(mount: OpenFilesOf, inode: OpenInode, forWrite: bool
       checkWritable();
       const count = data.pwrite(source, offset, pages);
       traffic.userWritten += count;
-      if (mount.isSynchronous()) fsync(); // generic_write_sync
+      if (mount.state.synchronous) fsync(); // generic_write_sync
       return count;
     },
     truncate(sizeBytes) {
@@ -75,8 +81,8 @@ export function openRegular(mount: OpenFilesOf, inode: OpenInode, forWrite: bool
       if (!isOpen) return;
       isOpen = false;
       inode.openers--;
-      mount.openFiles--;
-      if (forWrite) mount.openForWriting--;
+      mount.state.openFiles--;
+      if (forWrite) mount.state.openForWriting--;
       inode.closed();
     },
   };

@@ -28,7 +28,7 @@ export interface MountRequest {
   readonly bdev: BlockDevice;
   readonly readOnly: boolean;
   /** Each write is durable when it returns (SB_SYNCHRONOUS). */
-  readonly synchronous?: boolean;
+  readonly synchronous?: boolean | undefined;
   /** Whoever mounts tries one type after the other: what is not of this type is no news (MS_SILENT). */
   readonly silent: boolean;
   readonly parameters: readonly FsParameter[];
@@ -48,15 +48,24 @@ export interface Kstatfs {
   readonly nameLength: number;
 }
 
+/** What changes while a file system is mounted. */
+export interface MountState {
+  readOnly: boolean;
+  /** Each write is durable when it returns. */
+  synchronous: boolean;
+  /** How many files are open, and how many of them for writing. */
+  openFiles: number;
+  openForWriting: number;
+}
+
+export function newMountState({ readOnly, synchronous = false }: Pick<MountRequest, 'readOnly' | 'synchronous'>): MountState {
+  return { readOnly, synchronous, openFiles: 0, openForWriting: 0 };
+}
+
 export interface SuperBlock {
   readonly bdev: BlockDevice;
   readonly root: FsDirectory;
-  readOnly: boolean;
-  readonly synchronous: boolean;
-  /** Files that are open. */
-  readonly openFiles: number;
-  /** Of those, how many for writing. */
-  readonly openForWriting: number;
+  readonly state: MountState;
   /** What /proc/mounts shows behind `rw,relatime`, each with its comma. */
   showOptions(): string;
   statfs(): Kstatfs;

@@ -6,12 +6,12 @@
  * Differs from Linux: directories are lists of entries; one that has a hash tree loses it when it is changed. Files whose contents are encrypted
  * or inside the inode are refused when they are opened.
  */
-import type { DaxDevice } from '@holdfast/dax';
 import { KernelError } from '@holdfast/lib';
-import type { PageCache } from '@holdfast/mm';
 import { type FileBlocks, type FileData, createFileData } from '../file-data.js';
-import { type FsDirectory, type FsFile, type FsNode, type FsRegular, type FsSymlink, type Kstat, STATX_ATTR } from '../inode.js';
-import { type OpenFilesOf, openRegular } from '../open-regular.js';
+import {
+  type FsDirectory, type FsFile, type FsNode, type FsRegular, type FsSymlink, type Kstat, type MountedInodes, STATX_ATTR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG,
+} from '../inode.js';
+import { type MountOfInodes, openRegular } from '../open-regular.js';
 import { utf8Decode, utf8Encode } from '../utf8.js';
 import { allocBlocks, allocInode, freeBlocks, freeInode } from './balloc.js';
 import { type BlockMap, openBlockMap } from './block-map.js';
@@ -22,28 +22,12 @@ import { INCOMPAT, groupFirstBlock, hasIncompat } from './superblock.js';
 import { type Ext4Volume, groupOfInode, readInode, seedOf, writeInode } from './volume.js';
 
 /** How the file system was mounted, as far as its inodes care. */
-export interface Ext4Mount extends OpenFilesOf {
+export interface Ext4Mount extends MountOfInodes {
   readonly volume: Ext4Volume;
-  readonly cache: PageCache;
-  /** The device's memory, if files may be mapped to it; and whether all are, or those with the flag, or none. */
-  readonly dax: DaxDevice | undefined;
-  readonly daxMode: 'always' | 'inode' | 'never';
   /** -o data=journal: no file is mapped. */
   readonly journalsData: boolean;
 }
 
-export interface Ext4Inodes {
-  readonly root: FsDirectory;
-  /** Write the dirty pages of all files. @throws KernelError EIO */
-  writeAll(): void;
-  /** Forget all files, at the end. */
-  forgetAll(): void;
-}
-
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
 const NAME_MAX = 255;
 /** What ext4 says that it knows of. */
 const ATTRIBUTES_MASK = STATX_ATTR.APPEND | STATX_ATTR.COMPRESSED | STATX_ATTR.ENCRYPTED | STATX_ATTR.IMMUTABLE | STATX_ATTR.NODUMP | STATX_ATTR.VERITY
@@ -59,13 +43,13 @@ interface Inode {
   openers: number;
 }
 
-export function createExt4Inodes(mount: Ext4Mount): Ext4Inodes {
+export function createExt4Inodes(mount: Ext4Mount): MountedInodes {
   const { volume } = mount;
   const { sb, blockSize, buffers } = volume;
   const inodes = new Map<number, Inode>();
 
   const checkWritable = (): void => {
-    if (mount.isReadOnly()) throw new KernelError('EROFS', `${mount.bdev.name} is mounted read-only`);
+    if (mount.state.readOnly) throw new KernelError('EROFS', `${mount.bdev.name} is mounted read-only`);
   };
   const save = (inode: Inode): void => {
     const { raw, map } = inode;

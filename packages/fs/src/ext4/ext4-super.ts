@@ -8,7 +8,7 @@ import { type BlockDevice, bdevReadOnly, bdevSizeBytes } from '@holdfast/block';
 import { type DaxDevice, fsDaxGetByBdev } from '@holdfast/dax';
 import { KERN, KernelError, type LogLevel, PAGE_SIZE } from '@holdfast/lib';
 import { type Buffers, createBuffers } from '../buffer-cache.js';
-import type { FileSystemType, FsNeeds, MountRequest, SuperBlock } from '../super-block.js';
+import { type FileSystemType, type FsNeeds, type MountRequest, type SuperBlock, newMountState } from '../super-block.js';
 import { createExt4Inodes } from './ext4-inode.js';
 import { type Ext4Options, checkOptionsFor, parseExt4Options, showExt4Options } from './ext4-options.js';
 import { inodeSizeOf } from './inode.js';
@@ -43,7 +43,7 @@ export function ext4Types(): readonly FileSystemType[] {
 
 type Message = (text: string, level?: LogLevel) => void;
 
-function fillSuper(type: string, { bdev, readOnly, synchronous = false, silent, parameters }: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
+function fillSuper(type: string, { bdev, readOnly, synchronous, silent, parameters }: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
   const { printk } = needs;
   const message: Message = (text, level = KERN.err) => printk(`EXT4-fs (${bdev.name}): ${text}`, level);
   const fail = (text: string, why = text, code: KernelError['code'] = 'EINVAL'): never => {
@@ -64,14 +64,14 @@ function fillSuper(type: string, { bdev, readOnly, synchronous = false, silent, 
   const hasJournal = hasCompat(sb, COMPAT.HAS_JOURNAL) && options.switches.get('noload') !== true;
   const needsRecovery = hasJournal && hasIncompat(sb, INCOMPAT.RECOVER);
   if (hasJournal) checkJournal(volume, needsRecovery, fail);
-  const state = { readOnly, synchronous };
+  const state = newMountState({ readOnly, synchronous });
   const sync = (): void => {
     buffers.flush();
     buffers.issueFlush();
   };
   const mount = {
     volume, bdev, cache: needs.pageCache, dax: hasDax ? dax : undefined, daxMode: options.dax ?? ('inode' as const), journalsData: options.data === 'journal',
-    isReadOnly: () => state.readOnly, isSynchronous: () => state.synchronous, sync, openFiles: 0, openForWriting: 0,
+    state, sync,
   };
   const inodes = createExt4Inodes(mount);
   const markMounted = (): void => {
@@ -103,21 +103,7 @@ function fillSuper(type: string, { bdev, readOnly, synchronous = false, silent, 
   return {
     bdev,
     root: inodes.root,
-    get readOnly() {
-      return state.readOnly;
-    },
-    set readOnly(value) {
-      state.readOnly = value;
-    },
-    get synchronous() {
-      return state.synchronous;
-    },
-    get openFiles() {
-      return mount.openFiles;
-    },
-    get openForWriting() {
-      return mount.openForWriting;
-    },
+    state,
     showOptions: () => showExt4Options(type, sb, options),
     statfs: () => statfsOf(volume, options),
     reconfigure(request) {

@@ -5,13 +5,11 @@
  * Invariant: one object an inode while it is known.
  * Differs from Linux: a directory lies in its inode, and a file has as many extents as its inode holds (21): what would need more is refused.
  */
-import type { DaxDevice } from '@holdfast/dax';
 import { KernelError, PAGE_SIZE } from '@holdfast/lib';
-import type { PageCache } from '@holdfast/mm';
 import { type Extent, type ExtentList, createExtentList } from '../extent-list.js';
 import { type FileBlocks, type FileData, createFileData } from '../file-data.js';
-import { type FsDirectory, type FsNode, type FsRegular, type Kstat, STATX_ATTR } from '../inode.js';
-import { type OpenFilesOf, openRegular } from '../open-regular.js';
+import { type FsDirectory, type FsNode, type FsRegular, type Kstat, type MountedInodes, STATX_ATTR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../inode.js';
+import { type MountOfInodes, openRegular } from '../open-regular.js';
 import { utf8Decode, utf8Encode } from '../utf8.js';
 import { XFS_DIFLAG2, XFS_DINODE_FMT } from './format.js';
 import {
@@ -19,23 +17,10 @@ import {
 } from './xfs-dinode.js';
 import { type XfsVolume, allocXfsBlocks, allocXfsInode, freeXfsBlocks, freeXfsInode, readXfsInode, writeXfsInode } from './xfs-volume.js';
 
-export interface XfsMount extends OpenFilesOf {
+export interface XfsMount extends MountOfInodes {
   readonly volume: XfsVolume;
-  readonly cache: PageCache;
-  readonly dax: DaxDevice | undefined;
-  readonly daxMode: 'always' | 'inode' | 'never';
 }
 
-export interface XfsInodes {
-  readonly root: FsDirectory;
-  writeAll(): void;
-  forgetAll(): void;
-}
-
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
 const FTYPE = { REGULAR: 1, DIRECTORY: 2 } as const;
 /** di_flags. */
 const DIFLAG = { IMMUTABLE: 0x8, APPEND: 0x10, NODUMP: 0x80 } as const;
@@ -50,14 +35,14 @@ interface Inode {
   openers: number;
 }
 
-export function createXfsInodes(mount: XfsMount): XfsInodes {
+export function createXfsInodes(mount: XfsMount): MountedInodes {
   const { volume, bdev } = mount;
   const { sb, buffers } = volume;
   const blockSize = sb.blockBytes;
   const inodes = new Map<number, Inode>();
 
   const checkWritable = (): void => {
-    if (mount.isReadOnly()) throw new KernelError('EROFS', `${bdev.name} is mounted read-only`);
+    if (mount.state.readOnly) throw new KernelError('EROFS', `${bdev.name} is mounted read-only`);
   };
   const isDaxFile = ({ mode, flags2 }: XfsInode): boolean => {
     if ((mode & S_IFMT) !== S_IFREG || mount.daxMode === 'never' || !mount.dax || blockSize !== PAGE_SIZE || (flags2 & XFS_DIFLAG2.REFLINK) !== 0) return false;

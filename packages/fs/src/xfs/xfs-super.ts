@@ -9,7 +9,7 @@ import { fsDaxGetByBdev } from '@holdfast/dax';
 import { KERN, KernelError, type LogLevel, PAGE_SIZE, isPowerOf2 } from '@holdfast/lib';
 import { createBuffers } from '../buffer-cache.js';
 import { type ParameterSpecs, checkParameters } from '../fs-parameters.js';
-import type { FileSystemType, FsNeeds, FsParameter, MountRequest, SuperBlock } from '../super-block.js';
+import { type FileSystemType, type FsNeeds, type FsParameter, type MountRequest, type SuperBlock, newMountState } from '../super-block.js';
 import { XFS_CRC_AT, XFS_FEAT, XFS_SB_MAGIC, type XfsSuper, decodeXfsSuper, isSealed, wordsOf } from './format.js';
 import { createXfsInodes } from './xfs-inode.js';
 import { createXfsVolume, writeXfsSuper } from './xfs-volume.js';
@@ -39,7 +39,7 @@ export function xfsType(): FileSystemType {
 
 type Message = (text: string, level?: LogLevel) => void;
 
-function fillSuper({ bdev, readOnly, synchronous = false, silent, parameters }: MountRequest, needs: FsNeeds): SuperBlock {
+function fillSuper({ bdev, readOnly, synchronous, silent, parameters }: MountRequest, needs: FsNeeds): SuperBlock {
   const { printk } = needs;
   const message: Message = (text, level = KERN.notice) => printk(`XFS (${bdev.name}): ${text}`, level);
   checkParameters('xfs', parameters, SPECS, printk);
@@ -56,10 +56,9 @@ function fillSuper({ bdev, readOnly, synchronous = false, silent, parameters }: 
   message(recovers ? 'Mounting V5 Filesystem' : 'Mounting V5 filesystem in no-recovery mode. Filesystem will be inconsistent.');
   const buffers = createBuffers(bdev, sb.blockBytes);
   const volume = createXfsVolume(sb, buffers, needs.now);
-  const state = { readOnly, synchronous };
+  const state = newMountState({ readOnly, synchronous });
   const mount = {
-    volume, bdev, cache: needs.pageCache, dax, daxMode, openFiles: 0, openForWriting: 0,
-    isReadOnly: () => state.readOnly, isSynchronous: () => state.synchronous,
+    volume, bdev, cache: needs.pageCache, dax, daxMode, state,
     sync() {
       if (!state.readOnly) writeXfsSuper(volume);
       buffers.flush();
@@ -76,21 +75,7 @@ function fillSuper({ bdev, readOnly, synchronous = false, silent, parameters }: 
   return {
     bdev,
     root: inodes.root,
-    get readOnly() {
-      return state.readOnly;
-    },
-    set readOnly(value) {
-      state.readOnly = value;
-    },
-    get synchronous() {
-      return state.synchronous;
-    },
-    get openFiles() {
-      return mount.openFiles;
-    },
-    get openForWriting() {
-      return mount.openForWriting;
-    },
+    state,
     showOptions: () => showOptions(sb, parameters, daxMode),
     statfs: () => statfsOf(sb),
     reconfigure(request) {
