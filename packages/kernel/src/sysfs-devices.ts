@@ -4,7 +4,7 @@
  */
 import type { Attribute } from '@holdfast/lib';
 import { type Bus, type Device, devicePath, driverAttributes } from '@holdfast/driver-core';
-import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsLink } from './vfs.js';
+import { type VfsDir, type VfsLink, type VfsNode, vfsAttributes, vfsDir, vfsParts } from './vfs.js';
 
 /** Entries that another subsystem hangs below a device, such as `block/` below the device of a disk. */
 export type DeviceExtras = (device: Device) => Record<string, VfsNode>;
@@ -21,13 +21,22 @@ export function busEntries(buses: readonly AnyBus[], extras: (bus: AnyBus) => Re
   return Object.fromEntries(buses.map((bus) => [bus.name, vfsDir(() => ({ devices: deviceLinks(bus), drivers: driverDirs(bus), ...extras(bus) }))]));
 }
 
-/** A relative link from the directory `from` to the absolute path `to`, as sysfs writes its links. */
-export function relativeLink(from: string, to: string): VfsNode {
+/** A relative link from the directory `from` to the absolute path `to`, as sysfs writes its links. Worked out when somebody reads it. */
+export function relativeLink(from: string, to: string): VfsLink {
+  return {
+    kind: 'link',
+    get target() {
+      return relativePath(from, to);
+    },
+  };
+}
+
+function relativePath(from: string, to: string): string {
   const source = from.split('/').filter((part) => part !== '');
   const target = to.split('/').filter((part) => part !== '');
   let common = 0;
   while (common < source.length && source[common] === target[common]) common++;
-  return vfsLink([...source.slice(common).map(() => '..'), ...target.slice(common)].join('/'));
+  return [...source.slice(common).map(() => '..'), ...target.slice(common)].join('/');
 }
 
 function childrenOf(parent: Device | undefined, buses: readonly AnyBus[], extras: DeviceExtras): Record<string, VfsNode> {
@@ -42,18 +51,16 @@ function childrenOf(parent: Device | undefined, buses: readonly AnyBus[], extras
 }
 
 function deviceDir(device: Device, buses: readonly AnyBus[], extras: DeviceExtras): VfsDir {
-  return vfsDir(() => {
+  const links = (): Record<string, VfsNode> => {
     const bus = buses.find(({ devices }) => devices.includes(device));
-    const driver = bus?.driverOf(device);
+    if (!bus) return {};
+    const driver = bus.driverOf(device);
     const path = devicePath(device);
-    return {
-      ...attributeTree(device.attributes()),
-      ...childrenOf(device, buses, extras),
-      ...extras(device),
-      ...(bus ? { subsystem: relativeLink(path, `/sys/bus/${bus.name}`) } : {}),
-      ...(bus && driver ? { driver: relativeLink(path, `/sys/bus/${bus.name}/drivers/${driver.name}`) } : {}),
-    };
-  });
+    const subsystem = relativeLink(path, `/sys/bus/${bus.name}`);
+    return driver ? { subsystem, driver: relativeLink(path, `/sys/bus/${bus.name}/drivers/${driver.name}`) } : { subsystem };
+  };
+  // Most who ask are on their way to a device below.
+  return vfsParts([() => childrenOf(device, buses, extras), () => attributeTree(device.attributes()), links, () => extras(device)]);
 }
 
 /** Attributes as files; one named `group/name` lies in a folder of the group's name. */
@@ -74,15 +81,18 @@ export function attributeTree(attributes: readonly Attribute[]): Record<string, 
 
 function deviceLinks(bus: AnyBus): VfsDir {
   const here = `/sys/bus/${bus.name}/devices`;
-  return vfsDir(Object.fromEntries(bus.devices.map((device) => [device.name, relativeLink(here, devicePath(device))])));
+  return vfsDir(() => Object.fromEntries(bus.devices.map((device) => [device.name, relativeLink(here, devicePath(device))])));
 }
 
 function driverDirs(bus: AnyBus): VfsDir {
-  const entries = bus.drivers.map((driver) => {
-    const here = `/sys/bus/${bus.name}/drivers/${driver.name}`;
+  return vfsDir(() => Object.fromEntries(bus.drivers.map((driver) => [driver.name, driverDir(bus, driver)])));
+}
+
+function driverDir(bus: AnyBus, driver: AnyBus['drivers'][number]): VfsDir {
+  const here = `/sys/bus/${bus.name}/drivers/${driver.name}`;
+  const links = (): Record<string, VfsNode> => {
     const bound = bus.devices.filter((device) => bus.driverOf(device) === driver);
-    const links = Object.fromEntries(bound.map((device) => [device.name, relativeLink(here, devicePath(device))]));
-    return [driver.name, vfsDir({ ...vfsAttributes(driverAttributes(bus, driver)), ...links })] as const;
-  });
-  return vfsDir(Object.fromEntries(entries));
+    return Object.fromEntries(bound.map((device) => [device.name, relativeLink(here, devicePath(device))]));
+  };
+  return vfsParts([() => vfsAttributes(driverAttributes(bus, driver)), links]);
 }

@@ -5,7 +5,7 @@ import { type NodeId, readOnly } from '@holdfast/lib';
 import type { MemoryBlocks } from '@holdfast/memory-hotplug';
 import type { Numa } from '@holdfast/mm';
 import { relativeLink } from './sysfs-devices.js';
-import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsDirWith, vfsText } from './vfs.js';
+import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsParts, vfsText } from './vfs.js';
 
 const MEMORY = '/sys/devices/system/memory';
 const NODE = '/sys/devices/system/node';
@@ -37,7 +37,7 @@ export function memoryDir(blocks: MemoryBlocks): VfsDir {
 function blockDir(blocks: MemoryBlocks, nr: number): VfsDir {
   const path = `${MEMORY}/memory${nr}`;
   const links = (): Record<string, VfsNode> => Object.fromEntries(blocks.nodes(nr).map((nid) => [`node${nid}`, relativeLink(path, `${NODE}/node${nid}`)]));
-  return vfsDirWith(vfsAttributes(blocks.attributes(nr)), links);
+  return vfsParts([() => vfsAttributes(blocks.attributes(nr)), links]);
 }
 
 /** /sys/devices/system/node: the lists of nodes, and a directory for each online one. */

@@ -16,7 +16,7 @@ import { busEntries, deviceEntries } from './sysfs-devices.js';
 import { pciBusExtras, pciFilesOf } from './sysfs-pci.js';
 import { ndctlOf, nvdimmDevChar, sysClassNd } from './sysfs-nvdimm.js';
 import { type NodeTexts, memoryDir, nodeDir } from './sysfs-memory.js';
-import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsDirWith, vfsText } from './vfs.js';
+import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsParts, vfsText } from './vfs.js';
 
 export interface SysNeeds {
   readonly block: Block;
@@ -38,14 +38,17 @@ export interface SysNeeds {
 
 export function createSys(needs: SysNeeds): VfsDir {
   const { block, buses, dax, nvdimms, pci } = needs;
+  const system = systemDir(needs);
+  const virtual = vfsDir({ block: vfsDir(() => virtualDisks(block)) });
   return vfsDir({
     block: vfsDir(() => sysBlock(block)),
     bus: vfsDir(() => busEntries(buses, (bus) => pciBusExtras(pci, bus))),
     class: vfsDir({ block: vfsDir(() => sysClassBlock(block)), nd: vfsDir(() => sysClassNd(nvdimms)) }),
     dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => ({ ...sysDevChar(dax), ...nvdimmDevChar(nvdimms) })) }),
-    devices: vfsDirWith({ system: systemDir(needs), virtual: vfsDir({ block: vfsDir(() => virtualDisks(block)) }) }, () => ({
-      ...deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device), ...pciFilesOf(pci, device) })),
-    })),
+    devices: vfsParts([
+      () => ({ system, virtual }),
+      () => deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device), ...pciFilesOf(pci, device) })),
+    ]),
     firmware: vfsDir({ memmap: memmapDir(needs.firmwareMemmap), acpi: vfsDir({ tables: tablesDir(needs.acpiTables) }) }),
     // debugfs, where Linux mounts it. Ours: which layers take I/O that names frames without struct pages by their numbers.
     kernel: vfsDir({ debug: vfsDir({ pfn_io: vfsText(() => formatIoLayers(block.disks)) }) }),

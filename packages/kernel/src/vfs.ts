@@ -94,13 +94,18 @@ export function vfsDir(entries: Record<string, VfsNode> | (() => Record<string, 
   };
 }
 
-/** A directory of fixed entries, and of others behind them that are computed only where those will not do. */
-export function vfsDirWith(fixed: Readonly<Record<string, VfsNode>>, entries: () => Record<string, VfsNode>): VfsDir {
-  const others = vfsDir(entries);
+/** A directory of several parts, of different names each: one is computed only where those before it will not do. */
+export function vfsParts(parts: readonly (() => Record<string, VfsNode>)[]): VfsDir {
   return {
     kind: 'dir',
-    list: () => [...others.list(), ...Object.keys(fixed)],
-    lookup: (name) => (Object.hasOwn(fixed, name) ? fixed[name] : others.lookup(name)),
+    list: () => parts.flatMap((part) => Object.keys(part())),
+    lookup(name) {
+      for (const part of parts) {
+        const entries = part();
+        if (Object.hasOwn(entries, name)) return entries[name];
+      }
+      return undefined;
+    },
   };
 }
 
