@@ -90,9 +90,13 @@ async function crash(installed: InstalledLinux, fs: FileSystem, work: CrashWork,
   }
 }
 
-async function look(how: typeof lookWithLinux, by: string, lookOptions: LookOptions, names: readonly string[], bad: Map<string, string>): Promise<void> {
+async function look(how: typeof lookWithLinux, by: string, lookOptions: Omit<LookOptions, 'looked'>, names: readonly string[], bad: Map<string, string>): Promise<void> {
   const began = performance.now();
-  const found = await how(lookOptions, names);
+  const step = Math.ceil(names.length / 10);
+  const looked = (done: number): void => {
+    if (done % step === 0 && done < names.length) process.stderr.write(`  ${done} of ${names.length} ${by}\n`);
+  };
+  const found = await how({ ...lookOptions, looked }, names);
   say(`  ${names.length} ${by} in ${((performance.now() - began) / 1000).toFixed(0)} s: ${names.length - found.size} good, ${found.size} bad`);
   for (const [name, why] of found) bad.set(name, why);
 }

@@ -15,6 +15,8 @@ export interface LookOptions {
   readonly synced: readonly number[];
   readonly uriOf: (name: string) => string;
   readonly scratch: string;
+  /** Called after each disk, with how many there are so far: thousands take their time. */
+  readonly looked: (done: number) => void;
 }
 
 /** Somebody who looks at one state after the other. */
@@ -25,8 +27,8 @@ interface Looker {
 }
 
 /** Each ext4 among `names`: e2fsck replays its journal. @returns what is wrong with those that are bad */
-export function lookWithE2fsck({ work, synced, uriOf, scratch }: LookOptions, names: readonly string[]): Promise<Map<string, string>> {
-  return findBad(names, (nr) => {
+export function lookWithE2fsck({ work, synced, uriOf, scratch, looked }: LookOptions, names: readonly string[]): Promise<Map<string, string>> {
+  return findBad(names, looked, (nr) => {
     const copy = createDiskCopy(join(scratch, `e2fsck-${nr}`));
     return {
       async look(name) {
@@ -38,8 +40,8 @@ export function lookWithE2fsck({ work, synced, uriOf, scratch }: LookOptions, na
 }
 
 /** Each of `names`: a Linux that mounts it replays its journal. @returns what is wrong with those that are bad */
-export function lookWithLinux({ linux, fs, work, synced, uriOf, scratch }: LookOptions, names: readonly string[]): Promise<Map<string, string>> {
-  return findBad(names, async (nr) => {
+export function lookWithLinux({ linux, fs, work, synced, uriOf, scratch, looked }: LookOptions, names: readonly string[]): Promise<Map<string, string>> {
+  return findBad(names, looked, async (nr) => {
     const folder = join(scratch, `linux-${nr}`);
     const copy = createDiskCopy(folder);
     await copy.take(uriOf(names[0]!));
@@ -56,15 +58,17 @@ export function lookWithLinux({ linux, fs, work, synced, uriOf, scratch }: LookO
 }
 
 /** As many look at the same time as there are cores. */
-async function findBad(names: readonly string[], start: (nr: number) => Looker | Promise<Looker>): Promise<Map<string, string>> {
+async function findBad(names: readonly string[], looked: (done: number) => void, start: (nr: number) => Looker | Promise<Looker>): Promise<Map<string, string>> {
   const bad = new Map<string, string>();
   const left = [...names].reverse();
+  let done = 0;
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), names.length) }, async (_, nr) => {
     const looker = await start(nr);
     try {
       for (let name = left.pop(); name !== undefined; name = left.pop()) {
         const trouble = await looker.look(name);
         if (trouble !== undefined) bad.set(name, trouble);
+        looked(++done);
       }
     } finally {
       await looker.stop?.();
