@@ -131,6 +131,15 @@ describe('who uses a device', () => {
     expect((await sh('mount -o remount,async /mnt; grep /mnt /proc/mounts')).stdout).toMatch(/ rw,relatime/);
   });
 
+  it.each([['ext4', 'mkfs.ext4 -q -F -b 4096', 8, 8208], ['xfs', 'mkfs.xfs -q -f -m reflink=0', 4, 4096]])('takes %s on a BTT of 512-byte sectors, and counts its blocks as a real Linux did', async (type, mkfs, mib, total) => {
+    const { system, sh } = await machine('1040M');
+    await sh(`ndctl create-namespace -f -e namespace0.0 -m sector -l 512; ${mkfs} /dev/pmem0s; mount -t ${type} /dev/pmem0s /mnt`);
+    expect((await sh(`dd if=/dev/zero of=/mnt/f bs=1M count=${mib}; ls -l /mnt`)).stdout.split('\n')[0]).toBe(`total ${total}`);
+    await sh('echo kept | dd of=/mnt/kept conv=fsync');
+    system.powercut(3);
+    expect((await sh(`mount -t ${type} /dev/pmem0s /mnt; cat /mnt/kept`)).stdout).toBe('kept');
+  });
+
   it('reads an XFS without recovery only where it cannot be written', async () => {
     const { sh } = await machine('320M');
     await sh('mkfs.xfs -q -f /dev/pmem0');

@@ -29,11 +29,12 @@ export const ls: Command = {
     const list = (title: string, dir: VfsDir, path: string, needsTitle: boolean, isFirst: boolean): void => {
       if (needsTitle) out(`${isFirst ? '' : '\n'}${title}:\n`);
       const names = [...dir.list()].sort().filter((name) => has('all') || has('almost-all') || !name.startsWith('.'));
-      if (has('all')) for (const dots of ['.', '..']) show(dots, dir, path);
       const children = names.flatMap((name) => {
         const child = dir.lookup(name);
         return child ? [{ name, child, path: `${path === '/' ? '' : path}/${name}` }] : [];
       });
+      if (has('long')) out(`total ${Math.floor(children.reduce((sum, { child }) => sum + blocksOf(child), 0) / 2)}\n`);
+      if (has('all')) for (const dots of ['.', '..']) show(dots, dir, path);
       for (const { name, child, path: childPath } of children) show(name, child, childPath);
       if (!has('recursive')) return;
       for (const { name, child, path: childPath } of children) {
@@ -67,6 +68,11 @@ function modeOf(node: VfsNode): number {
 
 function permissions(mode: number): string {
   return Array.from('rwxrwxrwx', (letter, index) => (mode & (0o400 >> index) ? letter : '-')).join('');
+}
+
+/** Of 512 bytes: what lies in no file system has none. */
+function blocksOf(node: VfsNode): number {
+  return node.kind === 'dir' || node.kind === 'regular' ? (node.stat?.().blocks ?? 0) : 0;
 }
 
 /** sysfs shows a page for every attribute, procfs nothing. */
