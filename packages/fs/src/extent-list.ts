@@ -4,6 +4,8 @@
  *
  * Invariant: extents are ascending, disjoint, never empty, and joined where they follow each other in the file and on the device alike.
  */
+import { firstIndexWhere } from '@holdfast/lib';
+import type { FileRun } from './file-data.js';
 
 /** Blocks `[block, block + length)` of a file are blocks of the device from `start` on. */
 export interface Extent {
@@ -28,19 +30,18 @@ export interface ExtentList {
   cut(block: number): Extent[];
 }
 
+/** Where a file's blocks from `block` on are, as far as they lie in one extent or one hole: at least one, at most `most`. */
+export function runAt(list: ExtentList, block: number, most: number): FileRun {
+  const extent = list.at(block);
+  if (!extent) return { start: undefined, count: Math.max(1, list.holeAt(block, most)) };
+  const into = block - extent.block;
+  return { start: extent.start + into, count: Math.min(most, extent.length - into), ...(extent.isUnwritten ? { isNew: true } : {}) };
+}
+
 export function createExtentList(initial: readonly Extent[] = []): ExtentList {
   let extents: Extent[] = [...initial];
   /** Index of the first extent that ends behind `block`. */
-  const indexAt = (block: number): number => {
-    let low = 0;
-    for (let high = extents.length; low < high;) {
-      const middle = (low + high) >> 1;
-      const { block: first, length } = extents[middle]!;
-      if (first + length > block) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  };
+  const indexAt = (block: number): number => firstIndexWhere(extents.length, (i) => extents[i]!.block + extents[i]!.length > block);
   return {
     get extents() {
       return extents;

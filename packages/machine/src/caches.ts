@@ -34,7 +34,7 @@ interface Settled extends Range {
 /**
  * Old bytes are kept of all non-temporal stores since the last fence, up to so much; after that, of one sample in every `stride` bytes,
  * while the others have left their buffers, which on hardware hold only ten or so lines. Why: the host must fetch old bytes from its
- * memory, where a bare store does not; keeping all halves the speed of 4 KiB writes, and one frame in 32 of a stream costs 3 percent.
+ * memory, where a bare store does not; keeping all halves the speed of 4 KiB writes, and a frame of each 2 MiB cost a stream 3 percent.
  */
 const KEEP_ALL_BYTES = 64 * 1024;
 const MIN_SAMPLE_STRIDE = 512 * 1024;

@@ -7,6 +7,7 @@
  * or inside the inode are refused when they are opened.
  */
 import { KernelError } from '@holdfast/lib';
+import { runAt } from '../extent-list.js';
 import { type FileBlocks, type FileData, createFileData } from '../file-data.js';
 import {
   type FsDirectory, type FsFile, type FsNode, type FsRegular, type FsSymlink, type Kstat, type MountedInodes, STATX_ATTR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG,
@@ -109,12 +110,7 @@ export function createExt4Inodes(mount: Ext4Mount): MountedInodes {
   };
   const blocksOf = (inode: Inode): FileBlocks => {
     const { list } = mapOf(inode);
-    const find: FileBlocks['find'] = (block, most) => {
-      const extent = list.at(block);
-      if (!extent) return { start: undefined, count: Math.max(1, list.holeAt(block, most)) };
-      const into = block - extent.block;
-      return { start: extent.start + into, count: Math.min(most, extent.length - into), ...(extent.isUnwritten ? { isNew: true } : {}) };
-    };
+    const find: FileBlocks['find'] = (block, most) => runAt(list, block, most);
     return {
       blockSize,
       get sizeBytes() {

@@ -6,7 +6,7 @@
  * Differs from Linux: a directory lies in its inode, and a file has as many extents as its inode holds (21): what would need more is refused.
  */
 import { KernelError, PAGE_SIZE } from '@holdfast/lib';
-import { type Extent, type ExtentList, createExtentList } from '../extent-list.js';
+import { type Extent, type ExtentList, createExtentList, runAt } from '../extent-list.js';
 import { type FileBlocks, type FileData, createFileData } from '../file-data.js';
 import { type FsDirectory, type FsNode, type FsRegular, type Kstat, type MountedInodes, STATX_ATTR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../inode.js';
 import { type MountOfInodes, openRegular } from '../open-regular.js';
@@ -91,12 +91,7 @@ export function createXfsInodes(mount: XfsMount): MountedInodes {
   };
   const blocksOf = (inode: Inode): FileBlocks => {
     const { list, raw } = inode;
-    const find: FileBlocks['find'] = (block, most) => {
-      const extent = list.at(block);
-      if (!extent) return { start: undefined, count: Math.max(1, list.holeAt(block, most)) };
-      const into = block - extent.block;
-      return { start: extent.start + into, count: Math.min(most, extent.length - into), ...(extent.isUnwritten ? { isNew: true } : {}) };
-    };
+    const find: FileBlocks['find'] = (block, most) => runAt(list, block, most);
     return {
       blockSize,
       get sizeBytes() {
