@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type System, bootFromOptions, createCommandRunner } from '@holdfast/cli';
+import { type BlockDeviceFile, type DiskPatch, encodeGpt, encodeMbr } from '@holdfast/block';
 import { resolvePath } from '@holdfast/kernel';
 import { KernelError } from '@holdfast/lib';
 
@@ -32,15 +33,19 @@ async function machine(size = '64M'): Promise<{ system: System; sh(line: string)
   };
 }
 
+function openDisk(system: System, device: string): BlockDeviceFile {
+  const { node } = resolvePath(system.root, device);
+  if (node.kind !== 'block') throw new Error(`${device} is no block device`);
+  return node.open();
+}
+
 /** What a checker says to the device's bytes: 0 is clean; and where there is none. */
 function fsck(system: System, [program, ...args]: readonly string[] = E2FSCK, device = '/dev/pmem0'): number | null {
   if (!existsSync(program!)) return 0;
-  const { node } = resolvePath(system.root, device);
-  if (node.kind !== 'block') throw new Error(`${device} is no block device`);
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-fsck-'));
   const path = join(folder, 'image');
   const fd = openSync(path, 'w');
-  const file = node.open();
+  const file = openDisk(system, device);
   try {
     const [piece, zeros] = [new Uint8Array(2 ** 20), new Uint8Array(2 ** 20)];
     for (let at = 0; at < file.sizeBytes; at += piece.length) {
@@ -156,6 +161,52 @@ describe('who uses a device', () => {
     expect(await sh('mount -t ext2 /dev/pmem0 /mnt')).toMatchObject({ rc: 255 });
     expect(await sh('mount -t ext4 -o nonsense /dev/pmem0 /mnt')).toMatchObject({ rc: 255, dmesg: ["ext4: Unknown parameter 'nonsense'"] });
     expect(await sh('dd if=/dev/zero of=/dev/pmem0 bs=4096 count=2; mount -t ext4 /dev/pmem0 /mnt')).toMatchObject({ rc: 255 });
+  });
+});
+
+const LINUX_DATA = '0fc63daf-8483-4772-8e79-3d69d8477de4';
+
+/** Write a partition table, and let the driver look at the disk anew. `partitions`: first sector and number of sectors, of 512 bytes. */
+async function partition({ system, sh }: Awaited<ReturnType<typeof machine>>, kind: 'MBR' | 'GPT', partitions: readonly (readonly [start: number, count: number])[]): Promise<void> {
+  const disk = openDisk(system, '/dev/pmem0');
+  const sector = new Uint8Array(512);
+  encodeMbr(sector, partitions.map(([start, count]) => ({ type: 0x83, start, count })), 0x1234_5678);
+  const gpt = (): DiskPatch => encodeGpt({
+    nrSectors: disk.sizeBytes / 512,
+    diskGuid: '6a3f3a2c-0c1d-4a51-9d57-2a5c1f0e7b11',
+    partitions: partitions.map(([start, count], index) => ({ type: LINUX_DATA, unique: `6a3f3a2c-0c1d-4a51-9d57-2a5c1f0e7c0${index}`, start, end: start + count - 1 })),
+  });
+  for (const { offset, data } of kind === 'MBR' ? [{ offset: 0, data: sector }] : gpt()) disk.pwrite(data, offset);
+  disk.close();
+  await sh('sync; echo namespace0.0 > /sys/bus/nd/drivers/nd_pmem/unbind; echo namespace0.0 > /sys/bus/nd/drivers/nd_pmem/bind');
+}
+
+describe('on a partition', () => {
+  it.each(MAKES.map((each, index) => ({ ...each, table: index % 2 === 0 ? 'GPT' as const : 'MBR' as const })))('($table) $name keeps what was fsynced, and touches no neighbour', async ({ make, table, size = '64M', checker }) => {
+    const box = await machine(size);
+    const sectors = parseInt(size) * 2048;
+    await partition(box, table, [[2048, sectors - 6144], [sectors - 4096, 512]]);
+    const neighbour = openDisk(box.system, '/dev/pmem0p2');
+    neighbour.pwrite(new Uint8Array(neighbour.sizeBytes).fill(0xa5), 0);
+    neighbour.flushBuffers();
+    expect(await box.sh(`${make.replace('/dev/pmem0', '/dev/pmem0p1')}; mount /dev/pmem0p1 /mnt`)).toMatchObject({ rc: 0 });
+    await box.sh('dd if=/dev/zero of=/mnt/zeros bs=64k count=40; echo kept | dd of=/mnt/kept conv=fsync');
+    box.system.powercut(7);
+    expect(await box.sh('mount /dev/pmem0p1 /mnt; cat /mnt/kept')).toMatchObject({ rc: 0, stdout: 'kept' });
+    await box.sh('rm /mnt/kept; umount /mnt');
+    expect(fsck(box.system, checker, '/dev/pmem0p1')).toBe(0);
+    const left = new Uint8Array(512 * 512);
+    openDisk(box.system, '/dev/pmem0p2').pread(left, 0);
+    expect(left.every((byte) => byte === 0xa5)).toBe(true);
+  });
+
+  it('DAX needs it to begin and end at a page', async () => {
+    const box = await machine('80M');
+    await box.sh('ndctl create-namespace -f -e namespace0.0 -m fsdax -M mem -a 4K');
+    await partition(box, 'MBR', [[2048, 65536], [67591, 65536]]);
+    await box.sh('mkfs.ext4 -q -F -b 4096 /dev/pmem0p1; mkfs.ext4 -q -F -b 4096 /dev/pmem0p2; mkdir /mnt2');
+    expect(await box.sh('mount -o dax /dev/pmem0p1 /mnt')).toMatchObject({ rc: 0 });
+    expect(await box.sh('mount -o dax /dev/pmem0p2 /mnt2')).toMatchObject({ rc: 255, dmesg: expect.arrayContaining(['pmem0p2: error: unaligned partition for dax']) as string[] });
   });
 });
 
