@@ -1,10 +1,9 @@
 /**
- * Files, directories and links of a mounted ext2 or ext4. Mirrors fs/ext4/namei.c, fs/ext4/dir.c, fs/ext4/file.c and
- * fs/ext4/inode.c: ext4_set_inode_flags, ext4_getattr.
+ * Files, directories and links of a mounted ext2 or ext4. Mirrors fs/ext4/inode.c: ext4_iget, ext4_evict_inode, ext4_set_inode_flags,
+ * ext4_getattr; fs/ext4/ialloc.c and the callers of directories in fs/ext4/namei.c.
  *
  * Invariant: one object an inode while it is known, so that a file's pages are cached once, whoever opens it.
- * Differs from Linux: directories are lists of entries; one that has a hash tree loses it when it is changed. Files whose contents are encrypted
- * or inside the inode are refused when they are opened.
+ * Differs from Linux: files whose contents are encrypted or inside the inode are refused when they are opened.
  */
 import { KernelError } from '@holdfast/lib';
 import { runAt } from '../extent-list.js';
@@ -16,11 +15,12 @@ import { type MountOfInodes, openRegular } from '../open-regular.js';
 import { utf8Decode, utf8Encode } from '../utf8.js';
 import { allocBlocks, allocInode, freeBlocks, freeInode } from './balloc.js';
 import { type BlockMap, openBlockMap } from './block-map.js';
-import { DIR_TYPE, type DirSeed, addDirEntry, dirEntries, newDirBlock, removeDirEntry } from './dir-block.js';
+import { DIR_TYPE } from './dir-block.js';
+import { type DirNames, ext4DirNames } from './ext4-dir.js';
 import { buildExtentTree } from './extent-format.js';
 import { EXT4_ROOT_INO, INODE_FL, type RawInode, emptyInode, sizeOfInode } from './inode.js';
 import { INCOMPAT, groupFirstBlock, hasIncompat } from './superblock.js';
-import { type Ext4Volume, groupOfInode, readInode, seedOf, writeInode } from './volume.js';
+import { type Ext4Volume, groupOfInode, readInode, writeInode } from './volume.js';
 
 /** How the file system was mounted, as far as its inodes care. */
 export interface Ext4Mount extends MountOfInodes {
@@ -172,66 +172,20 @@ export function createExt4Inodes(mount: Ext4Mount): MountedInodes {
     attributesMask: ATTRIBUTES_MASK,
   });
 
-  /** Blocks of a directory, by their number in it. */
-  const dirBlocks = (dir: Inode): { index: number; at: number; bytes: Uint8Array; seed: DirSeed }[] => {
-    const { list } = mapOf(dir);
-    const count = Math.ceil(sizeOfInode(dir.raw) / blockSize);
-    const seed = seedOf(volume, dir.ino, dir.raw);
-    return Array.from({ length: count }, (_, index) => {
-      const extent = list.at(index);
-      if (!extent) throw new KernelError('EIO', `directory ${dir.ino} has a hole at block ${index}`);
-      const at = (extent.start + index - extent.block) * blockSize;
-      const bytes = buffers.read(at, blockSize);
-      return { index, at, bytes, seed: isHashNode(dir, index, bytes) ? undefined : seed };
-    });
-  };
-  /** Root and inner nodes of a hash tree look like blocks of `.` and `..`, and of nothing; their sum is elsewhere. */
-  const isHashNode = ({ raw }: Inode, index: number, bytes: Uint8Array): boolean => {
-    if ((raw.flags & INODE_FL.INDEX) === 0) return false;
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    return index === 0 || (view.getUint32(0, true) === 0 && view.getUint16(4, true) === blockSize);
-  };
-  const dropHashTree = (dir: Inode): void => {
-    if ((dir.raw.flags & INODE_FL.INDEX) === 0) return;
-    const seed = seedOf(volume, dir.ino, dir.raw);
-    for (const { index, at, bytes } of dirBlocks(dir)) {
-      if (!isHashNode(dir, index, bytes)) continue;
-      const entries = index > 0 ? [] : dirEntries(bytes, undefined).slice(0, 2);
-      buffers.write(at, newDirBlock(blockSize, seed, entries));
-    }
-    dir.raw.flags &= ~INODE_FL.INDEX;
-    save(dir);
-  };
-  const find = (dir: Inode, name: string): { ino: number; type: number } | undefined => {
-    for (const { bytes, seed } of dirBlocks(dir)) {
-      const entry = dirEntries(bytes, seed).find((each) => each.ino !== 0 && each.name === name);
-      if (entry) return entry;
-    }
-    return undefined;
-  };
-  const checkNewName = (dir: Inode, name: string): void => {
+  const namesOf = (dir: Inode): DirNames => ext4DirNames(volume, {
+    ino: dir.ino,
+    raw: dir.raw,
+    get list() {
+      return mapOf(dir).list;
+    },
+    allocate: (index) => allocate(dir, index, 1, false).start,
+    touch: (sizeBytes) => touch(dir, sizeBytes),
+    save: () => save(dir),
+  });
+  const checkNewName = (names: DirNames, name: string): void => {
     checkWritable();
     if (utf8Encode(name).length > NAME_MAX) throw new KernelError('ENAMETOOLONG', `a name of more than ${NAME_MAX} bytes`);
-    if (name === '.' || name === '..' || find(dir, name)) throw new KernelError('EEXIST', `there is a ${name} already`);
-  };
-  const link = (dir: Inode, name: string, ino: number, type: number): void => {
-    dropHashTree(dir);
-    const entry = { ino, name, type: hasIncompat(sb, INCOMPAT.FILETYPE) ? type : DIR_TYPE.UNKNOWN };
-    const room = dirBlocks(dir).find(({ bytes, seed }) => addDirEntry(bytes, seed, entry));
-    if (room) buffers.write(room.at, room.bytes);
-    else {
-      const index = Math.ceil(sizeOfInode(dir.raw) / blockSize);
-      const { start } = allocate(dir, index, 1, false);
-      buffers.write(start * blockSize, newDirBlock(blockSize, seedOf(volume, dir.ino, dir.raw), [entry]));
-      touch(dir, (index + 1) * blockSize);
-    }
-    touch(dir);
-  };
-  const unlinkName = (dir: Inode, name: string): void => {
-    dropHashTree(dir);
-    const place = dirBlocks(dir).find(({ bytes, seed }) => removeDirEntry(bytes, seed, name) !== undefined);
-    if (place) buffers.write(place.at, place.bytes);
-    touch(dir);
+    if (name === '.' || name === '..' || names.find(name)) throw new KernelError('EEXIST', `there is a ${name} already`);
   };
   const newInode = (dir: Inode, mode: number): Inode => {
     const isDir = (mode & S_IFMT) === S_IFDIR;
@@ -249,11 +203,12 @@ export function createExt4Inodes(mount: Ext4Mount): MountedInodes {
   };
   /** Make an inode and name it; if there is no room for that, nothing is left. */
   const make = (dir: Inode, name: string, mode: number, type: number, fill: (inode: Inode) => void): Inode => {
-    checkNewName(dir, name);
+    const names = namesOf(dir);
+    checkNewName(names, name);
     const inode = newInode(dir, mode);
     try {
       fill(inode);
-      link(dir, name, inode.ino, type);
+      names.add(name, inode.ino, type);
     } catch (error) {
       inode.raw.links = 0;
       evictIfGone(inode);
@@ -269,48 +224,43 @@ export function createExt4Inodes(mount: Ext4Mount): MountedInodes {
     save(inode);
   };
 
+  const inodeToUnlink = (dir: Inode, name: string): Inode => {
+    checkWritable();
+    const entry = namesOf(dir).find(name);
+    if (!entry) throw new KernelError('ENOENT', `there is no ${name}`);
+    return iget(entry.ino);
+  };
+
   const directory = (dir: Inode): FsDirectory => ({
     kind: 'dir',
     stat: () => statOf(dir),
     setDaxFlag: (on) => setDaxFlag(dir, on),
-    list: () => dirBlocks(dir).flatMap(({ bytes, seed }) => dirEntries(bytes, seed).filter(({ ino, name }) => ino !== 0 && name !== '.' && name !== '..').map(({ name }) => name)),
+    list: () => namesOf(dir).list(),
     lookup(name) {
-      const entry = find(dir, name);
+      const entry = namesOf(dir).find(name);
       return entry && nodeOf(iget(entry.ino));
     },
     create: (name, mode) => regular(make(dir, name, S_IFREG | mode, DIR_TYPE.REGULAR, () => {})),
     mkdir(name, mode) {
-      const made = make(dir, name, S_IFDIR | mode, DIR_TYPE.DIRECTORY, (child) => {
-        const { start } = allocate(child, 0, 1, false);
-        buffers.write(start * blockSize, newDirBlock(blockSize, seedOf(volume, child.ino, child.raw), [
-          { ino: child.ino, name: '.', type: DIR_TYPE.DIRECTORY }, { ino: dir.ino, name: '..', type: DIR_TYPE.DIRECTORY },
-        ]));
-        touch(child, blockSize);
-      });
+      const made = make(dir, name, S_IFDIR | mode, DIR_TYPE.DIRECTORY, (child) => namesOf(child).init(dir.ino));
       dir.raw.links++;
       touch(dir);
       return directory(made);
     },
     unlink(name) {
-      checkWritable();
-      const entry = find(dir, name);
-      if (!entry) throw new KernelError('ENOENT', `there is no ${name}`);
-      const inode = iget(entry.ino);
+      const inode = inodeToUnlink(dir, name);
       if ((inode.raw.mode & S_IFMT) === S_IFDIR) throw new KernelError('EISDIR', `${name} is a directory`);
-      unlinkName(dir, name);
+      namesOf(dir).remove(name);
       inode.raw.links--;
       inode.raw.ctime = volume.now();
       save(inode);
       evictIfGone(inode);
     },
     rmdir(name) {
-      checkWritable();
-      const entry = find(dir, name);
-      if (!entry) throw new KernelError('ENOENT', `there is no ${name}`);
-      const inode = iget(entry.ino);
+      const inode = inodeToUnlink(dir, name);
       if ((inode.raw.mode & S_IFMT) !== S_IFDIR) throw new KernelError('ENOTDIR', `${name} is no directory`);
-      if (directory(inode).list().length > 0) throw new KernelError('ENOTEMPTY', `${name} has entries`);
-      unlinkName(dir, name);
+      if (namesOf(inode).list().length > 0) throw new KernelError('ENOTEMPTY', `${name} has entries`);
+      namesOf(dir).remove(name);
       inode.raw.links = 0;
       evictIfGone(inode);
       dir.raw.links--;
