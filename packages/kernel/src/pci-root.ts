@@ -4,17 +4,21 @@
  *
  * A bridge decodes the hole that the firmware left below 4 GiB, from its start (the top of low memory) to the IOAPIC. A PCI Express bridge
  * leaves out of it where its configuration space is mapped, a reserved row of its own (MMCONFIG; Intel's chipsets, QEMU's q35). A machine with
- * slots also decodes the top eighth of its physical addresses, where SeaBIOS places 64-bit BARs, as far as no memory is there.
+ * slots also decodes the top eighth of its physical addresses, where SeaBIOS places 64-bit BARs, as far as no memory is there. Without them,
+ * QEMU's bridges decode 2 GiB (i440fx) or 32 GiB (q35) behind all memory that the machine may get (pci_hole64_fix in hw/pci-host/i440fx.c and
+ * q35.c); of other machines nothing is known above 4 GiB.
  */
-import { parseNfit } from '@holdfast/acpi';
+import { parseNfit, parseSrat } from '@holdfast/acpi';
 import { type KernelRelease, GIB, MIB, type Pfn, type Resource, createResource, insertResourceExpandToFit, roundUp, silentPrintk, tryInsertResource } from '@holdfast/lib';
-import { type E820Entry, E820_TYPE_RESERVED, createE820Table, setupPciGap } from '@holdfast/e820';
+import { type E820Entry, E820_TYPE_RAM, E820_TYPE_RESERVED, createE820Table, setupPciGap } from '@holdfast/e820';
 import type { Pci } from '@holdfast/pci';
 import type { Firmware } from './boot-options.js';
 import type { Initcall } from './initcalls.js';
 import type { Arch } from './setup-arch.js';
 
 const IOAPIC_BASE = 0xfec00000;
+/** Where SeaBIOS, a ROM of 256 KiB, begins on QEMU. */
+const SEABIOS_ROM = 0xfffc0000;
 /** Of configuration space: 32 devices of 8 functions of 4 KiB. */
 const BYTES_PER_BUS = MIB;
 
@@ -32,7 +36,8 @@ export function pciInitcalls(needs: PciRootNeeds, pci: Pci | undefined): Record<
     scan() {
       const { arch, iomem, release } = needs;
       const low = hostBridgeWindows(arch.e820.firmwareEntries, arch.maxPfn, release).map(({ start, end }) => insertWindow(iomem, start, end));
-      const high = pci && insertHighWindow(needs);
+      const span = pci ? highestAddresses(needs) : qemuHole64(needs.firmware, arch.e820.firmwareEntries);
+      const high = span && insertWindow(iomem, span.start, span.end);
       pci?.scan([...low, ...(high ? [high] : [])]);
     },
     insertMmconfig() {
@@ -84,14 +89,36 @@ function holesAround(firmwareEntries: readonly E820Entry[], { start, end }: Span
   return [{ start: below, end: start }, { start: end, end: above }].filter((hole) => hole.end > hole.start);
 }
 
-/** Behind all memory that firmware knows of; undefined if that leaves nothing. */
-function insertHighWindow({ arch, firmware, iomem, physBits }: PciRootNeeds): Resource | undefined {
-  const rows = arch.e820.firmwareEntries.filter(({ type }) => type !== E820_TYPE_RESERVED).map(({ addr, size }) => Number(addr + size));
-  const nfit = firmware.nfit ? parseNfit(firmware.nfit).spaRanges.map(({ address, length }) => address + length) : [];
-  const dimms = firmware.memoryDevices?.map(({ start, sizeBytes }) => start + sizeBytes) ?? [];
+/** The top eighth, behind all memory that firmware knows of, ends inclusive; undefined if that leaves nothing. */
+function highestAddresses({ arch, firmware, physBits }: PciRootNeeds): Span | undefined {
   const top = 2 ** physBits;
-  const start = roundUp([...rows, ...nfit, ...dimms].reduce((a, b) => Math.max(a, b), top - top / 8), GIB);
-  return start < top ? insertWindow(iomem, start, top - 1) : undefined;
+  const start = roundUp(Math.max(top - top / 8, memoryEnd(firmware, arch.e820.firmwareEntries)), GIB);
+  return start < top ? { start, end: top - 1 } : undefined;
+}
+
+/** What QEMU's bridge decodes above 4 GiB, ends inclusive; undefined on any other machine. */
+export function qemuHole64(firmware: Firmware, firmwareEntries: readonly E820Entry[]): Span | undefined {
+  if (!isQemu(firmwareEntries)) return undefined;
+  const start = roundUp(Math.max(4 * GIB, memoryEnd(firmware, firmwareEntries)), GIB);
+  return { start, end: start + (configSpace(firmwareEntries) ? 32 : 2) * GIB - 1 };
+}
+
+/** SeaBIOS as QEMU runs it: beside its ROM, it reserves the end of low memory for its tables, where VirtualBox has a row of ACPI data. */
+function isQemu(firmwareEntries: readonly E820Entry[]): boolean {
+  const rows = firmwareEntries.map(({ addr, size, type }) => ({ start: Number(addr), end: Number(addr + size), type }));
+  const lowest = rows.filter(({ start, end }) => start >= MIB && end < SEABIOS_ROM);
+  const tables = lowest.find(({ type }, index) => type === E820_TYPE_RESERVED && lowest[index - 1]?.type === E820_TYPE_RAM);
+  return tables !== undefined && tables.end % MIB === 0 && rows.some(({ start, end, type }) => start === SEABIOS_ROM && end === 4 * GIB && type === E820_TYPE_RESERVED);
+}
+
+/** Behind all memory that there is, or that can be plugged in. */
+function memoryEnd({ srat, nfit, memoryDevices = [] }: Firmware, firmwareEntries: readonly E820Entry[]): number {
+  return Math.max(
+    ...firmwareEntries.filter(({ type }) => type !== E820_TYPE_RESERVED).map(({ addr, size }) => Number(addr + size)),
+    ...(srat ? parseSrat(srat).memory.filter(({ enabled }) => enabled).map(({ start, length }) => start + length) : []),
+    ...(nfit ? parseNfit(nfit).spaRanges.map(({ address, length }) => address + length) : []),
+    ...memoryDevices.map(({ start, sizeBytes }) => start + sizeBytes),
+  );
 }
 
 function insertWindow(iomem: Resource, start: number, end: number): Resource {

@@ -39,6 +39,8 @@ export interface BootLook {
   /** Bytes of System RAM. */
   readonly ramBytes: number;
   readonly hasCrashKernel: boolean;
+  /** What PCI host bridges decode. */
+  readonly bridgeWindows: readonly Row[];
   /** Warnings and errors of the log. */
   readonly complaints: readonly string[];
 }
@@ -57,6 +59,7 @@ export function lookAt(system: System): BootLook {
     freeRam: taken.reduce<readonly Row[]>((left, hole) => left.flatMap((row) => without(row, hole)), ram),
     ramBytes: ram.reduce((sum, { start, end }) => sum + end - start, 0),
     hasCrashKernel: taken.some(({ type }) => type === 'Crash kernel'),
+    bridgeWindows: iomem.filter(({ type }) => type.startsWith('PCI Bus ')),
     complaints: log.lines.filter(({ level }) => level <= KERN.warning).map((line) => formatLogLine(line).replace(/^\[[^\]]*\] /, '')),
   };
 }

@@ -114,7 +114,7 @@ function pieces({ regions }: BootLook): MemmapWarning[] {
   return [{ rule: 'pieces', level: 'warning', text: `a range of several rows of the map is several disks, never one: seams at ${seams.join(', ')}` }];
 }
 
-function alignment(region: LegacyRegion, { before, after: { complaints } }: MemmapLooks): MemmapWarning[] {
+function alignment(region: LegacyRegion, { before, after: { complaints, bridgeWindows } }: MemmapLooks): MemmapWarning[] {
   const { name, start, end, align, disk } = region;
   const aligned = (grain: number): Row => ({ start: roundUp(start, grain), end: roundDown(end, grain), type: '' });
   const better = (grain: number): { nearest?: string } => {
@@ -122,9 +122,12 @@ function alignment(region: LegacyRegion, { before, after: { complaints } }: Memm
     return from < to && notRam({ start: from, end: to, type: '' }, before).length === 0 ? { nearest: memmapOption({ start: from, sizeBytes: to - from }) } : {};
   };
   if (disk === undefined) {
-    const said = complaints.find((line) => line.includes(`namespace${name.slice('region'.length)}.0`));
+    // Its last word before the driver core's: what comes first may be said of any disk.
+    const said = complaints.findLast((line) => line.includes(`namespace${name.slice('region'.length)}.0: `));
     const rule = isAligned(start, SUBSECTION_SIZE) && isAligned(end, SUBSECTION_SIZE) ? 'no-disk' : 'align-2m';
-    return [{ rule, level: 'error', text: `${name} has no disk: ${said ?? 'no driver took it'}`, ...better(SUBSECTION_SIZE) }];
+    const others = said?.includes('could not reserve') ? bridgeWindows.filter((window) => overlap(window, { start, end, type: '' })) : [];
+    const inTheWay = others.map((window) => `; the PCI host bridge decodes ${range(window)} of it`);
+    return [{ rule, level: 'error', text: `${name} has no disk: ${said ?? 'no driver took it'}${inTheWay.join('')}`, ...better(SUBSECTION_SIZE) }];
   }
   if (!isAligned(end - start, align) || !isAligned(start, align)) {
     return [{ rule: 'align-16m', level: 'warning', text: `${name} does not start or end on its alignment, ${exactSize(align)}: ndctl create-namespace refuses it as it is`, ...better(16 * MIB) }];
