@@ -155,7 +155,9 @@ describe('who uses a device', () => {
   it('hears what does not fit', async () => {
     const { sh } = await machine();
     await sh('mkfs.ext4 -q -F /dev/pmem0');
-    expect(await sh('mount /dev/pmem7 /mnt')).toMatchObject({ rc: 255, stderr: ['mount: mounting /dev/pmem7 on /mnt failed: No such file or directory'] });
+    const noDevice = { rc: 255, stderr: ['mount: mounting /dev/pmem7 on /mnt failed: No such file or directory'], dmesg: ["/dev/pmem7: Can't open blockdev"] };
+    expect(await sh('mount -t ext4 /dev/pmem7 /mnt')).toMatchObject(noDevice);
+    expect(await sh('mount -t ext4 -o nonsense /dev/pmem7 /mnt')).toMatchObject({ rc: 255, dmesg: ["ext4: Unknown parameter 'nonsense'"] });
     expect(await sh('mount /dev/pmem0 /nowhere')).toMatchObject({ rc: 255, stderr: ['mount: mounting /dev/pmem0 on /nowhere failed: No such file or directory'] });
     expect(await sh('mount -t nofs /dev/pmem0 /mnt')).toMatchObject({ rc: 255, stderr: ['mount: mounting /dev/pmem0 on /mnt failed: No such device'] });
     expect(await sh('mount -t ext2 /dev/pmem0 /mnt')).toMatchObject({ rc: 255 });

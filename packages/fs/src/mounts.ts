@@ -5,7 +5,7 @@
  * last unmount writes it and lets go of the device.
  */
 import { type BlockDevice, bdevReadOnly, blkdevGet, blkdevPut } from '@holdfast/block';
-import { KernelError } from '@holdfast/lib';
+import { KERN, KernelError } from '@holdfast/lib';
 import type { FileSystemType, FsNeeds, FsParameter, SuperBlock } from './super-block.js';
 
 /** Flags of one mount, and not of the file system behind it, in the order in which they are shown. */
@@ -13,7 +13,8 @@ export const MOUNT_FLAGS = ['nosuid', 'nodev', 'noexec', 'noatime', 'nodiratime'
 export type MountFlag = (typeof MOUNT_FLAGS)[number];
 
 export interface MountCall {
-  readonly bdev: BlockDevice;
+  /** The device that the source names (lookup_bdev). @throws KernelError ENOENT, ENOTBLK */
+  readonly lookup: () => BlockDevice;
   /** As it is shown: `/dev/pmem0`. */
   readonly source: string;
   /** An absolute path without links. */
@@ -46,7 +47,7 @@ export interface Mounts {
   at(target: string): Mount | undefined;
   /** Is anything mounted below a path? */
   hasBelow(path: string): boolean;
-  /** @throws KernelError ENODEV for a type that there is not, EBUSY, EACCES for a device that is read-only, and the file system's */
+  /** @throws KernelError ENODEV for a type that there is not, EBUSY, EACCES for a device that is read-only, the look-up's, and the file system's */
   mount(call: MountCall): void;
   /** @throws KernelError EINVAL if nothing is mounted there, and the file system's */
   remount(target: string, options: { readonly readOnly: boolean; readonly synchronous?: boolean; readonly flags?: ReadonlySet<MountFlag>; readonly parameters?: readonly FsParameter[] }): void;
@@ -66,20 +67,31 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
     if (!mount) throw new KernelError('EINVAL', `nothing is mounted at ${target}`);
     return mount;
   };
-  const superOf = (call: MountCall, fsType: FileSystemType): SuperBlock => {
-    const { bdev, readOnly = false, synchronous = false, silent = false, parameters = [] } = call;
-    const there = mounts.find(({ sb, type }) => sb.bdev === bdev && type === call.type);
-    if (there) {
-      if (there.sb.state.readOnly !== readOnly) throw new KernelError('EBUSY', `${call.source} is mounted ${there.sb.state.readOnly ? 'read-only' : 'for writing'}`);
-      return there.sb;
-    }
-    if (!readOnly && bdevReadOnly(bdev)) throw new KernelError('EACCES', `${call.source} is read-only`);
-    const holder = `a mounted ${call.type}`;
-    blkdevGet(bdev, holder);
+  /** Find the device and claim it; what is mounted from it already, by the same type, is shared (blkdev_get_by_path, sget_fc). */
+  const claim = ({ source, type, lookup }: MountCall, readOnly: boolean): { bdev: BlockDevice; there: SuperBlock | undefined } => {
     try {
-      return fsType.mount({ bdev, readOnly, synchronous, silent, parameters }, needs);
+      const bdev = lookup();
+      if (!readOnly && bdevReadOnly(bdev)) throw new KernelError('EACCES', `${source} is read-only`);
+      const there = mounts.find((mount) => mount.sb.bdev === bdev && mount.type === type)?.sb;
+      if (!there) blkdevGet(bdev, holderOf(type));
+      return { bdev, there };
     } catch (error) {
-      blkdevPut(bdev, holder);
+      needs.printk(`${source}: Can't open blockdev`, KERN.err);
+      throw error;
+    }
+  };
+  const superOf = (call: MountCall, fsType: FileSystemType): SuperBlock => {
+    const { readOnly = false, synchronous = false, silent = false, parameters = [] } = call;
+    const fillSuper = fsType.parseParameters(parameters, needs);
+    const { bdev, there } = claim(call, readOnly);
+    if (there) {
+      if (there.state.readOnly !== readOnly) throw new KernelError('EBUSY', `${call.source} is mounted ${there.state.readOnly ? 'read-only' : 'for writing'}`);
+      return there;
+    }
+    try {
+      return fillSuper({ bdev, readOnly, synchronous, silent, parameters });
+    } catch (error) {
+      blkdevPut(bdev, holderOf(call.type));
       throw error;
     }
   };
@@ -87,7 +99,7 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
     mounts = mounts.filter((other) => other !== mount);
     if (mounts.some(({ sb }) => sb === mount.sb)) return;
     mount.sb.put();
-    blkdevPut(mount.sb.bdev, `a mounted ${mount.type}`);
+    blkdevPut(mount.sb.bdev, holderOf(mount.type));
   };
   return {
     get list() {
@@ -130,6 +142,10 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
       }
     },
   };
+}
+
+function holderOf(type: string): string {
+  return `a mounted ${type}`;
 }
 
 /** A line of /proc/mounts (show_vfsmnt). */

@@ -79,6 +79,9 @@ export interface SuperBlock {
 
 export interface FileSystemType {
   readonly name: string;
-  /** @throws KernelError with what mount(2) then answers; the log says why */
-  mount(request: MountRequest, needs: FsNeeds): SuperBlock;
+  /** Read the options, before anybody looks for the device. @throws KernelError EINVAL; the log says why */
+  parseParameters(parameters: readonly FsParameter[], needs: FsNeeds): FillSuper;
 }
+
+/** @throws KernelError with what mount(2) then answers; the log says why */
+export type FillSuper = (request: MountRequest) => SuperBlock;

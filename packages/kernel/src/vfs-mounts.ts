@@ -53,7 +53,7 @@ export function withMounts(dir: VfsDir, mounts: Mounts, path = '/'): VfsDir {
 /** mount(2) and umount(2), with paths. */
 export interface MountCalls {
   /** @throws KernelError ENOENT, ENOTBLK for a source that is no block device, ENOTDIR, and {@link Mounts}' */
-  mount(call: Omit<MountCall, 'bdev'>): void;
+  mount(call: Omit<MountCall, 'lookup'>): void;
   remount(target: string, options: Parameters<Mounts['remount']>[1]): void;
   umount(target: string): void;
 }
@@ -72,8 +72,7 @@ export function createMountCalls(root: VfsDir, mounts: Mounts): MountCalls {
   return {
     mount(call) {
       const target = directoryAt(call.target);
-      if (!mounts.types.includes(call.type)) throw new KernelError('ENODEV', `there is no file system type ${call.type}`);
-      mounts.mount({ ...call, target, bdev: deviceAt(call.source) });
+      mounts.mount({ ...call, target, lookup: () => deviceAt(call.source) });
     },
     remount: (target, options) => mounts.remount(directoryAt(target), options),
     umount: (target) => mounts.umount(directoryAt(target)),

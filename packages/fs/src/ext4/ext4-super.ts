@@ -38,19 +38,25 @@ export interface Ext4Once {
 
 export function ext4Types(): readonly FileSystemType[] {
   const once: Ext4Once = { warnedOfJournalData: false };
-  return ['ext3', 'ext2', 'ext4'].map((name) => ({ name, mount: (request: MountRequest, needs: FsNeeds) => fillSuper(name, request, needs, once) }));
+  return ['ext3', 'ext2', 'ext4'].map((name): FileSystemType => ({
+    name,
+    parseParameters(parameters, needs) {
+      const options = parseExt4Options(name, parameters, needs.printk);
+      return (request) => fillSuper(name, options, request, needs, once);
+    },
+  }));
 }
 
 type Message = (text: string, level?: LogLevel) => void;
 
-function fillSuper(type: string, { bdev, readOnly, synchronous, silent, parameters }: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
+function fillSuper(type: string, given: Ext4Options, { bdev, readOnly, synchronous, silent, parameters }: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
   const { printk } = needs;
   const message: Message = (text, level = KERN.err) => printk(`EXT4-fs (${bdev.name}): ${text}`, level);
   const fail = (text: string, why = text, code: KernelError['code'] = 'EINVAL'): never => {
     message(text);
     throw new KernelError(code, `${bdev.name}: ${why}`);
   };
-  let options = parseExt4Options(type, parameters, printk);
+  let options = given;
   const dax = fsDaxGetByBdev(needs.daxHosts, bdev, printk);
   const sb = readSuper(bdev, silent, fail);
   checkOptionsFor(type, parameters, printk);

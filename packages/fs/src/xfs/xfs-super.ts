@@ -34,7 +34,15 @@ const SPECS: ParameterSpecs = {
 const SHOWN = ['ikeep', 'wsync', 'noalign', 'swalloc', 'norecovery', 'nouuid', 'attr2', 'filestreams', 'grpid', 'discard', 'largeio'] as const;
 
 export function xfsType(): FileSystemType {
-  return { name: 'xfs', mount: fillSuper };
+  return {
+    name: 'xfs',
+    parseParameters(parameters, needs) {
+      checkParameters('xfs', parameters, SPECS, needs.printk);
+      const notHere = parameters.find(({ key }) => key === 'logdev' || key === 'rtdev' || (/quota|noenforce/.test(key) && key !== 'noquota'));
+      if (notHere) throw new KernelError('EOPNOTSUPP', `mount option ${notHere.key}: other devices and quotas are not simulated`);
+      return (request) => fillSuper(request, needs);
+    },
+  };
 }
 
 type Message = (text: string, level?: LogLevel) => void;
@@ -42,9 +50,6 @@ type Message = (text: string, level?: LogLevel) => void;
 function fillSuper({ bdev, readOnly, synchronous, silent, parameters }: MountRequest, needs: FsNeeds): SuperBlock {
   const { printk } = needs;
   const message: Message = (text, level = KERN.notice) => printk(`XFS (${bdev.name}): ${text}`, level);
-  checkParameters('xfs', parameters, SPECS, printk);
-  const notHere = parameters.find(({ key }) => key === 'logdev' || key === 'rtdev' || (/quota|noenforce/.test(key) && key !== 'noquota'));
-  if (notHere) throw new KernelError('EOPNOTSUPP', `mount option ${notHere.key}: other devices and quotas are not simulated`);
   const dax = fsDaxGetByBdev(needs.daxHosts, bdev, printk);
   const sb = readSuper(bdev, silent, readOnly, message);
   const daxMode = setupDax(sb, parameters, dax !== undefined, bdev, message);
