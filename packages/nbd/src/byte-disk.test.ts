@@ -74,7 +74,7 @@ test('a trim of less than a block, and the ends of a longer one, leave what is t
 
 test('where holes are is told to the byte', () => {
   const disk = createByteDisk(pmemDisk(16 * MIB));
-  const talk = client(disk, { exported: exportOf(disk), structured: true });
+  const talk = client(disk, { exported: exportOf(disk), headers: 'structured' });
   talk.say(request(CMD.WRITE, 0, 1, { payload: Uint8Array.of(1) }));
   talk.heard();
   expect(disk.extent(2 * MIB - 3, 10)).toEqual({ length: 3, state: 0 });

@@ -21,9 +21,12 @@ export function withoutPayload(disk: NbdDisk, type: number, offset: number, leng
   }
 }
 
+/** Zeros over more than this are not looked at first: that would not be fast. */
+const MAX_LOOK_BYTES = 2 ** 38;
+
 /** Is there less to do than to write each zero? Not where each must be allocated. */
 export function zeroesFast(disk: NbdDisk, offset: number, length: number, noHole: boolean): boolean {
-  return !noHole && (disk.fastZero || isHole(disk.extent(offset, length), length));
+  return !noHole && (disk.fastZero || (length <= MAX_LOOK_BYTES && isHole(disk.extent(offset, length), length)));
 }
 
 /** At most `most` extents from `offset` on, in order, of which neighbours differ. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CLIENT_FLAGS, contextData, exportOf, goData, option, optionReplies, pmemDisk, u32 } from '../test/fixture.js';
 import { type Handshake, type HandshakeStep, MAX_OPTION_BYTES, createHandshake } from './handshake.js';
-import { INFO, OPT, REP, REP_ERR } from './protocol.js';
+import { INFO, OPT, REP, REP_ERR, TRANSMISSION } from './protocol.js';
 
 const MIB = 2 ** 20;
 const disk = pmemDisk(16 * MIB);
@@ -37,7 +37,11 @@ describe('the handshake', () => {
 
   test.each<[string, Buffer, number[], string]>([
     ['an unknown option', option(42, 'data'), [REP_ERR.UNSUP], 'more'],
-    ['extended headers', option(11), [REP_ERR.UNSUP], 'more'],
+    ['extended headers with data', option(OPT.EXTENDED_HEADERS, 'x'), [REP_ERR.INVALID], 'more'],
+    ['extended headers, twice', Buffer.concat([option(OPT.EXTENDED_HEADERS), option(OPT.EXTENDED_HEADERS)]), [REP.ACK, REP.ACK], 'more'],
+    ['extended headers, then structured replies', Buffer.concat([option(OPT.EXTENDED_HEADERS), option(OPT.STRUCTURED_REPLY)]), [REP.ACK, REP_ERR.EXT_HEADER_REQD], 'more'],
+    ['structured replies, then extended headers', Buffer.concat([option(OPT.STRUCTURED_REPLY), option(OPT.EXTENDED_HEADERS)]), [REP.ACK, REP.ACK], 'more'],
+    ['contexts after extended headers', Buffer.concat([option(OPT.EXTENDED_HEADERS), option(OPT.SET_META_CONTEXT, contextData('pmem0', ['base:allocation']))]), [REP.ACK, REP.META_CONTEXT, REP.ACK], 'more'],
     ['LIST', option(OPT.LIST), [REP.SERVER, REP.SERVER, REP.SERVER, REP.ACK], 'more'],
     ['LIST with data', option(OPT.LIST, 'x'), [REP_ERR.INVALID], 'more'],
     ['STARTTLS without TLS', option(OPT.STARTTLS), [REP_ERR.POLICY], 'more'],
@@ -74,12 +78,32 @@ describe('the handshake', () => {
     expect(types(handshake.feed(option(OPT.SET_META_CONTEXT, contextData('pmem0', queries))))).toEqual(replies);
   });
 
+  test.each([
+    ['a context', true],
+    ['none', false],
+  ])('filters of block status are offered where extended headers and %s are agreed on', (_, chosen) => {
+    const handshake = begun();
+    handshake.feed(option(OPT.EXTENDED_HEADERS));
+    if (chosen) handshake.feed(option(OPT.SET_META_CONTEXT, contextData('pmem0', ['base:allocation'])));
+    const [info] = optionReplies(Buffer.concat(handshake.feed(option(OPT.GO, goData('pmem0'))).replies));
+    const flags = info!.data.readUInt16BE(10);
+    expect(flags & TRANSMISSION.SEND_DF).toBe(TRANSMISSION.SEND_DF);
+    expect((flags & TRANSMISSION.BLOCK_STATUS_PAYLOAD) !== 0).toBe(chosen);
+    expect(handshake.session().session).toMatchObject({ headers: 'extended', baseAllocation: chosen });
+  });
+
+  test('extended headers and the oldest way in do not go together', () => {
+    const handshake = begun();
+    handshake.feed(option(OPT.EXTENDED_HEADERS));
+    expect(handshake.feed(option(OPT.EXPORT_NAME, 'pmem0')).next).toBe('close');
+  });
+
   test('contexts chosen for another export are dropped', () => {
     const handshake = begun();
     handshake.feed(option(OPT.STRUCTURED_REPLY));
     handshake.feed(option(OPT.SET_META_CONTEXT, contextData('second', ['base:allocation'])));
     handshake.feed(option(OPT.GO, goData('pmem0')));
-    expect(handshake.session().session).toMatchObject({ structured: true, baseAllocation: false });
+    expect(handshake.session().session).toMatchObject({ headers: 'structured', baseAllocation: false });
   });
 
   test('with TLS required nothing but STARTTLS and ABORT is answered, and TLS makes all void', () => {

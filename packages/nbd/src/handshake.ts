@@ -4,10 +4,10 @@
  *
  * Invariant: whatever a client sends, at most {@link MAX_OPTION_BYTES} of it are held, and each option gets its answer or ends the session.
  */
-import { type NbdExport, MAX_PAYLOAD, transmissionFlags } from './export.js';
+import { type AgreedOn, type NbdExport, MAX_PAYLOAD, transmissionFlags } from './export.js';
 import type { NbdDisk } from './disk.js';
 import {
-  BASE_ALLOCATION, BASE_ALLOCATION_ID, FLAG_FIXED_NEWSTYLE, FLAG_NO_ZEROES, IHAVEOPT, INFO, MAX_STRING, NBDMAGIC, OPT, REP, REPLY_MAGIC, REP_ERR,
+  BASE_ALLOCATION, BASE_ALLOCATION_ID, FLAG_FIXED_NEWSTYLE, FLAG_NO_ZEROES, type Headers, IHAVEOPT, INFO, MAX_STRING, NBDMAGIC, OPT, REP, REPLY_MAGIC, REP_ERR,
 } from './protocol.js';
 
 /** Bytes of one option's data that are taken; a longer one is read, thrown away and refused. */
@@ -30,12 +30,9 @@ export interface HandshakeNeeds {
 }
 
 /** What both sides know when requests begin. */
-export interface Session {
+export interface Session extends AgreedOn {
   readonly exported: NbdExport;
   readonly disk: NbdDisk;
-  readonly structured: boolean;
-  /** The client wants to know where data is, and where nothing was written. */
-  readonly baseAllocation: boolean;
 }
 
 /** `more`: feed what comes next. `tls`: send the replies, wrap the stream, and {@link Handshake.secured}. */
@@ -64,7 +61,7 @@ export function createHandshake({ exports, unlisted, tls }: HandshakeNeeds): Han
   let discard = 0;
   let tooBig = 0;
   let secure = false;
-  let structured = false;
+  let headers: Headers = 'simple';
   /** The export whose contexts were chosen by name. */
   let contextsOf: string | undefined;
   let agreed: Session | undefined;
@@ -101,7 +98,13 @@ export function createHandshake({ exports, unlisted, tls }: HandshakeNeeds): Han
       }
       case OPT.STRUCTURED_REPLY:
         if (data.length > 0) return refuse(REP_ERR.INVALID, 'STRUCTURED_REPLY has no data');
-        structured = true;
+        if (headers === 'extended') return refuse(REP_ERR.EXT_HEADER_REQD, 'headers are extended already, which is more');
+        headers = 'structured';
+        reply(REP.ACK);
+        return 'more';
+      case OPT.EXTENDED_HEADERS:
+        if (data.length > 0) return refuse(REP_ERR.INVALID, 'EXTENDED_HEADERS has no data');
+        headers = 'extended';
         reply(REP.ACK);
         return 'more';
       case OPT.INFO:
@@ -115,20 +118,21 @@ export function createHandshake({ exports, unlisted, tls }: HandshakeNeeds): Han
     }
   };
 
-  const agree = (exported: NbdExport, disk: NbdDisk): void => {
-    agreed = { exported, disk, structured, baseAllocation: structured && contextsOf !== undefined && find(contextsOf)?.name === exported.name };
-  };
+  const agreedOn = (exported: NbdExport): AgreedOn => ({
+    headers,
+    baseAllocation: headers !== 'simple' && contextsOf !== undefined && find(contextsOf)?.name === exported.name,
+  });
 
   /** The oldest way in: no reply but the export itself, or the door. */
   const useByName = (data: Buffer, replies: Uint8Array[]): HandshakeNext => {
     const exported = data.length <= MAX_STRING ? find(data.toString()) : undefined;
     const disk = exported?.disk();
-    if (!exported || !disk || disk.minBlock > MIN_UNASKED_BLOCK) return 'close';
+    if (!exported || !disk || disk.minBlock > MIN_UNASKED_BLOCK || headers === 'extended') return 'close';
     const head = Buffer.alloc(noZeroes ? 10 : 134);
     head.writeBigUInt64BE(BigInt(disk.sizeBytes), 0);
-    head.writeUInt16BE(transmissionFlags(exported, disk, structured), 8);
+    agreed = { exported, disk, ...agreedOn(exported) };
+    head.writeUInt16BE(transmissionFlags(exported, disk, agreed), 8);
     replies.push(head);
-    agree(exported, disk);
     return 'transmission';
   };
 
@@ -143,20 +147,21 @@ export function createHandshake({ exports, unlisted, tls }: HandshakeNeeds): Han
     if (option === OPT.GO && !asksBlockSize && disk.minBlock > MIN_UNASKED_BLOCK) {
       return refuse(REP_ERR.BLOCK_SIZE_REQD, `'${exported.name}' has blocks of ${disk.minBlock} bytes`);
     }
-    reply(REP.INFO, exportInfo(exported, disk, structured));
+    const agreeing = agreedOn(exported);
+    reply(REP.INFO, exportInfo(exported, disk, agreeing));
     if (asked.types.includes(INFO.NAME)) reply(REP.INFO, textInfo(INFO.NAME, exported.name));
     if (asked.types.includes(INFO.DESCRIPTION) && exported.description !== undefined) reply(REP.INFO, textInfo(INFO.DESCRIPTION, exported.description));
     reply(REP.INFO, blockSizeInfo(disk));
     reply(REP.ACK);
     if (option === OPT.INFO) return 'more';
-    agree(exported, disk);
+    agreed = { exported, disk, ...agreeing };
     return 'transmission';
   };
 
   const metaContext = (option: number, data: Buffer, reply: Reply, refuse: Refuse): HandshakeNext => {
     const setting = option === OPT.SET_META_CONTEXT;
     if (setting) contextsOf = undefined;
-    if (!structured) return refuse(REP_ERR.INVALID, 'STRUCTURED_REPLY comes before contexts');
+    if (headers === 'simple') return refuse(REP_ERR.INVALID, 'STRUCTURED_REPLY or EXTENDED_HEADERS comes before contexts');
     const asked = parseContexts(data);
     if (!asked) return refuse(REP_ERR.INVALID, 'expected a name with its length, and a count of queries with as many');
     if (!find(asked.name)) return refuse(REP_ERR.UNKNOWN, `no export '${asked.name}'`);
@@ -239,7 +244,7 @@ export function createHandshake({ exports, unlisted, tls }: HandshakeNeeds): Han
     secured() {
       held = Buffer.alloc(0); // what came in the clear behind STARTTLS could be anybody's (CVE-2021-3716)
       secure = true;
-      structured = false;
+      headers = 'simple';
       contextsOf = undefined;
     },
   };
@@ -296,11 +301,11 @@ function parseContexts(data: Buffer): { readonly name: string; readonly queries:
   return rest.length === 0 ? { name: head.text, queries } : undefined;
 }
 
-function exportInfo(exported: NbdExport, disk: NbdDisk, structured: boolean): Uint8Array {
+function exportInfo(exported: NbdExport, disk: NbdDisk, agreeing: AgreedOn): Uint8Array {
   const bytes = Buffer.alloc(12);
   bytes.writeUInt16BE(INFO.EXPORT, 0);
   bytes.writeBigUInt64BE(BigInt(disk.sizeBytes), 2);
-  bytes.writeUInt16BE(transmissionFlags(exported, disk, structured), 10);
+  bytes.writeUInt16BE(transmissionFlags(exported, disk, agreeing), 10);
   return bytes;
 }
 

@@ -5,11 +5,11 @@
  */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { CLIENT_FLAGS, client, exportOf, goData, option, pmemDisk, request, u32 } from '../test/fixture.js';
-import { DISK_BYTES, OPEN_SESSION, SESSION, type Served, closed, serve } from '../test/served.js';
+import { CLIENT_FLAGS, chunks, client, exportOf, extendedRequest, goData, option, pmemDisk, request, u32, u64 } from '../test/fixture.js';
+import { DISK_BYTES, EXTENDED_SESSION, OPEN_EXTENDED_SESSION, OPEN_SESSION, SESSION, type Served, closed, serve } from '../test/served.js';
 import { SLAB_BYTES } from './disk.js';
 import { type Handshake, createHandshake } from './handshake.js';
-import { CMD, OPT } from './protocol.js';
+import { CMD, CMD_FLAG, type Headers, OPT } from './protocol.js';
 
 const MIB = 2 ** 20;
 const MESSAGES = Number(process.env['NBD_FUZZ'] ?? 4000);
@@ -22,15 +22,15 @@ beforeEach(async () => (served = await serve()));
 afterEach(() => served.stop());
 
 describe('a server among hostile clients', () => {
-  test('takes a disconnect at every byte of a session', async () => {
+  test.each([['a session', SESSION], ['one with extended headers', EXTENDED_SESSION]])('takes a disconnect at every byte of %s', async (_, said) => {
     const whole = await served.session();
     const leave = async (end: number): Promise<void> => {
       const socket = served.opened();
-      socket.write(SESSION.subarray(0, end), () => socket.destroy());
+      socket.write(said.subarray(0, end), () => socket.destroy());
       await closed(socket);
     };
-    for (let end = 0; end < SESSION.length; end += AT_ONCE) {
-      await Promise.all(Array.from({ length: Math.min(AT_ONCE, SESSION.length - end) }, (_, i) => leave(end + i)));
+    for (let end = 0; end < said.length; end += AT_ONCE) {
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, said.length - end) }, (_, i) => leave(end + i)));
     }
     expect(await served.session()).toBe(whole);
     await vi.waitFor(() => expect(served.server.connections.size).toBe(0), { timeout: 20_000 });
@@ -65,6 +65,12 @@ describe('a server among hostile clients', () => {
     ['an old greeting of its own', Buffer.from('NBDMAGIC\x00\x00\x42\x02\x81\x86\x12\x53', 'latin1')],
     ['a write that says it has 4 GiB', Buffer.concat([OPEN_SESSION, request(CMD.WRITE, 0, 0xffff_ffff), Buffer.alloc(MIB)])],
     ['offsets that overflow', Buffer.concat([OPEN_SESSION, request(CMD.READ, 2n ** 64n - 512n, 1024), request(CMD.TRIM, 2n ** 63n, 0xffff_fe00), request(CMD.DISC, 0, 0)])],
+    ['an extended payload of 2^63', Buffer.concat([OPEN_EXTENDED_SESSION, extendedRequest(CMD.WRITE, 0, 2n ** 63n), Buffer.alloc(MIB)])],
+    ['an extended payload of 4 GiB and a sector', Buffer.concat([OPEN_EXTENDED_SESSION, extendedRequest(CMD.TRIM, 0, 2 ** 32 + 512, { flags: CMD_FLAG.PAYLOAD_LEN })])],
+    ['extended lengths that overflow', Buffer.concat([
+      OPEN_EXTENDED_SESSION, ...[CMD.READ, CMD.TRIM, CMD.WRITE_ZEROES, CMD.CACHE, CMD.BLOCK_STATUS].map((type) => extendedRequest(type, 2n ** 64n - 512n, 2n ** 64n - 512n)), extendedRequest(CMD.DISC, 0, 0),
+    ])],
+    ['a compact request after extended headers', Buffer.concat([OPEN_EXTENDED_SESSION, request(CMD.FLUSH, 0, 0), Buffer.alloc(4)])],
     ['garbage between requests', Buffer.concat([OPEN_SESSION, Buffer.from('x'), request(CMD.FLUSH, 0, 0)])],
   ])('ends with %s, and goes on', async (_, bytes) => {
     await served.say(bytes);
@@ -72,15 +78,22 @@ describe('a server among hostile clients', () => {
   });
 });
 
-const anyRequest = fc
-  .record({
+const anyFields = fc.record({
     type: fc.oneof(fc.nat(9), fc.nat(65_535)),
     flags: fc.oneof(fc.constant(0), fc.nat(63), fc.nat(65_535)),
     offset: fc.oneof(fc.nat(DISK_BYTES), fc.nat(32).map((sector) => sector * 512), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
     length: fc.oneof(fc.nat(16).map((sectors) => sectors * 512), fc.nat(2 * DISK_BYTES), fc.nat(2 ** 32 - 1)),
+    longer: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
     payload: fc.boolean(),
-  })
-  .map(({ type, flags, offset, length, payload }) => request(type, offset, length, { flags, payload: new Uint8Array(payload && length < MIB ? length : 0) }));
+  });
+const payloadOf = (there: boolean, length: number): Uint8Array => new Uint8Array(there && length < MIB ? length : 0);
+const anyRequest = anyFields.map(({ type, flags, offset, length, payload }) => request(type, offset, length, { flags, payload: payloadOf(payload, length) }));
+const anyExtended = fc.oneof(
+  anyFields.map(({ type, flags, offset, length, payload }) => extendedRequest(type, offset, length, { flags: payload ? flags | CMD_FLAG.PAYLOAD_LEN : flags, payload: payloadOf(payload, length) })),
+  anyFields.map(({ type, flags, offset, longer }) => extendedRequest(type, offset, longer, { flags })),
+  // A block status about a context, known or not, of any length.
+  anyFields.map(({ flags, offset, length, longer }) => extendedRequest(CMD.BLOCK_STATUS, offset, 12, { flags: flags | CMD_FLAG.PAYLOAD_LEN, payload: Buffer.concat([u64(length < MIB ? BigInt(length) : longer), u32(length % 3)]) })),
+);
 
 /** A message with some of its bytes changed, a part cut off or noise behind it. */
 const mangled = (message: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> =>
@@ -95,16 +108,22 @@ describe('any messages', () => {
   const runs = { numRuns: Math.ceil(MESSAGES / MESSAGES_A_RUN / 2), endOnFailure: true };
   const several = (message: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer[]> => fc.array(message, { minLength: MESSAGES_A_RUN, maxLength: MESSAGES_A_RUN });
 
+  const anySession = fc.constantFrom<Headers>('simple', 'structured', 'extended').chain((headers) => {
+    const message = headers === 'extended' ? anyExtended : anyRequest;
+    return fc.record({ headers: fc.constant(headers), messages: several(fc.oneof({ weight: 3, arbitrary: message }, { weight: 1, arbitrary: mangled(message) })) });
+  });
+
   test('of a session are answered or end it', () => {
     fc.assert(
-      fc.property(several(fc.oneof({ weight: 3, arbitrary: anyRequest }, { weight: 1, arbitrary: mangled(anyRequest) })), fc.boolean(), (messages, structured) => {
-        let talk = client(shared, { structured });
+      fc.property(anySession, ({ headers, messages }) => {
+        let talk = client(shared, { headers });
         for (const message of messages) {
           talk.say(message);
-          talk.heard();
+          const heard = talk.heard();
+          if (headers === 'extended') chunks(heard); // throws at what is none
           if (!talk.closed) continue;
           talk.transmission.free();
-          talk = client(shared, { structured });
+          talk = client(shared, { headers });
         }
         talk.transmission.free();
       }),

@@ -49,7 +49,7 @@ describe('option after option', () => {
     handshake.secured();
     expect(handshake.feed(new Uint8Array(0))).toEqual({ replies: [], next: 'more' });
     handshake.feed(option(OPT.GO, goData('pmem0', [INFO.BLOCK_SIZE])));
-    expect(handshake.session()).toMatchObject({ session: { structured: false }, rest: { length: 0 } });
+    expect(handshake.session()).toMatchObject({ session: { headers: 'simple' }, rest: { length: 0 } });
   });
 });
 
@@ -66,7 +66,7 @@ describe('requests', () => {
     ['CVE-2025-47711', 0xffff_ffff],
     ['CVE-2025-47712', 0xffff_fe00],
   ])('%s: the status of 4 GiB is told in extents that fit, or refused', (_cve, length) => {
-    const large = client(pmemDisk(2 ** 33), { structured: true });
+    const large = client(pmemDisk(2 ** 33), { headers: 'structured' });
     large.say(request(CMD.BLOCK_STATUS, 0, length));
     const heard = large.heard();
     if (length % 512 === 0) {

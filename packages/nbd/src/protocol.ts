@@ -1,5 +1,6 @@
 /**
- * The numbers of the NBD protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md.
+ * The numbers of the NBD protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md, and of its extension for extended
+ * headers: https://github.com/NetworkBlockDevice/nbd/blob/extension-ext-header/doc/proto.md.
  * All integers on the wire are big-endian.
  */
 
@@ -23,6 +24,7 @@ export const OPT = {
   STRUCTURED_REPLY: 8,
   LIST_META_CONTEXT: 9,
   SET_META_CONTEXT: 10,
+  EXTENDED_HEADERS: 11,
 } as const;
 
 export const REP = { ACK: 1, SERVER: 2, INFO: 3, META_CONTEXT: 4 } as const;
@@ -37,6 +39,7 @@ export const REP_ERR = {
   SHUTDOWN: 0x8000_0007,
   BLOCK_SIZE_REQD: 0x8000_0008,
   TOO_BIG: 0x8000_0009,
+  EXT_HEADER_REQD: 0x8000_000a,
 } as const;
 
 export const INFO = { EXPORT: 0, NAME: 1, DESCRIPTION: 2, BLOCK_SIZE: 3 } as const;
@@ -59,14 +62,22 @@ export const TRANSMISSION = {
   SEND_RESIZE: 1 << 9,
   SEND_CACHE: 1 << 10,
   SEND_FAST_ZERO: 1 << 11,
+  BLOCK_STATUS_PAYLOAD: 1 << 12,
 } as const;
 
+/** How messages look: plain replies only, structured replies to what has a payload, or 64-bit lengths both ways. */
+export type Headers = 'simple' | 'structured' | 'extended';
+
 export const REQUEST_MAGIC = 0x25609513;
+export const EXTENDED_REQUEST_MAGIC = 0x21e41c71;
 export const SIMPLE_REPLY_MAGIC = 0x67446698;
 export const STRUCTURED_REPLY_MAGIC = 0x668e33ef;
+export const EXTENDED_REPLY_MAGIC = 0x6e8a278c;
 export const REQUEST_BYTES = 28;
+export const EXTENDED_REQUEST_BYTES = 32;
 export const SIMPLE_REPLY_BYTES = 16;
 export const CHUNK_HEADER_BYTES = 20;
+export const EXTENDED_CHUNK_HEADER_BYTES = 32;
 
 export const CMD = {
   READ: 0,
@@ -79,13 +90,14 @@ export const CMD = {
   BLOCK_STATUS: 7,
 } as const;
 
-export const CMD_FLAG = { FUA: 1, NO_HOLE: 2, DF: 4, REQ_ONE: 8, FAST_ZERO: 16 } as const;
+export const CMD_FLAG = { FUA: 1, NO_HOLE: 2, DF: 4, REQ_ONE: 8, FAST_ZERO: 16, PAYLOAD_LEN: 32 } as const;
 
 export const REPLY_TYPE = {
   NONE: 0,
   OFFSET_DATA: 1,
   OFFSET_HOLE: 2,
   BLOCK_STATUS: 5,
+  BLOCK_STATUS_EXT: 6,
   ERROR: 0x8001,
   ERROR_OFFSET: 0x8002,
 } as const;

@@ -5,24 +5,24 @@
 import { type NbdDisk, isHole } from './disk.js';
 import { firstBadByte } from './disk-commands.js';
 import { CMD_FLAG, NBD, REPLY_FLAG_DONE, SIMPLE_REPLY_BYTES } from './protocol.js';
-import { DATA_HEADER_BYTES, errorChunk, holeChunk, simpleReply, writeDataHeader, writeSimpleReply } from './reply-messages.js';
+import { dataHeaderBytes, errorChunk, holeChunk, plainReply, writeDataHeader } from './reply-messages.js';
 import { PIECE_BYTES, type Progress, type Serving, begin } from './serving.js';
 
 /** Holes shorter than this are sent as data. */
 const MIN_HOLE_BYTES = 4096;
 
 /** Carry it out, or its first part. Returns false if there is no room for the reply. */
-export function startRead(serving: Serving, on: NbdDisk, offset: number, length: number, flags: number, hi: number, lo: number): boolean {
-  const { structured, replies, counters } = serving;
+export function startRead(serving: Serving, on: NbdDisk, offset: number, length: number, flags: number): boolean {
+  const { headers, counters } = serving;
   if (length > PIECE_BYTES) {
-    if ((flags & CMD_FLAG.DF) !== 0) return errorOf(serving, errorChunk(replies, hi, lo, NBD.EOVERFLOW));
-    if (!structured && !simpleReply(replies, hi, lo, NBD.OK)) return false;
-    begin(serving.ongoing, 'read', offset, length, 0, hi, lo);
-  } else if (structured) {
-    if (dataChunk(serving, on, offset, length, hi, lo, REPLY_FLAG_DONE) === 'full') return false;
+    if ((flags & CMD_FLAG.DF) !== 0) return errorOf(serving, errorChunk(serving, NBD.EOVERFLOW));
+    if (headers === 'simple' && !plainReply(serving, NBD.OK)) return false;
+    begin(serving.ongoing, 'read', offset, length, 0);
+  } else if (headers !== 'simple') {
+    if (dataChunk(serving, on, offset, length, REPLY_FLAG_DONE) === 'full') return false;
     serving.work += length;
   } else {
-    if (!readWhole(serving, on, offset, length, hi, lo)) return false;
+    if (!readWhole(serving, on, offset, length)) return false;
     serving.work += length;
   }
   counters.reads++;
@@ -32,14 +32,13 @@ export function startRead(serving: Serving, on: NbdDisk, offset: number, length:
 
 /** Go on with one in pieces. */
 export function readOn(serving: Serving): Progress {
-  const { ongoing, structured, replies } = serving;
-  const { cookieHi: hi, cookieLo: lo } = ongoing;
+  const { ongoing, headers, replies } = serving;
   while (ongoing.left > 0) {
     const length = Math.min(ongoing.left, PIECE_BYTES);
     const { disk } = serving;
     if (!disk || ongoing.error !== NBD.OK) return fail(serving);
-    if (structured) {
-      const outcome = dataChunk(serving, disk, ongoing.offset, length, hi, lo, ongoing.left === length ? REPLY_FLAG_DONE : 0);
+    if (headers !== 'simple') {
+      const outcome = dataChunk(serving, disk, ongoing.offset, length, ongoing.left === length ? REPLY_FLAG_DONE : 0);
       if (outcome === 'full') return 'full';
       if (outcome === 'failed') break;
     } else {
@@ -57,11 +56,11 @@ export function readOn(serving: Serving): Progress {
 }
 
 /** One that goes into one plain reply. */
-function readWhole({ replies, counters }: Serving, on: NbdDisk, offset: number, length: number, hi: number, lo: number): boolean {
+function readWhole({ replies, format, id, counters }: Serving, on: NbdDisk, offset: number, length: number): boolean {
   const at = replies.reserve(SIMPLE_REPLY_BYTES + length);
   if (at < 0) return false;
   const error = on.read(replies.slab, at + SIMPLE_REPLY_BYTES, offset, length);
-  writeSimpleReply(replies.view, at, hi, lo, error);
+  format.writePlain(replies.view, at, id, error);
   if (error !== NBD.OK) {
     replies.shrink(length);
     counters.errors++;
@@ -70,27 +69,29 @@ function readWhole({ replies, counters }: Serving, on: NbdDisk, offset: number, 
 }
 
 /** One chunk of a structured reply; `failed` has told the client already. */
-function dataChunk({ replies, counters }: Serving, on: NbdDisk, offset: number, length: number, hi: number, lo: number, flags: number): 'sent' | 'full' | 'failed' {
-  if (length >= MIN_HOLE_BYTES && isHole(on.extent(offset, length), length)) return holeChunk(replies, offset, length, hi, lo, flags) ? 'sent' : 'full';
-  const at = replies.reserve(DATA_HEADER_BYTES + length);
+function dataChunk(serving: Serving, on: NbdDisk, offset: number, length: number, flags: number): 'sent' | 'full' | 'failed' {
+  const { replies, format, counters } = serving;
+  const head = dataHeaderBytes(format);
+  if (length >= MIN_HOLE_BYTES && isHole(on.extent(offset, length), length)) return holeChunk(serving, offset, length, flags) ? 'sent' : 'full';
+  const at = replies.reserve(head + length);
   if (at < 0) return 'full';
-  const error = on.read(replies.slab, at + DATA_HEADER_BYTES, offset, length);
+  const error = on.read(replies.slab, at + head, offset, length);
   if (error !== NBD.OK) {
     counters.errors++;
-    const bad = firstBadByte(on, replies.slab, at + DATA_HEADER_BYTES, offset, length);
-    replies.shrink(DATA_HEADER_BYTES + length);
-    errorChunk(replies, hi, lo, error, bad);
+    const bad = firstBadByte(on, replies.slab, at + head, offset, length);
+    replies.shrink(head + length);
+    errorChunk(serving, error, bad);
     return 'failed';
   }
-  writeDataHeader(replies.view, at, offset, length, hi, lo, flags);
+  writeDataHeader(serving, at, offset, length, flags);
   return 'sent';
 }
 
 /** The power went in the middle. */
 function fail(serving: Serving): Progress {
-  const { ongoing, replies, structured } = serving;
-  if (!structured) return breakOff(serving);
-  if (!errorOf(serving, errorChunk(replies, ongoing.cookieHi, ongoing.cookieLo, NBD.ESHUTDOWN))) return 'full';
+  const { ongoing, headers } = serving;
+  if (headers === 'simple') return breakOff(serving);
+  if (!errorOf(serving, errorChunk(serving, NBD.ESHUTDOWN))) return 'full';
   ongoing.kind = 'none';
   return 'done';
 }

@@ -1,83 +1,74 @@
 /**
- * The replies of the transmission phase, laid out in a reply buffer. NBD protocol, "Simple reply message", "Structured reply chunk message".
+ * The replies to the request that is carried out, laid out in a reply buffer.
  *
- * A request's cookie goes back as it came, in two halves: `hi` and `lo`. Each function that takes a {@link ReplyBuffer} returns false if
- * there is no room now, and has done nothing then.
+ * Each function that returns a boolean returns false if there is no room now, and has done nothing then.
  */
 import type { Extent } from './disk.js';
-import {
-  BASE_ALLOCATION_ID, CHUNK_HEADER_BYTES, type NbdError, REPLY_FLAG_DONE, REPLY_TYPE, SIMPLE_REPLY_BYTES, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC,
-} from './protocol.js';
+import { type NbdError, REPLY_FLAG_DONE, REPLY_TYPE } from './protocol.js';
 import type { ReplyBuffer } from './reply-buffer.js';
+import { ERROR_BYTES, type ReplyFormat, type RequestId, setUint64, writeError } from './reply-format.js';
 
-/** Of a chunk with data, before the data: the header, and the offset. */
-export const DATA_HEADER_BYTES = CHUNK_HEADER_BYTES + 8;
+/** To whom replies go. Requests are answered one at a time, so that one id is enough. */
+export interface Replying {
+  replies: ReplyBuffer;
+  readonly format: ReplyFormat;
+  readonly id: RequestId;
+}
 
-export function simpleReply(replies: ReplyBuffer, hi: number, lo: number, error: NbdError): boolean {
-  const at = replies.reserve(SIMPLE_REPLY_BYTES);
+/** Bytes of a chunk with data before that: the header, and the offset. */
+export function dataHeaderBytes({ chunkHeaderBytes }: ReplyFormat): number {
+  return chunkHeaderBytes + 8;
+}
+
+export function plainReply(to: Replying, error: NbdError): boolean {
+  const at = reservePlain(to);
   if (at < 0) return false;
-  writeSimpleReply(replies.view, at, hi, lo, error);
+  writePlain(to, at, error);
   return true;
 }
 
-/** The same at a place that is reserved already. */
-export function writeSimpleReply(view: DataView, at: number, hi: number, lo: number, error: NbdError): void {
-  view.setUint32(at, SIMPLE_REPLY_MAGIC);
-  view.setUint32(at + 4, error);
-  view.setUint32(at + 8, hi);
-  view.setUint32(at + 12, lo);
+/** Room for a reply without payload, before what it answers is carried out: where, or -1. */
+export function reservePlain({ replies, format }: Replying): number {
+  return replies.reserve(format.plainBytes);
+}
+
+/** The reply, at a place that was reserved for it last. */
+export function writePlain({ replies, format, id }: Replying, at: number, error: NbdError): void {
+  const spare = format.plainBytes - format.writePlain(replies.view, at, id, error);
+  if (spare > 0) replies.shrink(spare);
 }
 
 /** The end of a structured reply that failed; `offset` is the first byte that did, if that is known. */
-export function errorChunk(replies: ReplyBuffer, hi: number, lo: number, error: NbdError, offset?: number): boolean {
-  const length = offset === undefined ? 6 : 14;
-  const at = replies.reserve(CHUNK_HEADER_BYTES + length);
+export function errorChunk({ replies, format, id }: Replying, error: NbdError, offset?: number): boolean {
+  const length = offset === undefined ? ERROR_BYTES : ERROR_BYTES + 8;
+  const at = replies.reserve(format.chunkHeaderBytes + length);
   if (at < 0) return false;
-  writeHeader(replies.view, at, REPLY_FLAG_DONE, offset === undefined ? REPLY_TYPE.ERROR : REPLY_TYPE.ERROR_OFFSET, hi, lo, length);
-  replies.view.setUint32(at + CHUNK_HEADER_BYTES, error);
-  replies.view.setUint16(at + CHUNK_HEADER_BYTES + 4, 0);
-  if (offset !== undefined) setOffset(replies.view, at + CHUNK_HEADER_BYTES + 6, offset);
+  format.writeChunkHeader(replies.view, at, id, REPLY_FLAG_DONE, offset === undefined ? REPLY_TYPE.ERROR : REPLY_TYPE.ERROR_OFFSET, length);
+  writeError(replies.view, at + format.chunkHeaderBytes, error);
+  if (offset !== undefined) setUint64(replies.view, at + format.chunkHeaderBytes + ERROR_BYTES, offset);
   return true;
 }
 
-export function holeChunk(replies: ReplyBuffer, offset: number, length: number, hi: number, lo: number, flags: number): boolean {
-  const at = replies.reserve(DATA_HEADER_BYTES + 4);
+export function holeChunk({ replies, format, id }: Replying, offset: number, length: number, flags: number): boolean {
+  const at = replies.reserve(dataHeaderBytes(format) + 4);
   if (at < 0) return false;
-  writeHeader(replies.view, at, flags, REPLY_TYPE.OFFSET_HOLE, hi, lo, 12);
-  setOffset(replies.view, at + CHUNK_HEADER_BYTES, offset);
-  replies.view.setUint32(at + DATA_HEADER_BYTES, length);
+  format.writeChunkHeader(replies.view, at, id, flags, REPLY_TYPE.OFFSET_HOLE, 12);
+  setUint64(replies.view, at + format.chunkHeaderBytes, offset);
+  replies.view.setUint32(at + dataHeaderBytes(format), length);
   return true;
 }
 
-/** What comes before the data of a chunk, at a place that is reserved: {@link DATA_HEADER_BYTES}. */
-export function writeDataHeader(view: DataView, at: number, offset: number, length: number, hi: number, lo: number, flags: number): void {
-  writeHeader(view, at, flags, REPLY_TYPE.OFFSET_DATA, hi, lo, 8 + length);
-  setOffset(view, at + CHUNK_HEADER_BYTES, offset);
+/** What comes before the data of a chunk, at a place that is reserved: {@link dataHeaderBytes}. */
+export function writeDataHeader({ replies, format, id }: Replying, at: number, offset: number, length: number, flags: number): void {
+  format.writeChunkHeader(replies.view, at, id, flags, REPLY_TYPE.OFFSET_DATA, 8 + length);
+  setUint64(replies.view, at + format.chunkHeaderBytes, offset);
 }
 
-export function blockStatusChunk(replies: ReplyBuffer, extents: readonly Extent[], hi: number, lo: number): boolean {
-  const length = 4 + 8 * extents.length;
-  const at = replies.reserve(CHUNK_HEADER_BYTES + length);
+export function blockStatusChunk({ replies, format, id }: Replying, extents: readonly Extent[]): boolean {
+  const length = format.blockStatusBytes(extents.length);
+  const at = replies.reserve(format.chunkHeaderBytes + length);
   if (at < 0) return false;
-  writeHeader(replies.view, at, REPLY_FLAG_DONE, REPLY_TYPE.BLOCK_STATUS, hi, lo, length);
-  replies.view.setUint32(at + CHUNK_HEADER_BYTES, BASE_ALLOCATION_ID);
-  extents.forEach((extent, i) => {
-    replies.view.setUint32(at + CHUNK_HEADER_BYTES + 4 + 8 * i, extent.length);
-    replies.view.setUint32(at + CHUNK_HEADER_BYTES + 8 + 8 * i, extent.state);
-  });
+  format.writeChunkHeader(replies.view, at, id, REPLY_FLAG_DONE, format.blockStatusType, length);
+  format.writeBlockStatus(replies.view, at + format.chunkHeaderBytes, extents);
   return true;
-}
-
-function writeHeader(view: DataView, at: number, flags: number, type: number, hi: number, lo: number, length: number): void {
-  view.setUint32(at, STRUCTURED_REPLY_MAGIC);
-  view.setUint16(at + 4, flags);
-  view.setUint16(at + 6, type);
-  view.setUint32(at + 8, hi);
-  view.setUint32(at + 12, lo);
-  view.setUint32(at + 16, length);
-}
-
-function setOffset(view: DataView, at: number, offset: number): void {
-  view.setUint32(at, Math.floor(offset / 2 ** 32));
-  view.setUint32(at + 4, offset % 2 ** 32);
 }

@@ -2,7 +2,7 @@
  * Whether a request may be carried out: NBD protocol, "Request types" and "Error values".
  */
 import { MAX_PAYLOAD } from './export.js';
-import { CMD, CMD_FLAG, NBD, type NbdError } from './protocol.js';
+import { CMD, CMD_FLAG, type Headers, NBD, type NbdError } from './protocol.js';
 
 /** What was agreed on, and what the disk is. */
 export interface RequestRules {
@@ -10,25 +10,27 @@ export interface RequestRules {
   readonly minBlock: number;
   readonly canTrim: boolean;
   readonly readOnly: boolean;
-  readonly structured: boolean;
+  readonly headers: Headers;
   readonly baseAllocation: boolean;
 }
 
 const ALLOWED_FLAGS: Readonly<Record<number, number>> = {
   [CMD.READ]: CMD_FLAG.DF,
-  [CMD.WRITE]: CMD_FLAG.FUA,
+  [CMD.WRITE]: CMD_FLAG.FUA | CMD_FLAG.PAYLOAD_LEN,
   [CMD.FLUSH]: 0,
   [CMD.TRIM]: CMD_FLAG.FUA,
   [CMD.CACHE]: 0,
   [CMD.WRITE_ZEROES]: CMD_FLAG.FUA | CMD_FLAG.NO_HOLE | CMD_FLAG.FAST_ZERO,
-  [CMD.BLOCK_STATUS]: CMD_FLAG.REQ_ONE,
+  [CMD.BLOCK_STATUS]: CMD_FLAG.REQ_ONE | CMD_FLAG.PAYLOAD_LEN,
 };
 
 /** Why a request cannot be carried out, or OK. */
 export function checkRequest(rules: RequestRules, type: number, flags: number, offset: number, length: number): NbdError {
   const allowed = ALLOWED_FLAGS[type];
   if (allowed === undefined || (flags & ~allowed) !== 0) return NBD.EINVAL;
-  if ((flags & CMD_FLAG.DF) !== 0 && !rules.structured) return NBD.EINVAL;
+  if ((flags & CMD_FLAG.DF) !== 0 && rules.headers === 'simple') return NBD.EINVAL;
+  const tellsPayload = (flags & CMD_FLAG.PAYLOAD_LEN) !== 0;
+  if (rules.headers === 'extended' ? type === CMD.WRITE && !tellsPayload : tellsPayload) return NBD.EINVAL;
   if (type === CMD.FLUSH) return NBD.OK;
   const writes = type === CMD.WRITE || type === CMD.WRITE_ZEROES || type === CMD.TRIM;
   if (writes && rules.readOnly) return NBD.EPERM;

@@ -2,8 +2,8 @@
  * What the commands of one connection act on, and the request that is carried out in pieces while others have their turn between them.
  */
 import type { NbdDisk } from './disk.js';
-import { NBD, type NbdError } from './protocol.js';
-import type { ReplyBuffer } from './reply-buffer.js';
+import { type Headers, NBD, type NbdError } from './protocol.js';
+import type { Replying } from './reply-messages.js';
 import type { RequestBuffer } from './request-buffer.js';
 
 /** Larger reads and writes are carried out in pieces of this size. */
@@ -27,19 +27,18 @@ export interface Ongoing {
   offset: number;
   left: number;
   flags: number;
-  cookieHi: number;
-  cookieLo: number;
   error: NbdError;
 }
 
-export interface Serving {
-  readonly structured: boolean;
+export interface Serving extends Replying {
+  readonly headers: Headers;
+  /** Bytes of a request before its payload. */
+  readonly requestBytes: number;
   readonly counters: NbdCounters;
   readonly ongoing: Ongoing;
   /** Undefined while the machine has no power. */
   disk: NbdDisk | undefined;
   requests: RequestBuffer;
-  replies: ReplyBuffer;
   /** Bytes of work in this turn. */
   work: number;
 }
@@ -48,15 +47,13 @@ export interface Serving {
 export type Progress = 'done' | 'full' | 'broken';
 
 export function noOngoing(): Ongoing {
-  return { kind: 'none', type: 0, offset: 0, left: 0, flags: 0, cookieHi: 0, cookieLo: 0, error: NBD.OK };
+  return { kind: 'none', type: 0, offset: 0, left: 0, flags: 0, error: NBD.OK };
 }
 
-export function begin(ongoing: Ongoing, kind: Ongoing['kind'], offset: number, left: number, flags: number, hi: number, lo: number, error: NbdError = NBD.OK): void {
+export function begin(ongoing: Ongoing, kind: Ongoing['kind'], offset: number, left: number, flags: number, error: NbdError = NBD.OK): void {
   ongoing.kind = kind;
   ongoing.offset = offset;
   ongoing.left = left;
   ongoing.flags = flags;
-  ongoing.cookieHi = hi;
-  ongoing.cookieLo = lo;
   ongoing.error = error;
 }

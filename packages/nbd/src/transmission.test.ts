@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { type Client, bttDisk, cachedDisk, client, exportOf, pmemDisk, request } from '../test/fixture.js';
+import { type Client, bttDisk, cachedDisk, chunks, client, exportOf, pmemDisk, request } from '../test/fixture.js';
 import type { NbdDisk } from './disk.js';
 import { CMD, CMD_FLAG, NBD, REPLY_TYPE } from './protocol.js';
 import { PIECE_BYTES } from './serving.js';
@@ -13,21 +13,9 @@ function pattern(length: number, seed: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 7 + seed) & 255);
 }
 
-/** The chunks of structured replies. */
-function chunks(bytes: Buffer): { flags: number; type: number; cookie: bigint; data: Buffer }[] {
-  const found = [];
-  for (let at = 0; at < bytes.length; ) {
-    expect(bytes.readUInt32BE(at)).toBe(0x668e33ef);
-    const length = bytes.readUInt32BE(at + 16);
-    found.push({ flags: bytes.readUInt16BE(at + 4), type: bytes.readUInt16BE(at + 6), cookie: bytes.readBigUInt64BE(at + 8), data: bytes.subarray(at + 20, at + 20 + length) });
-    at += 20 + length;
-  }
-  return found;
-}
-
 describe('transmission', () => {
   test('answers the worked example of a read', () => {
-    const { say, heard } = client(pmemDisk(SIZE), { structured: true });
+    const { say, heard } = client(pmemDisk(SIZE), { headers: 'structured' });
     say(request(CMD.WRITE, 8192, 4096, { payload: pattern(4096, 1) }));
     heard();
     say(Buffer.from('25609513000000000000000000000001000000000000200000001000', 'hex'));
@@ -37,7 +25,7 @@ describe('transmission', () => {
   });
 
   test('sends a hole as one where the disk knows of it', () => {
-    const { say, heard } = client(pmemDisk(SIZE, (_, length) => ({ length, state: 3 })), { structured: true });
+    const { say, heard } = client(pmemDisk(SIZE, (_, length) => ({ length, state: 3 })), { headers: 'structured' });
     say(request(CMD.READ, 8192, 4096));
     expect(heard().toString('hex')).toBe('668e33ef0001000200000000000000010000000c000000000000200000001000');
   });
@@ -50,7 +38,7 @@ describe('transmission', () => {
     say(request(CMD.FLUSH, 0, 0, { cookie: 2n }));
     say(request(CMD.READ, 4096, 8192, { cookie: 3n }));
     expect(heard().toString('hex')).toBe(simple(0) + simple(0, 2n) + simple(0, 3n) + Buffer.from(data).toString('hex'));
-    const other = client(disk, { structured: true });
+    const other = client(disk, { headers: 'structured' });
     other.say(request(CMD.READ, 4096, 8192));
     expect(chunks(other.heard())[0]!.data.subarray(8).equals(data)).toBe(true);
   });
@@ -120,7 +108,7 @@ describe('transmission', () => {
 
   test('block status tells runs, of one kind each', () => {
     const disk = pmemDisk(SIZE, (offset, length) => ({ length: Math.min(length, MIB - (offset % MIB)), state: offset < 2 * MIB ? 3 : 0 }));
-    const { say, heard } = client(disk, { structured: true });
+    const { say, heard } = client(disk, { headers: 'structured' });
     say(request(CMD.BLOCK_STATUS, MIB / 2, SIZE - MIB / 2));
     say(request(CMD.BLOCK_STATUS, MIB / 2, SIZE - MIB / 2, { flags: CMD_FLAG.REQ_ONE }));
     const [all, one] = chunks(heard());
@@ -134,7 +122,7 @@ describe('transmission', () => {
     ['a drive with a cache', cachedDisk, NBD.OK],
   ])('%s tells what is written, and zeroes the rest at no cost', (_, makeDisk, fastOverData) => {
     const disk = makeDisk(32 * MIB);
-    const { say, heard } = client(disk, { structured: true });
+    const { say, heard } = client(disk, { headers: 'structured' });
     const status = (): string => {
       say(request(CMD.BLOCK_STATUS, 0, 32 * MIB));
       const { data } = chunks(heard())[0]!;
@@ -172,7 +160,7 @@ describe('transmission', () => {
   test('reads and writes of many pieces keep their bytes, however slow the client takes them', () => {
     const disk = pmemDisk(SIZE);
     for (const structured of [false, true]) {
-      const talk: Client = client(disk, { structured, slow: true });
+      const talk: Client = client(disk, { headers: structured ? 'structured' : 'simple', slow: true });
       const data = pattern(5 * PIECE_BYTES + 512, structured ? 1 : 2);
       talk.say(request(CMD.WRITE, 512, data.length, { payload: data }), [10, 100, 1000, 70_000]);
       for (let i = 0; i < 4; i++) talk.say(request(CMD.READ, 512, data.length, { cookie: BigInt(i + 2) }));

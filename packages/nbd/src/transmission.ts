@@ -7,29 +7,29 @@
  * Invariant: each request gets one final reply, or the connection ends. The payload of a refused write is read and thrown away.
  */
 import type { NbdDisk } from './disk.js';
-import { extentsOf, withoutPayload } from './disk-commands.js';
-import { isReadOnly } from './export.js';
+import { withoutPayload } from './disk-commands.js';
+import { MAX_PAYLOAD, isReadOnly } from './export.js';
 import type { Session } from './handshake.js';
-import { CMD, CMD_FLAG, NBD, type NbdError, REQUEST_BYTES, REQUEST_MAGIC, SIMPLE_REPLY_BYTES } from './protocol.js';
+import {
+  CMD, CMD_FLAG, EXTENDED_REQUEST_BYTES, EXTENDED_REQUEST_MAGIC, NBD, type NbdError, REQUEST_BYTES, REQUEST_MAGIC,
+} from './protocol.js';
 import { readOn, startRead } from './read-command.js';
 import { type ReplyBuffer, type Send, createReplyBuffer } from './reply-buffer.js';
-import { blockStatusChunk, errorChunk, simpleReply, writeSimpleReply } from './reply-messages.js';
+import { compactFormat, extendedFormat, getUint64 } from './reply-format.js';
+import { errorChunk, plainReply, reservePlain, writePlain } from './reply-messages.js';
 import { type RequestBuffer, append, available, createRequestBuffer, makeRoom } from './request-buffer.js';
 import { checkRequest } from './request-check.js';
 import { type NbdCounters, type Serving, noOngoing } from './serving.js';
-import { takeWrite, writeOn } from './write-command.js';
+import { STATUS_FILTER_BYTES, blockStatus, statusFilter } from './status-command.js';
+import { discard, takeWrite, writeOn } from './write-command.js';
 import { ZERO_PIECE_BYTES, startZero, zeroOn } from './zero-command.js';
 
-/** A client that announces more than this is not one: the connection ends. */
+/** A client that announces more than this is not one: the connection ends. With extended headers the largest payload is the limit. */
 const MAX_ANNOUNCED = 64 * 1024 * 1024;
 /** A client's work for one turn of the event loop, in bytes that it moves or zeroes; then others have theirs. */
 const TURN_BYTES = 64 * 1024 * 1024;
 /** What a request costs apart from its bytes. */
 const REQUEST_COST = 4096;
-/** So many bytes are told of in the time that one is moved in. */
-const BLOCK_STATUS_RATIO = 1024;
-/** Extents of one answer; a client asks again for the rest. */
-const MAX_EXTENTS = 4096;
 
 export interface TransmissionNeeds {
   readonly session: Session;
@@ -65,9 +65,13 @@ const DELAYED_OPS: Readonly<Record<number, 'read' | 'write' | 'flush' | 'trim' |
 
 /** @throws KernelError ENOMEM */
 export function createTransmission({ session, counters, send, close, resume }: TransmissionNeeds): Transmission {
-  const { exported, structured, baseAllocation } = session;
+  const { exported, headers, baseAllocation } = session;
+  const extended = headers === 'extended';
+  const magic = extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC;
+  const requestBytes = extended ? EXTENDED_REQUEST_BYTES : REQUEST_BYTES;
+  const mostAnnounced = extended ? MAX_PAYLOAD : MAX_ANNOUNCED;
   const { sizeBytes, minBlock, canTrim } = session.disk;
-  const rules = { sizeBytes, minBlock, canTrim, structured, baseAllocation, readOnly: isReadOnly(exported, session.disk) };
+  const rules = { sizeBytes, minBlock, canTrim, headers, baseAllocation, readOnly: isReadOnly(exported, session.disk) };
   let paused = false;
   let closing = false;
   /** The memory of the buffers is the kernel's that runs now. */
@@ -98,46 +102,75 @@ export function createTransmission({ session, counters, send, close, resume }: T
     if (!paused && !closing) resume();
   };
 
-  const serving: Serving = { structured, counters, ongoing: noOngoing(), disk: session.disk, work: 0, ...buffersOn(session.disk) };
+  const serving: Serving = {
+    headers,
+    requestBytes,
+    format: extended ? extendedFormat : compactFormat,
+    id: { cookieHi: 0, cookieLo: 0, offsetHi: 0, offsetLo: 0 },
+    counters,
+    ongoing: noOngoing(),
+    disk: session.disk,
+    work: 0,
+    ...buffersOn(session.disk),
+  };
 
   // --- requests ---
 
   /** Carry out the request at the start of the buffer. Returns false if it is not whole yet, or its reply has no room. */
   const takeRequest = (): boolean => {
-    const { requests, disk } = serving;
-    if (available(requests) < REQUEST_BYTES) return false;
+    const { requests, disk, id } = serving;
+    if (available(requests) < requestBytes) return false;
     const { view, start } = requests;
-    if (view.getUint32(start) !== REQUEST_MAGIC) {
+    if (view.getUint32(start) !== magic) {
       shut();
       return true;
     }
     const flags = view.getUint16(start + 4);
     const type = view.getUint16(start + 6);
-    const hi = view.getUint32(start + 8);
-    const lo = view.getUint32(start + 12);
-    const offset = view.getUint32(start + 16) * 2 ** 32 + view.getUint32(start + 20);
-    const length = view.getUint32(start + 24);
-    if (type === CMD.DISC || (type === CMD.WRITE && length > MAX_ANNOUNCED)) {
+    id.cookieHi = view.getInt32(start + 8);
+    id.cookieLo = view.getInt32(start + 12);
+    id.offsetHi = view.getInt32(start + 16);
+    id.offsetLo = view.getInt32(start + 20);
+    const offset = getUint64(view, start + 16);
+    const length = extended ? getUint64(view, start + 24) : view.getUint32(start + 24);
+    const hasPayload = extended ? (flags & CMD_FLAG.PAYLOAD_LEN) !== 0 : type === CMD.WRITE;
+    if (type === CMD.DISC || (hasPayload && length > mostAnnounced)) {
       shut();
       return true;
     }
     serving.work += REQUEST_COST;
+    if (hasPayload && type !== CMD.WRITE) return takeOddPayload(type, flags, offset, length);
     const error = disk ? checkRequest(rules, type, flags, offset, length) : NBD.ESHUTDOWN;
     if (error === NBD.OK && hasToWait(disk!, type, offset, length)) return false;
-    if (type === CMD.WRITE) {
-      const progress = takeWrite(serving, disk, offset, length, flags, hi, lo, error);
+    if (hasPayload) {
+      const progress = takeWrite(serving, disk, offset, length, flags, error);
       if (progress === 'done') asked = false;
       return progress === 'full' ? stall() : progress === 'done';
     }
-    if (!(error === NBD.OK ? carryOut(disk!, type, offset, length, flags, hi, lo) : refuse(type, hi, lo, error))) return stall();
-    requests.start += REQUEST_BYTES;
+    if (!(error === NBD.OK ? carryOut(disk!, type, offset, length, flags) : refuse(type, error))) return stall();
+    requests.start += requestBytes;
     asked = false;
     return true;
   };
 
-  const refuse = (type: number, hi: number, lo: number, error: NbdError): boolean => {
-    const { replies } = serving;
-    const told = structured && (type === CMD.READ || type === CMD.BLOCK_STATUS) ? errorChunk(replies, hi, lo, error) : simpleReply(replies, hi, lo, error);
+  /** The payload of a request that is no write: the context that a block status is about, or bytes that mean nothing here. */
+  const takeOddPayload = (type: number, flags: number, offset: number, length: number): boolean => {
+    const { requests, disk } = serving;
+    if (type !== CMD.BLOCK_STATUS || length !== STATUS_FILTER_BYTES) {
+      discard(serving, length, NBD.EINVAL);
+      return true;
+    }
+    if (available(requests) < requestBytes + length) return false;
+    const about = statusFilter(requests.view, requests.start + requestBytes);
+    const error = disk ? checkRequest(rules, type, flags, offset, about ?? 0) : NBD.ESHUTDOWN; // nothing is refused as other empty ranges are
+    if (!(error === NBD.OK ? carryOut(disk!, type, offset, about!, flags) : refuse(type, error))) return stall();
+    requests.start += requestBytes + length;
+    return true;
+  };
+
+  const refuse = (type: number, error: NbdError): boolean => {
+    const inChunks = headers !== 'simple' && (type === CMD.READ || type === CMD.BLOCK_STATUS);
+    const told = inChunks ? errorChunk(serving, error) : plainReply(serving, error);
     if (told) counters.errors++;
     return told;
   };
@@ -157,24 +190,16 @@ export function createTransmission({ session, counters, send, close, resume }: T
     return true;
   };
 
-  const carryOut = (on: NbdDisk, type: number, offset: number, length: number, flags: number, hi: number, lo: number): boolean => {
-    const { replies } = serving;
-    if (type === CMD.READ) return startRead(serving, on, offset, length, flags, hi, lo);
-    if (type === CMD.BLOCK_STATUS) return blockStatus(on, offset, length, (flags & CMD_FLAG.REQ_ONE) !== 0, hi, lo);
-    if (length > ZERO_PIECE_BYTES && (type === CMD.WRITE_ZEROES || type === CMD.TRIM)) return startZero(serving, on, type, offset, length, flags, hi, lo);
-    const at = replies.reserve(SIMPLE_REPLY_BYTES);
+  const carryOut = (on: NbdDisk, type: number, offset: number, length: number, flags: number): boolean => {
+    if (type === CMD.READ) return startRead(serving, on, offset, length, flags);
+    if (type === CMD.BLOCK_STATUS) return blockStatus(serving, on, offset, length, (flags & CMD_FLAG.REQ_ONE) !== 0);
+    if (length > ZERO_PIECE_BYTES && (type === CMD.WRITE_ZEROES || type === CMD.TRIM)) return startZero(serving, on, type, offset, length, flags);
+    const at = reservePlain(serving);
     if (at < 0) return false;
     const error = withoutPayload(on, type, offset, length, flags);
     if (type === CMD.WRITE_ZEROES) serving.work += length;
-    writeSimpleReply(replies.view, at, hi, lo, error);
+    writePlain(serving, at, error);
     if (error !== NBD.OK) counters.errors++;
-    counters.others++;
-    return true;
-  };
-
-  const blockStatus = (on: NbdDisk, offset: number, length: number, one: boolean, hi: number, lo: number): boolean => {
-    serving.work += length / BLOCK_STATUS_RATIO;
-    if (!blockStatusChunk(serving.replies, extentsOf(on, offset, length, one ? 1 : MAX_EXTENTS), hi, lo)) return false;
     counters.others++;
     return true;
   };
@@ -231,7 +256,7 @@ export function createTransmission({ session, counters, send, close, resume }: T
     serving.work = 0;
     if (!closing) {
       serving.replies.flush();
-      makeRoom(serving.requests, REQUEST_BYTES);
+      makeRoom(serving.requests, requestBytes + STATUS_FILTER_BYTES);
     }
   };
 

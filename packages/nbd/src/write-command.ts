@@ -2,8 +2,8 @@
  * WRITE: the driver reads the payload where the socket put it. One that is refused has its payload read and thrown away.
  */
 import type { NbdDisk } from './disk.js';
-import { CMD_FLAG, NBD, type NbdError, REQUEST_BYTES, SIMPLE_REPLY_BYTES } from './protocol.js';
-import { simpleReply, writeSimpleReply } from './reply-messages.js';
+import { CMD_FLAG, NBD, type NbdError } from './protocol.js';
+import { plainReply, reservePlain, writePlain } from './reply-messages.js';
 import { available, makeRoom } from './request-buffer.js';
 import { PIECE_BYTES, type Serving, begin } from './serving.js';
 
@@ -11,30 +11,41 @@ import { PIECE_BYTES, type Serving, begin } from './serving.js';
 export type WriteProgress = 'done' | 'full' | 'more';
 
 /** The request at the start of the buffer, whole; or its header, if it is to be carried out in pieces. `error` refuses it. */
-export function takeWrite(serving: Serving, on: NbdDisk | undefined, offset: number, length: number, flags: number, hi: number, lo: number, error: NbdError): WriteProgress {
-  const { requests, replies, counters } = serving;
-  if (error !== NBD.OK || !on || length > PIECE_BYTES) {
-    begin(serving.ongoing, error === NBD.OK ? 'write' : 'discard', offset, length, flags, hi, lo, error);
-    requests.start += REQUEST_BYTES;
-    if (error === NBD.OK) count(serving, length);
+export function takeWrite(serving: Serving, on: NbdDisk | undefined, offset: number, length: number, flags: number, error: NbdError): WriteProgress {
+  const { requests, requestBytes, counters } = serving;
+  if (error !== NBD.OK || !on) {
+    discard(serving, length, error);
     return 'done';
   }
-  if (available(requests) < REQUEST_BYTES + length) {
-    makeRoom(requests, REQUEST_BYTES + length);
+  if (length > PIECE_BYTES) {
+    begin(serving.ongoing, 'write', offset, length, flags);
+    requests.start += requestBytes;
+    count(serving, length);
+    return 'done';
+  }
+  if (available(requests) < requestBytes + length) {
+    makeRoom(requests, requestBytes + length);
     return 'more';
   }
-  const at = replies.reserve(SIMPLE_REPLY_BYTES);
+  const at = reservePlain(serving);
   if (at < 0) return 'full';
-  const outcome = on.write(requests.slab, requests.start + REQUEST_BYTES, offset, length, (flags & CMD_FLAG.FUA) !== 0);
-  writeSimpleReply(replies.view, at, hi, lo, outcome);
+  const outcome = on.write(requests.slab, requests.start + requestBytes, offset, length, (flags & CMD_FLAG.FUA) !== 0);
+  writePlain(serving, at, outcome);
   if (outcome !== NBD.OK) counters.errors++;
   count(serving, length);
-  requests.start += REQUEST_BYTES + length;
+  requests.start += requestBytes + length;
   return 'done';
 }
 
+/** Refuse the request at the start of the buffer, once its payload of `length` bytes is gone. */
+export function discard({ ongoing, requests, requestBytes }: Serving, length: number, error: NbdError): void {
+  begin(ongoing, 'discard', 0, length, 0, error);
+  requests.start += requestBytes;
+}
+
 /** Go on with one in pieces, or with throwing its payload away. */
-export function writeOn({ ongoing, requests, replies, counters, disk }: Serving): WriteProgress {
+export function writeOn(serving: Serving): WriteProgress {
+  const { ongoing, requests, counters, disk } = serving;
   while (ongoing.left > 0) {
     const there = Math.min(available(requests), ongoing.left);
     const length = there === ongoing.left || ongoing.kind === 'discard' ? there : there - (there % PIECE_BYTES);
@@ -47,7 +58,7 @@ export function writeOn({ ongoing, requests, replies, counters, disk }: Serving)
     ongoing.offset += piece;
     ongoing.left -= piece;
   }
-  if (!simpleReply(replies, ongoing.cookieHi, ongoing.cookieLo, ongoing.error)) return 'full';
+  if (!plainReply(serving, ongoing.error)) return 'full';
   if (ongoing.error !== NBD.OK) counters.errors++;
   ongoing.kind = 'none';
   return 'done';

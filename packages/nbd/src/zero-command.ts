@@ -4,21 +4,22 @@
 import type { NbdDisk } from './disk.js';
 import { withoutPayload, zeroesFast } from './disk-commands.js';
 import { CMD, CMD_FLAG, NBD } from './protocol.js';
-import { simpleReply } from './reply-messages.js';
+import { plainReply } from './reply-messages.js';
 import { type Serving, begin } from './serving.js';
 
 /** Zeros are written, or trimmed, in pieces of this size, between which others have their turn. */
 export const ZERO_PIECE_BYTES = 32 * 1024 * 1024;
 
 /** Returns false if there is no room for the reply of one that is refused. */
-export function startZero({ ongoing, replies, counters }: Serving, on: NbdDisk, type: number, offset: number, length: number, flags: number, hi: number, lo: number): boolean {
+export function startZero(serving: Serving, on: NbdDisk, type: number, offset: number, length: number, flags: number): boolean {
+  const { ongoing, counters } = serving;
   const fast = type !== CMD.WRITE_ZEROES || (flags & CMD_FLAG.FAST_ZERO) === 0 || zeroesFast(on, offset, length, (flags & CMD_FLAG.NO_HOLE) !== 0);
   if (!fast) {
-    if (!simpleReply(replies, hi, lo, NBD.ENOTSUP)) return false;
+    if (!plainReply(serving, NBD.ENOTSUP)) return false;
     counters.errors++;
     return true;
   }
-  begin(ongoing, 'zero', offset, length, flags & ~CMD_FLAG.FAST_ZERO, hi, lo);
+  begin(ongoing, 'zero', offset, length, flags & ~CMD_FLAG.FAST_ZERO);
   ongoing.type = type;
   counters.others++;
   return true;
@@ -26,7 +27,7 @@ export function startZero({ ongoing, replies, counters }: Serving, on: NbdDisk, 
 
 /** Go on, by one piece at each call. Returns false if there is no room for the reply. */
 export function zeroOn(serving: Serving): boolean {
-  const { ongoing, replies, counters, disk } = serving;
+  const { ongoing, counters, disk } = serving;
   const length = Math.min(ongoing.left, ZERO_PIECE_BYTES);
   if (length > 0) {
     ongoing.error = disk ? withoutPayload(disk, ongoing.type, ongoing.offset, length, ongoing.flags) : NBD.ESHUTDOWN;
@@ -36,7 +37,7 @@ export function zeroOn(serving: Serving): boolean {
     if (ongoing.left > 0) return true;
     if (ongoing.error !== NBD.OK) counters.errors++;
   }
-  if (!simpleReply(replies, ongoing.cookieHi, ongoing.cookieLo, ongoing.error)) return false;
+  if (!plainReply(serving, ongoing.error)) return false;
   ongoing.kind = 'none';
   return true;
 }

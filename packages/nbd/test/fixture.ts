@@ -7,7 +7,7 @@ import { type Drive, createDrive } from '@holdfast/sd';
 import { type NbdDisk, createBdevDisk } from '../src/disk.js';
 import type { NbdExport } from '../src/export.js';
 import { createHandshake } from '../src/handshake.js';
-import { IHAVEOPT, INFO, OPT, REPLY_MAGIC, REQUEST_MAGIC } from '../src/protocol.js';
+import { CMD, CMD_FLAG, EXTENDED_REPLY_MAGIC, EXTENDED_REQUEST_MAGIC, type Headers, IHAVEOPT, INFO, OPT, REPLY_MAGIC, REQUEST_MAGIC, STRUCTURED_REPLY_MAGIC } from '../src/protocol.js';
 import { type Transmission, createTransmission } from '../src/transmission.js';
 
 const GIB = 2 ** 30;
@@ -87,6 +87,12 @@ export function u32(value: number): Buffer {
   return bytes;
 }
 
+export function u64(value: number | bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value), 0);
+  return bytes;
+}
+
 export const CLIENT_FLAGS = u32(3);
 
 /** The replies to options, decoded. */
@@ -113,11 +119,17 @@ export interface Client {
 }
 
 /** A client in its transmission phase. `slow`: the socket takes nothing until told. */
-export function client(disk: NbdDisk, { structured = false, slow = false, exported = exportOf(disk) } = {}): Client {
+interface ClientOptions {
+  readonly headers?: Headers;
+  readonly slow?: boolean;
+  readonly exported?: NbdExport;
+}
+
+export function client(disk: NbdDisk, { headers = 'simple', slow = false, exported = exportOf(disk) }: ClientOptions = {}): Client {
   const handshake = createHandshake({ exports: () => [exported], tls: 'off' });
   handshake.feed(CLIENT_FLAGS);
-  if (structured) {
-    handshake.feed(option(OPT.STRUCTURED_REPLY));
+  if (headers !== 'simple') {
+    handshake.feed(option(headers === 'extended' ? OPT.EXTENDED_HEADERS : OPT.STRUCTURED_REPLY));
     handshake.feed(option(OPT.SET_META_CONTEXT, contextData(exported.name, ['base:allocation'])));
   }
   const { next } = handshake.feed(option(OPT.GO, goData(exported.name, [INFO.BLOCK_SIZE])));
@@ -205,4 +217,42 @@ export function request(type: number, offset: number | bigint, length: number, {
   head.writeBigUInt64BE(BigInt(offset), 16);
   head.writeUInt32BE(length, 24);
   return payload ? Buffer.concat([head, payload]) : head;
+}
+
+/** With extended headers. A payload is told of, unless `flags` are given. */
+export function extendedRequest(type: number, offset: number | bigint, length: number | bigint, { flags, cookie = 1n, payload }: RequestOptions = {}): Buffer {
+  const head = Buffer.alloc(32);
+  head.writeUInt32BE(EXTENDED_REQUEST_MAGIC, 0);
+  head.writeUInt16BE(flags ?? (payload || type === CMD.WRITE ? CMD_FLAG.PAYLOAD_LEN : 0), 4);
+  head.writeUInt16BE(type, 6);
+  head.writeBigUInt64BE(cookie, 8);
+  head.writeBigUInt64BE(BigInt(offset), 16);
+  head.writeBigUInt64BE(BigInt(length), 24);
+  return payload ? Buffer.concat([head, payload]) : head;
+}
+
+export interface Chunk {
+  readonly flags: number;
+  readonly type: number;
+  readonly cookie: bigint;
+  /** Of an extended one: the offset of its request. */
+  readonly offset: bigint | undefined;
+  readonly data: Buffer;
+}
+
+/** The chunks of structured or extended replies. */
+export function chunks(bytes: Buffer): Chunk[] {
+  const found: Chunk[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const extended = bytes.readUInt32BE(at) === EXTENDED_REPLY_MAGIC;
+    if (!extended && bytes.readUInt32BE(at) !== STRUCTURED_REPLY_MAGIC) throw new Error(`no chunk at byte ${at}`);
+    const length = extended ? Number(bytes.readBigUInt64BE(at + 24)) : bytes.readUInt32BE(at + 16);
+    const begin = at + (extended ? 32 : 20);
+    found.push({
+      flags: bytes.readUInt16BE(at + 4), type: bytes.readUInt16BE(at + 6), cookie: bytes.readBigUInt64BE(at + 8),
+      offset: extended ? bytes.readBigUInt64BE(at + 16) : undefined, data: bytes.subarray(begin, begin + length),
+    });
+    at = begin + length;
+  }
+  return found;
 }

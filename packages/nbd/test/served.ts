@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KernelError } from '@holdfast/lib';
 import type { NbdDisk } from '../src/disk.js';
-import { CMD, OPT } from '../src/protocol.js';
+import { CMD, CMD_FLAG, OPT } from '../src/protocol.js';
 import { type NbdServer, createNbdServer } from '../src/server.js';
-import { CLIENT_FLAGS, contextData, exportOf, goData, option, pmemDisk, request } from './fixture.js';
+import { CLIENT_FLAGS, contextData, exportOf, extendedRequest, goData, option, pmemDisk, request, u32, u64 } from './fixture.js';
 
 export const DISK_BYTES = 16 * 2 ** 20;
 
@@ -28,6 +28,20 @@ export const SESSION = Buffer.concat([
 ]);
 /** The same without its end: what comes next is a request. */
 export const OPEN_SESSION = SESSION.subarray(0, -28);
+
+/** The same with extended headers. */
+export const EXTENDED_SESSION = Buffer.concat([
+  CLIENT_FLAGS,
+  option(OPT.EXTENDED_HEADERS),
+  option(OPT.SET_META_CONTEXT, contextData('pmem0', ['base:allocation'])),
+  option(OPT.GO, goData('pmem0', [3])),
+  extendedRequest(CMD.WRITE, 0, 512, { payload: new Uint8Array(512).fill(7) }),
+  extendedRequest(CMD.READ, 0, 8192),
+  extendedRequest(CMD.BLOCK_STATUS, 0, 12, { flags: CMD_FLAG.PAYLOAD_LEN, payload: Buffer.concat([u64(DISK_BYTES), u32(1)]) }),
+  extendedRequest(CMD.FLUSH, 0, 0),
+  extendedRequest(CMD.DISC, 0, 0),
+]);
+export const OPEN_EXTENDED_SESSION = EXTENDED_SESSION.subarray(0, -32);
 
 export interface Served {
   readonly server: NbdServer;
