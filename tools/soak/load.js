@@ -1,7 +1,8 @@
 /**
  * What the clients of a soak do: a worker writes and verifies its part of a disk and survives power cuts; a visitor comes and goes.
  */
-import { FUA, RequestError, openClient } from './client.js';
+import { NbdEndedError, NbdRefusedError, NbdReplyError, TRANSMISSION } from '../../packages/nbd/dist/index.js';
+import { openClient } from './client.js';
 import { BLOCK_BYTES, createRegion } from './region.js';
 
 const DEPTH = 8;
@@ -45,10 +46,10 @@ export function createWorker({ path, name, first, nrBlocks, power, random, count
     const fua = random() < 0.1;
     const zeros = kind > 0.9;
     const bytes = region.next(block, count, zeros);
-    const trims = kind > 0.95 && connection.canTrim;
+    const trims = kind > 0.95 && (connection.flags & TRANSMISSION.SEND_TRIM) !== 0;
     if (trims) await connection.trim(at, bytes.length);
-    else if (zeros) await connection.zero(at, bytes.length, fua ? FUA : 0);
-    else await connection.write(at, bytes, fua ? FUA : 0);
+    else if (zeros) await connection.writeZeroes(at, bytes.length, { fua });
+    else await connection.write(at, bytes, { fua });
     if (fua && !trims) region.settle(block, count);
     counts.writes++;
   };
@@ -58,7 +59,7 @@ export function createWorker({ path, name, first, nrBlocks, power, random, count
     const offset = region.offsetOf(0);
     const found = await client.read(offset, nrBlocks * BLOCK_BYTES);
     if (!region.isAdmissible(found)) counts.wrong.push(`${name}: after a cut, the part at ${offset} holds what was never there, or lost what was durable`);
-    await client.write(offset, region.next(0, nrBlocks, false), FUA);
+    await client.write(offset, region.next(0, nrBlocks, false), { fua: true });
     region.settle(0, nrBlocks);
     counts.checks++;
   };
@@ -81,9 +82,7 @@ export function createWorker({ path, name, first, nrBlocks, power, random, count
             await power.on();
           }
         } catch (error) {
-          if (!(error instanceof RequestError)) {
-            if (!/has ended|ECONN/.test(error.message)) counts.wrong.push(`${name}: ${error.message}`);
-          } else if (!error.ended && !error.message.endsWith(' 108')) counts.wrong.push(error.message); // ESHUTDOWN is a cut's
+          if (!isOfACut(error)) counts.wrong.push(`${name}: ${error.message}`);
         } finally {
           region.releaseAll();
           client?.destroy();
@@ -92,6 +91,11 @@ export function createWorker({ path, name, first, nrBlocks, power, random, count
       }
     },
   };
+}
+
+/** What a power cut may do to a client: it loses its connection, or each request; and it is not let in again before the power is back. */
+function isOfACut(error) {
+  return error instanceof NbdEndedError || error instanceof NbdRefusedError || (error instanceof NbdReplyError && error.code === 'ESHUTDOWN') || /ECONN/.test(error.code);
 }
 
 /** Connects, reads a little, and goes without a word, in the middle of anything. */

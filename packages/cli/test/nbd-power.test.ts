@@ -1,11 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createNbdControl } from '@holdfast/nbd';
+import { NbdReplyError, connectNbd, createNbdControl } from '@holdfast/nbd';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type NbdCommandOptions, type NbdServing, serveNbd } from '../src/nbd-command.js';
 import { runProgram } from '../src/program.js';
-import { NbdReplyError, openNbd } from './nbd-client.js';
 
 let folder: string;
 let socket: string;
@@ -39,24 +38,24 @@ const firsts = (bytes: Buffer): number[] => Array.from({ length: bytes.length / 
 describe('holdfast nbd ctl', () => {
   test('cuts the power: requests fail until it is back, and the disk has kept what the rule says', async () => {
     await serve({ disk: ['size=8M'] });
-    const client = await openNbd(socket, 'sda');
+    const client = await connectNbd({ socket, name: 'sda' });
     await client.write(0, sectors(1, 1, 1));
     await client.flush();
     await client.write(0, sectors(2, 2));
     expect(await ctl('powercut', '--keep', 'none')).toMatch(/^cut-1: 2 open, 2 lost \(keep none, seed 0\); no request reached a disk after \d+ us$/);
     await expect(client.read(0, 512)).rejects.toEqual(new NbdReplyError(108));
     await expect(client.write(0, sectors(9))).rejects.toEqual(new NbdReplyError(108));
-    await expect(openNbd(socket, 'sda')).rejects.toThrow('has no power');
+    await expect(connectNbd({ socket, name: 'sda' })).rejects.toThrow('has no power');
     expect(await ctl('status')).toMatch(/^power off\nexport sda\n/);
     expect(await ctl('restore')).toBe('the power is back');
     expect(firsts(await client.read(0, 1536))).toEqual([1, 1, 1]);
     expect((await holdfast('nbd', 'ctl', `nbd+unix:///sda?socket=${socket}`, 'restore'))).toMatchObject({ status: 1, err: 'holdfast: EBUSY: the machine has power already\n' });
-    client.close();
+    await client.close();
   });
 
   test('cuts the power by itself at a request that was counted out', async () => {
     await serve({ disk: ['size=8M'] });
-    const client = await openNbd(socket, 'sda');
+    const client = await connectNbd({ socket, name: 'sda' });
     expect(await ctl('powercut', '--after', '2', '--keep', 'none')).toBe('the power goes after 2 more requests');
     await client.write(0, sectors(1));
     expect(await ctl('status')).toContain('the power goes after 1 more requests');
@@ -65,21 +64,21 @@ describe('holdfast nbd ctl', () => {
     expect(await ctl('status')).toMatch(/^power off\n/);
     await ctl('restore');
     expect(firsts(await client.read(0, 1024))).toEqual([1, 0]);
-    client.close();
+    await client.close();
   });
 
   test('drops connections instead, if asked to', async () => {
     await serve({ disk: ['size=8M'], onCut: 'drop' });
-    const client = await openNbd(socket, 'sda');
+    const client = await connectNbd({ socket, name: 'sda' });
     await ctl('powercut');
     await client.closed;
     await ctl('restore');
-    (await openNbd(socket, 'sda')).close();
+    await (await connectNbd({ socket, name: 'sda' })).close();
   });
 
   test('every outcome is an export of its own, each once, to be written without harm to any other', async () => {
     await serve({ disk: ['size=8M,atomic=512'] });
-    const client = await openNbd(socket, 'sda');
+    const client = await connectNbd({ socket, name: 'sda' });
     await client.write(512, sectors(1, 1));
     await client.flush();
     await client.write(0, sectors(2, 2));
@@ -90,22 +89,22 @@ describe('holdfast nbd ctl', () => {
     expect(names).toEqual([0, 1, 2, 3, 4, 5].map((i) => `sda@cut-1/state-${i}`));
     const contents: string[] = [];
     for (const name of names) {
-      const state = await openNbd(socket, name);
+      const state = await connectNbd({ socket, name });
       contents.push(firsts(await state.read(0, 1536)).join(''));
       await state.write(0, sectors(9, 9, 9));
       await state.flush();
-      state.close();
+      await state.close();
     }
     expect(contents.sort()).toEqual(['011', '021', '211', '221', '311', '321']);
     await ctl('restore');
     await client.write(0, sectors(7, 7, 7));
     await client.flush();
-    const again = await openNbd(socket, names[0]!);
+    const again = await connectNbd({ socket, name: names[0]! });
     expect(firsts(await again.read(0, 1536))).toEqual([0, 1, 1]);
-    again.close();
+    await again.close();
     expect(await ctl('states', '--sample', '3', '--uris')).toContain(`nbd+unix:///sda%40cut-1%2Fsample-0-0?socket=${socket}`);
-    await expect(openNbd(socket, 'sda@cut-1/state-6')).rejects.toThrow('no export');
-    client.close();
+    await expect(connectNbd({ socket, name: 'sda@cut-1/state-6' })).rejects.toThrow('no export');
+    await client.close();
   });
 
   test.each<[string, NbdCommandOptions, string]>([
@@ -116,7 +115,7 @@ describe('holdfast nbd ctl', () => {
     ['a drive with a cache', { disk: ['size=8M'] }, 'sda'],
   ])('%s: flushed bytes are in every outcome, and open ones in some', async (_, options, name) => {
     await serve(options);
-    const client = await openNbd(socket, name);
+    const client = await connectNbd({ socket, name });
     await client.write(0, sectors(1, 1, 1, 1, 1, 1, 1, 1));
     await client.flush();
     await client.write(0, Buffer.concat([Buffer.alloc(16, 2), Buffer.alloc(496, 1)]));
@@ -126,36 +125,36 @@ describe('holdfast nbd ctl', () => {
     expect(names.length).toBe(name === 'sda' ? 2 : 4); // a sector, or two words
     const seen = new Set<string>();
     for (const each of [names[0]!, names.at(-1)!]) {
-      const state = await openNbd(socket, each);
+      const state = await connectNbd({ socket, name: each });
       expect(state.sizeBytes).toBe(client.sizeBytes);
       const bytes = await state.read(0, 4096);
       expect(bytes.subarray(16).equals(Buffer.alloc(4080, 1))).toBe(true);
       seen.add(bytes.toString('hex', 0, 16));
-      state.close();
+      await state.close();
     }
     expect([...seen]).toEqual(['01', '02'].map((byte) => byte.repeat(16)));
     await ctl('restore');
     expect((await client.read(0, 512)).equals(Buffer.alloc(512, 1))).toBe(true);
-    client.close();
+    await client.close();
   });
 
   test('a BTT has one outcome: each sector is durable when it is answered', async () => {
     await serve({ size: '64M', run: ['ndctl create-namespace -f -e namespace0.0 -m sector -l 512'] });
-    const client = await openNbd(socket, 'pmem0s');
+    const client = await connectNbd({ socket, name: 'pmem0s' });
     await client.write(512, sectors(5, 6));
     await ctl('powercut', '--keep', 'none');
     expect(await ctl('states', '--count')).toBe('1');
-    const state = await openNbd(socket, 'pmem0s@cut-1/state-0');
+    const state = await connectNbd({ socket, name: 'pmem0s@cut-1/state-0' });
     expect(firsts(await state.read(0, 2048))).toEqual([0, 5, 6, 0]);
-    state.close();
+    await state.close();
     await ctl('restore');
     expect(firsts(await client.read(0, 2048))).toEqual([0, 5, 6, 0]);
-    client.close();
+    await client.close();
   });
 
   test('adds, lists and clears faults', async () => {
     await serve({ disk: ['size=8M'] });
-    const client = await openNbd(socket, 'sda');
+    const client = await connectNbd({ socket, name: 'sda' });
     expect(await ctl('faults', 'error', '--where', 'write,sectors=8-15', '--error', 'ENOSPC')).toBe('fault 1');
     expect(await ctl('faults', 'delay', '--ms', '1', '--where', 'read,nth=1')).toBe('fault 2');
     await client.write(0, sectors(1));
@@ -164,7 +163,7 @@ describe('holdfast nbd ctl', () => {
     expect(await ctl('faults', 'list')).toBe('1: kind error, op write, firstSector 8, lastSector 15, error ENOSPC; met 1 of 1\n2: kind delay, op read, nth 1, delayMs 1; met 1 of 1');
     expect(await ctl('faults', 'clear')).toBe('cleared 2');
     await client.write(4096, sectors(1));
-    client.close();
+    await client.close();
   });
 
   test.each([
@@ -189,22 +188,22 @@ describe('holdfast nbd --record, holdfast nbd replay', () => {
     const image = join(folder, 'disk.img');
     const options: NbdCommandOptions = { disk: [`size=8M,image=${image}`], nvdimm: ['size=64M'], seed: '3' };
     await serve(options);
-    const before = await openNbd(socket, 'sda');
+    const before = await connectNbd({ socket, name: 'sda' });
     await before.write(8192, sectors(77)); // in the image before the recording begins
     await before.flush();
-    before.close();
+    await before.close();
     await serving!.close();
 
     const trace = join(folder, 'trace');
     await serve({ ...options, record: trace });
     const control = await createNbdControl(serving!.control);
-    const [sda, pmem] = [await openNbd(socket, 'sda'), await openNbd(socket, 'pmem0')];
+    const [sda, pmem] = [await connectNbd({ socket, name: 'sda' }), await connectNbd({ socket, name: 'pmem0' })];
     await sda.write(0, sectors(1, 2, 3));
     await pmem.write(4096, sectors(4, 5));
     await sda.flush();
     await control.call('faults.add', { kind: 'torn', op: 'write', nth: 2, seed: 1 });
-    await sda.write(0, sectors(6, 6, 6, 6), 1);
-    await sda.write(8192 + 512, sectors(7, 7, 7, 7), 1);
+    await sda.write(0, sectors(6, 6, 6, 6), { fua: true });
+    await sda.write(8192 + 512, sectors(7, 7, 7, 7), { fua: true });
     await sda.write(1024, sectors(8, 8, 8, 8));
     await pmem.write(4096, sectors(9, 9));
     expect((await control.call('mark', { name: 'before the cut' })).record).toBeGreaterThan(5);
@@ -216,7 +215,8 @@ describe('holdfast nbd --record, holdfast nbd replay', () => {
     await control.call('restore', {});
     expect(cuts.every(({ open }) => open > 0)).toBe(true);
     await sda.write(2048, sectors(12));
-    for (const { close } of [sda, pmem, control]) close();
+    await Promise.all([sda.close(), pmem.close()]);
+    control.close();
     await serving!.close();
     serving = undefined;
 

@@ -23,6 +23,12 @@ export { type FaultPlan, createFaultPlan } from './faults/fault-plan.js';
 export { type Recorder, type RecorderNeeds, createRecorder } from './record/recorder.js';
 export { type TraceEvent, type TraceHeader, type TraceRecord } from './record/trace-format.js';
 export { type ReplayMachine, type ReplayReport, type TraceReader, type Until, openTrace, replay } from './record/replay.js';
+// A client of any NBD server.
+export { type NbdClient, type NbdConnectOptions, type WriteOptions, connectNbd } from './client/nbd-client.js';
+export type { ExportTerms } from './client/client-handshake.js';
+export { NbdEndedError, NbdProtocolError, NbdRefusedError, NbdReplyError } from './client/client-errors.js';
+export { type NbdTarget, parseNbdUri } from './client/nbd-uri.js';
+export { type Headers, STATE_HOLE, STATE_ZERO, TRANSMISSION } from './protocol.js';
 // The control socket, and its client.
 export {
   CONTROL_VERSION, ControlError, type ControlMethod, type ControlMethods, type ControlParams, type ControlResult, type CutSummary, type ExportSummary, type NbdStatus,

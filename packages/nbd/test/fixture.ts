@@ -4,10 +4,11 @@
 import { createDram, createMachine, createNvdimm } from '@holdfast/machine';
 import { type Kernel, boot, readFile, writeFile } from '@holdfast/kernel';
 import { type Drive, createDrive } from '@holdfast/sd';
+import { encodeContexts, encodeGo, encodeOption } from '../src/client/client-handshake.js';
 import { type NbdDisk, createBdevDisk } from '../src/disk.js';
 import type { NbdExport } from '../src/export.js';
 import { createHandshake } from '../src/handshake.js';
-import { CMD, CMD_FLAG, EXTENDED_REPLY_MAGIC, EXTENDED_REQUEST_MAGIC, type Headers, IHAVEOPT, INFO, OPT, REPLY_MAGIC, REQUEST_MAGIC, STRUCTURED_REPLY_MAGIC } from '../src/protocol.js';
+import { CMD, CMD_FLAG, EXTENDED_REPLY_MAGIC, EXTENDED_REQUEST_MAGIC, type Headers, INFO, OPT, REPLY_MAGIC, REQUEST_MAGIC, STRUCTURED_REPLY_MAGIC } from '../src/protocol.js';
 import { type Transmission, createTransmission } from '../src/transmission.js';
 
 const GIB = 2 ** 30;
@@ -59,27 +60,14 @@ export function exportOf(disk: NbdDisk | undefined, name = 'pmem0'): NbdExport {
 }
 
 export function option(nr: number, data: Uint8Array | string = ''): Buffer {
-  const payload = Buffer.from(data);
-  const head = Buffer.alloc(16);
-  head.writeBigUInt64BE(IHAVEOPT, 0);
-  head.writeUInt32BE(nr, 8);
-  head.writeUInt32BE(payload.length, 12);
-  return Buffer.concat([head, payload]);
+  return encodeOption(nr, Buffer.from(data));
 }
 
 export function goData(name: string, types: readonly number[] = []): Buffer {
-  const bytes = Buffer.alloc(4 + Buffer.byteLength(name) + 2 + 2 * types.length);
-  bytes.writeUInt32BE(Buffer.byteLength(name), 0);
-  bytes.write(name, 4);
-  bytes.writeUInt16BE(types.length, 4 + Buffer.byteLength(name));
-  types.forEach((type, i) => bytes.writeUInt16BE(type, 6 + Buffer.byteLength(name) + 2 * i));
-  return bytes;
+  return encodeGo(name, types);
 }
 
-export function contextData(name: string, queries: readonly string[]): Buffer {
-  const string = (text: string): Buffer => Buffer.concat([u32(Buffer.byteLength(text)), Buffer.from(text)]);
-  return Buffer.concat([string(name), u32(queries.length), ...queries.map(string)]);
-}
+export { encodeContexts as contextData } from '../src/client/client-handshake.js';
 
 export function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
@@ -130,7 +118,7 @@ export function client(disk: NbdDisk, { headers = 'simple', slow = false, export
   handshake.feed(CLIENT_FLAGS);
   if (headers !== 'simple') {
     handshake.feed(option(headers === 'extended' ? OPT.EXTENDED_HEADERS : OPT.STRUCTURED_REPLY));
-    handshake.feed(option(OPT.SET_META_CONTEXT, contextData(exported.name, ['base:allocation'])));
+    handshake.feed(option(OPT.SET_META_CONTEXT, encodeContexts(exported.name, ['base:allocation'])));
   }
   const { next } = handshake.feed(option(OPT.GO, goData(exported.name, [INFO.BLOCK_SIZE])));
   if (next !== 'transmission') throw new Error(`the handshake ends with ${next}`);

@@ -6,8 +6,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type NbdClient, connectNbd } from '@holdfast/nbd';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openClient } from './nbd-client.js';
 import { startNbd } from './nbd-process.js';
 
 const KILLS = Number(process.env['NBD_KILLS'] ?? 6);
@@ -48,9 +48,9 @@ function contents(block: number, generation: number, length: number): Buffer {
 
 /** Write over two connections and flush on either, until the server dies. */
 async function load(path: string, name: string, blocks: Block[], counts: Counts, killed: () => boolean, onWork: () => void): Promise<void> {
-  const clients = await Promise.all([openClient(path, name), openClient(path, name)]);
+  const clients = await Promise.all([connectNbd({ socket: path, name }), connectNbd({ socket: path, name })]);
   const unit = Math.max(clients[0].minBlock, 512);
-  const work = async (client: (typeof clients)[number]): Promise<void> => {
+  const work = async (client: NbdClient): Promise<void> => {
     while (!killed()) {
       const kind = Math.random();
       if (kind < 0.05) {
@@ -66,7 +66,7 @@ async function load(path: string, name: string, blocks: Block[], counts: Counts,
       block.busy = true;
       const generation = ++block.newest;
       const fua = kind < 0.15;
-      await client.write(nr * unit, contents(nr, generation, unit), fua);
+      await client.write(nr * unit, contents(nr, generation, unit), { fua });
       block.busy = false;
       block.acknowledged = generation;
       if (fua) {
@@ -78,11 +78,11 @@ async function load(path: string, name: string, blocks: Block[], counts: Counts,
     }
   };
   await Promise.allSettled(clients.flatMap((client) => Array.from({ length: 8 }, () => work(client))));
-  clients.forEach((client) => client.close());
+  clients.forEach((client) => client.destroy());
 }
 
 async function check(path: string, name: string, blocks: Block[], counts: Counts, atomic: boolean): Promise<void> {
-  const client = await openClient(path, name);
+  const client = await connectNbd({ socket: path, name });
   const unit = Math.max(client.minBlock, 512);
   for (const [nr, block] of blocks.entries()) {
     const bytes = await client.read(nr * unit, unit);
@@ -95,7 +95,7 @@ async function check(path: string, name: string, blocks: Block[], counts: Counts
     block.durable = block.acknowledged = Math.min(...found);
     block.busy = false;
   }
-  client.close();
+  await client.close();
 }
 
 const DISKS = [

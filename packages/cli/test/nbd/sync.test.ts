@@ -4,8 +4,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connectNbd } from '@holdfast/nbd';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openClient } from './nbd-client.js';
 import { startNbd } from './nbd-process.js';
 import { missing } from './tool.js';
 
@@ -23,11 +23,11 @@ describe('a plain write, one with FUA, and a flush', () => {
     const log = join(folder, 'calls');
     const under = ['strace', '-D', '-f', '-qq', '-e', 'trace=fdatasync,write', '-o', log];
     const server = await startNbd(['--size', '16M', '--image', join(folder, 'disk.img'), ...args], 1, { folder, under });
-    const client = await openClient(server.socket, 'pmem0');
+    const client = await connectNbd(server.uri('pmem0'), { headers: 'simple' });
     await client.write(0, Buffer.alloc(4096, 1));
-    await client.write(4096, Buffer.alloc(4096, 2), true);
+    await client.write(4096, Buffer.alloc(4096, 2), { fua: true });
     await client.flush();
-    client.close();
+    await client.close();
     expect(await server.kill('SIGTERM')).toBe(0);
     const calls = readFileSync(log, 'latin1').matchAll(/ (?:(fdatasync)\(\d+\)\s+= 0|write\(\d+, "gDf\\230\\0\\0\\0\\0)/g);
     expect([...calls].map(([, sync]) => sync ?? 'reply').slice(0, wanted.length)).toEqual(wanted);
