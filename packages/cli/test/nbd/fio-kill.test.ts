@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type NbdProcess, startNbd } from './nbd-process.js';
+import { type NbdProcess, killNbds, startNbd } from './nbd-process.js';
 import { missing } from './tool.js';
 
 const KILLS = Number(process.env['NBD_KILLS'] ?? 2);
@@ -20,7 +20,10 @@ const KILL_WITHIN = 600;
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'))));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  killNbds();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** Each block of a region once, in any order, all of it this time's number and the block's offset; the last word is a flush. Resolves with fio's exit status. */
 function fio(server: NbdProcess, name: string, region: number, time: number, how: readonly string[]): Promise<number | null> {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type NbdClient, connectNbd } from '@holdfast/nbd';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startNbd } from './nbd-process.js';
+import { killNbds, startNbd } from './nbd-process.js';
 
 const KILLS = Number(process.env['NBD_KILLS'] ?? 6);
 const BLOCKS = 256;
@@ -17,7 +17,10 @@ const MIN_WRITES = 200;
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'))));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  killNbds();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** What one block may hold: any generation from `durable` to `newest`. */
 interface Block {

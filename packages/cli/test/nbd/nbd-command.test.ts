@@ -3,11 +3,14 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startNbd } from './nbd-process.js';
+import { killNbds, startNbd } from './nbd-process.js';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'))));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  killNbds();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 describe('holdfast nbd', () => {
   it('prints a URI for each disk', async () => {

@@ -37,6 +37,14 @@ export interface NbdProcessOptions {
   readonly onOutput?: (child: ChildProcess) => void;
 }
 
+/** Servers that have not ended. */
+const running = new Set<ChildProcess>();
+
+/** After a test: none is to outlive it, whichever assertion failed. */
+export function killNbds(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 /** Starts, and waits until `nrExports` URIs are printed. */
 export async function startNbd(args: readonly string[], nrExports = 1, { folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-')), scheme = 'nbd', overTcp = false, under = [], onOutput }: NbdProcessOptions = {}): Promise<NbdProcess> {
   const socket = join(folder, 'socket');
@@ -44,7 +52,13 @@ export async function startNbd(args: readonly string[], nrExports = 1, { folder 
   const child = spawn(program!, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
-  const exit = new Promise<number | string>((resolve) => child.once('exit', (status, signal) => resolve(signal ?? status ?? -1)));
+  running.add(child);
+  const exit = new Promise<number | string>((resolve) =>
+    child.once('exit', (status, signal) => {
+      running.delete(child);
+      resolve(signal ?? status ?? -1);
+    }),
+  );
   const urisOf = (): string[] => out.split('\n').filter((line) => /^nbds?(\+unix)?:/.test(line));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

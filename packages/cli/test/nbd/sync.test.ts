@@ -6,12 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectNbd } from '@holdfast/nbd';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startNbd } from './nbd-process.js';
+import { killNbds, startNbd } from './nbd-process.js';
 import { missing } from './tool.js';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'))));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  killNbds();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const skip = missing('strace');
 

@@ -3,12 +3,15 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startNbd } from './nbd-process.js';
+import { killNbds, startNbd } from './nbd-process.js';
 import { missing, run } from './tool.js';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'))));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  killNbds();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const skip = missing('nbdinfo', 'nbdcopy');
 
