@@ -44,6 +44,9 @@ const SIZES: Readonly<Record<FileSystem, string>> = { ext4: '64M', xfs: '300M' }
 const WORKS: Readonly<Record<string, CrashWork>> = { files: FILE_WORK, sqlite: SQLITE_WORK };
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
+// An orderly exit: the scratch goes. Server and guests go with this process, whatever ends it.
+for (const [signal, nr] of [['SIGHUP', 1], ['SIGINT', 2], ['SIGTERM', 15]] as const) process.on(signal, () => process.exit(128 + nr));
+
 const linux = findDiskLinux();
 if (typeof linux === 'string') say(`crash-fs: skipped: ${linux} (Debian: apt-get install qemu-system-x86 linux-image-amd64 ndctl daxctl busybox-static e2fsprogs xfsprogs libnbd-bin sqlite3)`);
 else {
@@ -53,11 +56,11 @@ else {
   if (!work) throw new Error(`--work '${options.work}': expected ${Object.keys(WORKS).join(' or ')}`);
   for (let seed = Number(options.seed); seed < Number(options.seed) + Number(options.cuts); seed++) {
     const scratch = mkdtempSync(join(tmpdir(), 'holdfast-crash-fs-'));
-    try {
-      if (!(await crash(linux, fs, work, seed, scratch))) process.exitCode = 1;
-    } finally {
-      rmSync(scratch, { recursive: true });
-    }
+    const removeScratch = (): void => rmSync(scratch, { recursive: true, maxRetries: 3 }); // the server may be writing there still
+    process.once('exit', removeScratch);
+    if (!(await crash(linux, fs, work, seed, scratch))) process.exitCode = 1;
+    process.off('exit', removeScratch);
+    removeScratch();
   }
 }
 

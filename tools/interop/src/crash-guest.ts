@@ -1,5 +1,5 @@
 /** A real Linux in QEMU that works on a file system of a disk over NBD until the power goes. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,9 +8,10 @@ import { type InstalledLinux, buildInitramfs, findLinux } from '@holdfast/captur
 import { type CrashWork, SYNCED } from './crash-work.js';
 import { type FileSystem, MAKE } from './file-systems.js';
 import type { NbdProcess } from './nbd-process.js';
+import { SETPRIV, spawnOwned } from './spawn-owned.js';
 
 /** Programs of Debian's beside those that every guest needs. */
-const NEEDED = ['/usr/sbin/mkfs.ext4', '/usr/sbin/e2fsck', '/usr/sbin/debugfs', '/usr/sbin/mkfs.xfs', '/usr/sbin/xfs_repair', '/usr/bin/sqlite3', '/usr/bin/nbdcopy'];
+const NEEDED = ['/usr/sbin/mkfs.ext4', '/usr/sbin/e2fsck', '/usr/sbin/debugfs', '/usr/sbin/mkfs.xfs', '/usr/sbin/xfs_repair', '/usr/bin/sqlite3', '/usr/bin/nbdcopy', SETPRIV];
 const MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', 'xfs'];
 
 /** QEMU's options for a small PC with a console on its standard input and output. */
@@ -73,7 +74,7 @@ export async function workUntilCut({ linux, server, exported, fs, work, after, s
 /** Its flushes reach the disk as they are: QEMU keeps nothing of its own. */
 function startGuest({ kernel }: InstalledLinux, initrd: string, port: number, exported: string): ChildProcess {
   const disk = { driver: 'raw', 'node-name': 'disk', cache: { direct: true, 'no-flush': false }, file: { driver: 'nbd', server: { type: 'inet', host: '127.0.0.1', port: String(port) }, export: exported } };
-  return spawn('qemu-system-x86_64', [
+  return spawnOwned('qemu-system-x86_64', [
     ...EMULATOR, '-blockdev', JSON.stringify(disk), '-device', 'virtio-blk-pci,drive=disk', '-kernel', kernel, '-initrd', initrd, '-append', KERNEL_OPTIONS,
   ], { stdio: ['pipe', 'pipe', 'inherit'] });
 }

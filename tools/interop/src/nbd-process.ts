@@ -1,9 +1,10 @@
 /** A `holdfast nbd` of its own process on a loopback port, as users start it, and the commands around it. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { spawnOwned } from './spawn-owned.js';
 
 const HOLDFAST = fileURLToPath(new URL('../../../packages/cli/bin/holdfast.js', import.meta.url));
 const run = promisify(execFile);
@@ -19,7 +20,7 @@ export interface NbdProcess {
 
 /** @param control where its power switch is to be @throws Error if it ends before it serves */
 export async function startNbd(control: string, args: readonly string[]): Promise<NbdProcess> {
-  const child: ChildProcess = spawn(process.execPath, [HOLDFAST, 'nbd', '--port', '0', '--control', control, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child: ChildProcess = spawnOwned(process.execPath, [HOLDFAST, 'nbd', '--port', '0', '--control', control, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
   const exited = once(child, 'exit');

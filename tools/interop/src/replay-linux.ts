@@ -2,7 +2,7 @@
  * A Linux in QEMU that mounts what is in one file, over and over: mounting replays the journal into the file. Each time the file holds another
  * disk; one boot serves thousands, and the guest has nothing else to do, because emulation is slow.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { type InstalledLinux, buildInitramfs } from '@holdfast/capture';
 import { EMULATOR, KERNEL_OPTIONS, PREPARE } from './crash-guest.js';
 import type { FileSystem } from './file-systems.js';
+import { spawnOwned } from './spawn-owned.js';
 
 export interface ReplayLinux {
   /** Mount the file system that is in the file now, and unmount it. @returns what is wrong; undefined if nothing is */
@@ -33,7 +34,7 @@ done`,
   }));
   // Others write the file while the guest has nothing mounted: what QEMU reads is what is in it, and its lock is not taken.
   const disk = { driver: 'raw', 'node-name': 'disk', file: { driver: 'file', filename: file, locking: 'off' } };
-  const child: ChildProcess = spawn('qemu-system-x86_64', [
+  const child: ChildProcess = spawnOwned('qemu-system-x86_64', [
     ...EMULATOR, '-blockdev', JSON.stringify(disk), '-device', 'virtio-blk-pci,drive=disk', '-kernel', linux.kernel, '-initrd', initrd, '-append', KERNEL_OPTIONS,
   ], { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
