@@ -14,8 +14,7 @@ server=$! # of a program, not of a shell's function, so that it can be stopped
 until [ -s uri ]; do sleep 0.2; done
 truncate -s 64M new.img && mkfs.ext4 -q -E root_owner="$(id -u):$(id -g)" new.img && nbdcopy --flush new.img "$(cat uri)"
 mkdir disk mnt
-# fuse2fs writes single bytes; nbdkit's filter makes whole sectors of them.
-nbdfuse disk/ext4 --command nbdkit -s --filter=blocksize nbd uri="$(cat uri)" minblock=512 2>fuse.log &
+nbdfuse disk/ext4 "$(cat uri)" 2>fuse.log &
 until [ -e disk/ext4 ]; do sleep 0.2; done
 fuse2fs disk/ext4 mnt -o fakeroot
 

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { missing } from './tool.js';
 
 const ROOT = join(import.meta.dirname, '../../../..');
-const skip = (process.env['HOLDFAST_INTEROP'] === '1' ? '' : ' (skipped: HOLDFAST_INTEROP is not 1)') || missing('nbdcopy', 'nbdfuse', 'nbdkit', 'fusermount3', 'fuse2fs', 'e2fsck', 'debugfs', 'sqlite3') || (existsSync('/dev/fuse') ? '' : ' (skipped: no /dev/fuse)');
+const skip = (process.env['HOLDFAST_INTEROP'] === '1' ? '' : ' (skipped: HOLDFAST_INTEROP is not 1)') || missing('nbdcopy', 'nbdfuse', 'fusermount3', 'fuse2fs', 'e2fsck', 'debugfs', 'sqlite3') || (existsSync('/dev/fuse') ? '' : ' (skipped: no /dev/fuse)');
 
 function powerCuts(lie: string): { status: number | null; stdout: string } {
   const { status, stdout } = spawnSync('sh', [join(ROOT, 'docs/guides/power-cuts.sh'), '5', '4'], { encoding: 'utf8', env: { ...process.env, HOLDFAST: ROOT, LIE: lie } });
