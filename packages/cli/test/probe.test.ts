@@ -53,6 +53,13 @@ describe('probe', () => {
     expect(out).toContain('BLKDISCARD failed: Operation not supported');
   });
 
+  it.each([
+    ['blkdiscard /dev/dax0.0', '/dev/dax0.0: not a block device'],
+    ['blkdiscard -z -o 100 /dev/pmem1', '/dev/pmem1: offset 100 is not aligned to sector size 512'],
+    ['blkdiscard -z -o 1T /dev/pmem1', '/dev/pmem1: offset is greater than device size'],
+    ['blkdiscard -z -l 100 /dev/pmem1', '/dev/pmem1: length 100 is not aligned to sector size 512'],
+  ])('%s', async (line, why) => expect(await run(line)).toMatchObject({ status: 1, out: `blkdiscard: ${why}\n` }));
+
   it('finds nobody behind a device that no driver lets be mapped', async () => {
     const { out } = await run('daxctl disable-device dax0.0', 'probe mmap /dev/dax0.0 0 2097152 shared');
     expect(out).toContain('= -1 ENXIO (No such device or address)');

@@ -15,14 +15,22 @@ export const blkdiscard: Command = {
     if (more !== undefined) throw new UsageError('unexpected number of arguments');
     const offset = bytesOf(options.value('offset'), 'offset') ?? 0;
     const given = bytesOf(options.value('length'), 'length');
+    const refuse = (why: string): number => {
+      err(`blkdiscard: ${device}: ${why}`);
+      return 1;
+    };
     let doing = 'cannot open';
     try {
       const { node } = resolvePath(root, resolve(device));
-      if (node.kind !== 'block') throw new KernelError('ENOTTY', `${device} is no block device`);
+      if (node.kind !== 'block') return refuse('not a block device');
       const file = node.open(options.has('force') ? {} : { exclusive: 'blkdiscard' });
       try {
         doing = options.has('zeroout') ? 'BLKZEROOUT' : 'BLKDISCARD';
-        const length = Math.min(given ?? Infinity, Math.max(0, file.sizeBytes - offset));
+        const { logicalBlockSize, sizeBytes } = file;
+        if (offset % logicalBlockSize !== 0) return refuse(`offset ${offset} is not aligned to sector size ${logicalBlockSize}`);
+        if (offset > sizeBytes) return refuse('offset is greater than device size');
+        const length = Math.min(given ?? Infinity, sizeBytes - offset);
+        if (length % logicalBlockSize !== 0) return refuse(`length ${length} is not aligned to sector size ${logicalBlockSize}`);
         if (options.has('zeroout')) file.zeroout(offset, length);
         else file.discard(offset, length);
       } finally {
