@@ -1,8 +1,6 @@
 /** echo(1): words with blanks between, `-n` without the newline, `-e` with backslash escapes. */
 import type { Command } from '../console/command.js';
-import { toBytes } from '../console/open-file.js';
-
-const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', a: '\x07', b: '\b', f: '\f', v: '\v', '\\': '\\', e: '\x1b' };
+import { unescape } from '../console/escapes.js';
 
 export const echo: Command = {
   usage: 'echo [-n] [-e] [WORD]…',
@@ -20,15 +18,3 @@ export const echo: Command = {
     out(escapes ? unescape(text) : text);
   },
 };
-
-/** Bytes, because `\xff` is one byte and no character. */
-function unescape(text: string): Uint8Array {
-  const bytes: number[] = [];
-  for (const match of text.matchAll(/\\x([0-9a-fA-F]{1,2})|\\0([0-7]{1,3})|\\([ntrabfve\\])|([^])/gu)) {
-    const [whole, hexDigits, octal, letter] = match;
-    if (hexDigits) bytes.push(parseInt(hexDigits, 16));
-    else if (octal) bytes.push(parseInt(octal, 8) & 255);
-    else bytes.push(...toBytes(letter ? ESCAPES[letter]! : whole));
-  }
-  return new Uint8Array(bytes);
-}

@@ -2,7 +2,7 @@
 import { KernelError, strerror } from '@holdfast/lib';
 import type { Command } from '../console/command.js';
 import { UsageError, getopt } from '../console/getopt.js';
-import { openFile, readWhole } from '../console/open-file.js';
+import { readInput, splitLines } from '../console/read-input.js';
 
 interface Key {
   readonly text: (line: string) => string;
@@ -14,7 +14,8 @@ type Order = Pick<Key, 'numeric' | 'reverse'>;
 
 export const sort: Command = {
   usage: 'sort [-nru] [-t CHAR] [-k FIELD[,FIELD][nr]]… [FILE]…',
-  run({ args, root, resolve, stdin, out, err }) {
+  run(io) {
+    const { args, out, err } = io;
     const { has, value, values, operands } = getopt(args, {
       short: { n: 'numeric', r: 'reverse', u: 'unique', t: 'separator', k: 'key' },
       long: { numeric: false, reverse: false, unique: false, separator: true, key: true },
@@ -22,9 +23,7 @@ export const sort: Command = {
     const lines: string[] = [];
     for (const path of operands.length > 0 ? operands : ['-']) {
       try {
-        const text = new TextDecoder().decode(path === '-' ? stdin() : readWhole(openFile(root, resolve(path))));
-        lines.push(...text.split('\n'));
-        if (lines.at(-1) === '') lines.pop();
+        lines.push(...splitLines(readInput(io, path)));
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
         err(`sort: ${path}: ${strerror(error.code)}`);
