@@ -20,6 +20,7 @@ import type { BlkStatus } from './blk-status.js';
 import { REQ, REQ_OP } from './blk-types.js';
 import type { Bio, BlockDevice } from './blk-types.js';
 import { bdevReadOnly, bdevSizeBytes } from './block-device.js';
+import { rereadPartitions } from './partition-scan.js';
 import { submitBioWait } from './submit.js';
 
 /** Offsets and lengths are bytes. */
@@ -37,6 +38,8 @@ export interface BlockDeviceFile {
   fsync(): void;
   /** BLKFLSBUF: write what is dirty, and forget what is cached. */
   flushBuffers(): void;
+  /** BLKRRPART: look for partitions anew. @throws KernelError EINVAL for a partition; EBUSY if one is open, or somebody holds the disk */
+  rereadPartitions(): void;
   /** BLKDISCARD. @throws KernelError EOPNOTSUPP where the device cannot, EINVAL for anything but whole sectors of it, EPERM if read-only */
   discard(offset: number, length: number): void;
   /** BLKZEROOUT, by writing zeros. @throws KernelError EINVAL for anything but whole blocks of the device, EPERM, EIO */
@@ -125,6 +128,7 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }
       syncBlockdev(bdev);
       invalidateBdev(bdev);
     },
+    rereadPartitions: () => rereadPartitions(bdev, exclusive !== undefined),
     discard(offset, length) {
       if (limits.maxDiscardSectors === 0) throw new KernelError('EOPNOTSUPP', `${bdev.name} does not support discard`);
       checkDiscard(bdev, offset, length);

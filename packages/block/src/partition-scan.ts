@@ -3,12 +3,13 @@
  *
  * Differs from Linux: of its many parsers it has the two whose tables firmware and installers write today: GPT, then MBR.
  */
-import { KERN, PAGE_SIZE, SECTORS_PER_PAGE, SECTOR_SIZE, roundDown, sector } from '@holdfast/lib';
+import { KERN, KernelError, PAGE_SIZE, SECTORS_PER_PAGE, SECTOR_SIZE, roundDown, sector } from '@holdfast/lib';
+import { invalidateBdev, syncBlockdev } from './bdev.js';
 import { allocBio, bioAddPage, resetBio } from './bio.js';
 import { BLK_STS } from './blk-status.js';
 import { REQ_OP } from './blk-types.js';
-import type { Gendisk } from './blk-types.js';
-import { addPartition } from './partition.js';
+import type { BlockDevice, Gendisk } from './blk-types.js';
+import { addPartition, deletePartition, partitionsOf } from './partition.js';
 import { parseGpt } from './partition-gpt.js';
 import { parseMsdos } from './partition-msdos.js';
 import type { ParseResult, ParsedPartition, TableReader } from './partition-table.js';
@@ -24,6 +25,22 @@ export function scanPartitions(disk: Gendisk): void {
   for (const line of result.warnings) printk(line, KERN.warning);
   printk(` ${disk.name}:${result.text}`, KERN.info);
   for (const partition of result.partitions) addParsed(disk, partition);
+}
+
+/**
+ * BLKRRPART (disk_scan_partitions, bdev_disk_changed): forget a disk's partitions, and look for those that its table lists now.
+ * @param held the caller holds the disk itself
+ * @throws KernelError EINVAL for a partition; EBUSY if a partition is open, or somebody else holds the disk
+ */
+export function rereadPartitions({ disk, partno, name }: BlockDevice, held: boolean): void {
+  if (partno !== 0) throw new KernelError('EINVAL', `${name} is a partition, and has no table`);
+  const open = partitionsOf(disk).find(({ openers }) => openers > 0);
+  if (open) throw new KernelError('EBUSY', `${open.name} is open`);
+  if (!held && disk.part0.holder !== undefined) throw new KernelError('EBUSY', `${name} is held by ${disk.part0.holder}`);
+  syncBlockdev(disk.part0);
+  invalidateBdev(disk.part0);
+  for (const { partno: number } of partitionsOf(disk)) deletePartition(disk, number);
+  scanPartitions(disk);
 }
 
 function parseTable(reader: TableReader, name: string, forceGpt: boolean): ParseResult {

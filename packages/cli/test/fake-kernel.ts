@@ -69,6 +69,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
     },
     fsync: () => void durable.set(volatile),
     flushBuffers: () => {},
+    rereadPartitions: () => {},
     discard: () => {},
     zeroout: () => {},
     close: () => {},
@@ -94,7 +95,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
       tmp: vfsOfFs(createRamfs()),
       ...files,
     });
-    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, dma: [], devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, swap: { swapon: () => {}, swapoff: () => {} }, mounts: { mount: noMount, remount: noMount, umount: noMount }, now: () => 0, sync: () => {}, createProcess: noProcess, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
+    return { log, kernel: { release: DEFAULT_RELEASE, cmdline: 'quiet', machine, acpiMemory: { deviceAdded: () => {}, ejectRequested: () => true }, dma: [], devicePages: { register: () => () => {}, at: () => undefined }, pmem: new Map(), log, block: createBlock({ printk: log.printk, memory: machine.memory, pages: { allocPages: () => pfn(0), freePages: () => {} }, clock: machine.clock }), root, swap: { swapon: () => {}, swapoff: () => {} }, mounts: { mount: noMount, remount: noMount, umount: noMount, mountOf: noMount }, now: () => 0, sync: () => {}, createProcess: noProcess, sleep: (ns) => clock.advance(ns), shutdown: () => machine.poweroff() } };
   };
   return createSystem({ machine, firmware: { e820: 'BIOS-e820: [mem 0x0000000000000000-0x000000003fffffff] usable' }, cmdline: '', bootKernel });
 }

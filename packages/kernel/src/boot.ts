@@ -7,7 +7,7 @@ import { REQ, REQ_OP, allocBio, createBlock, submitBioWait } from '@holdfast/blo
 import { createDaxHosts } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
 import { createPlatformBus } from '@holdfast/driver-core';
-import { createMounts, createRamfs, ext4Types, xfsType } from '@holdfast/fs';
+import { type FsDirectory, createMounts, createRamfs, ext4Types, xfsType } from '@holdfast/fs';
 import { type Sections, createAcpiMemory, createDeviceMemory, createMemoryHotplug, hotplugPolicy, probeMemoryBlockSize } from '@holdfast/memory-hotplug';
 import { createDevicePagesMap, runFlusher, syncPageCache } from '@holdfast/mm';
 import { createNvdimms } from '@holdfast/nvdimm';
@@ -23,6 +23,7 @@ import { DEBIAN_6_1_IMAGE } from './kernel-image.js';
 import { type KernelLog, createKernelLog } from './kernel-log.js';
 import { mmInit } from './mm-init.js';
 import { createFileOpener } from './open-file.js';
+import { ownMounts } from './own-mounts.js';
 import { type ProcessNeeds, createProcess } from './process.js';
 import { createProc, versionBanner } from './procfs.js';
 import { setupArch } from './setup-arch.js';
@@ -130,7 +131,11 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   // File systems, on disks that are there now.
   const now = (): number => RTC_AT_POWER_ON + Math.floor(machine.clock.now / 1e9);
   const mounts = createMounts({ printk, daxHosts, pageCache: mm.pageCache, release, now }, [...ext4Types(), xfsType()]);
-  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, now: () => machine.clock.now });
+  const rootfs = createRamfs(now);
+  for (const name of ['mnt', 'tmp']) rootfs.mkdir(name, 0o755);
+  const dev = vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) }));
+  const own = ownMounts({ rootfs, devices: () => dev.list(), totalRamBytes: mm.totalRamBytes() });
+  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, ownMounts: own, now: () => machine.clock.now });
   const sys = createSys({
     block,
     buses,
@@ -145,8 +150,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     modules: { memory_hotplug: policy.parameters, ...modules },
     nrCpus: machine.cpus.length,
   });
-  const dev = vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) }));
-  const root = withMounts(rootTree({ proc, sys, dev }, now), mounts);
+  const root = withMounts(rootTree(rootfs, { proc, sys, dev }), mounts);
   let lastPid = 1; // init
   let lastSync = 0;
   const processes: ProcessNeeds = {
@@ -169,7 +173,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     block,
     root,
     swap: createSwapCalls(root, mm.swap),
-    mounts: createMountCalls(root, mounts),
+    mounts: createMountCalls(root, mounts, own),
     now,
     sync() {
       mounts.sync();
@@ -203,9 +207,7 @@ const RTC_AT_POWER_ON = 1_672_531_200;
 const DIRTY_EXPIRE_NS = 30e9;
 
 /** The first file system, in memory, with the kernel's own trees in it. */
-function rootTree(own: Readonly<Record<string, VfsDir>>, now: () => number): VfsDir {
-  const rootfs = createRamfs(now);
-  for (const name of ['mnt', 'tmp']) rootfs.mkdir(name, 0o755);
+function rootTree(rootfs: FsDirectory, own: Readonly<Record<string, VfsDir>>): VfsDir {
   const files = vfsOfFs(rootfs) as VfsDir;
   return { ...files, list: () => [...files.list(), ...Object.keys(own)], lookup: (name) => (Object.hasOwn(own, name) ? own[name] : files.lookup(name)) };
 }

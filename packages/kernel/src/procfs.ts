@@ -6,6 +6,7 @@ import { type Block, formatPartitions } from '@holdfast/block';
 import { type Mounts, formatMount } from '@holdfast/fs';
 import type { PageCache } from '@holdfast/mm';
 import type { MmTexts } from './mm-init.js';
+import { type OwnMount, formatOwnMount } from './own-mounts.js';
 import { sysctlVm } from './sysctl-vm.js';
 import { type VfsDir, type VfsNode, vfsDir, vfsText } from './vfs.js';
 
@@ -18,11 +19,12 @@ export interface ProcNeeds {
   readonly pageCache: PageCache;
   readonly printk: Printk;
   readonly mounts: Mounts;
+  readonly ownMounts: readonly OwnMount[];
   /** Virtual nanoseconds since power-on. */
   readonly now: () => number;
 }
 
-export function createProc({ cmdline, release, iomem, block, mm, pageCache, printk, mounts, now }: ProcNeeds): VfsDir {
+export function createProc({ cmdline, release, iomem, block, mm, pageCache, printk, mounts, ownMounts, now }: ProcNeeds): VfsDir {
   const files: Record<string, VfsNode> = {
     buddyinfo: vfsText(mm.buddyinfo),
     cmdline: vfsText(() => `${cmdline}\n`),
@@ -30,7 +32,7 @@ export function createProc({ cmdline, release, iomem, block, mm, pageCache, prin
     iomem: vfsText(() => formatIomem(iomem), 0o400),
     filesystems: vfsText(() => formatFilesystems(mounts)),
     meminfo: vfsText(mm.meminfo),
-    mounts: vfsText(() => `${OWN_MOUNTS}${mounts.list.map(formatMount).join('')}`),
+    mounts: vfsText(() => [...ownMounts.map(formatOwnMount), ...mounts.list.map(formatMount)].join('')),
     pagetypeinfo: vfsText(mm.pagetypeinfo, 0o400),
     partitions: vfsText(() => formatPartitions(block)),
     swaps: vfsText(mm.swaps),
@@ -49,11 +51,6 @@ export function createProc({ cmdline, release, iomem, block, mm, pageCache, prin
 export function versionBanner(release: KernelRelease): string {
   return `Linux version ${release.text} (holdfast@holdfast) #1 SMP PREEMPT_DYNAMIC Holdfast`;
 }
-
-/** What is there from the start, and cannot be unmounted here. */
-const OWN_MOUNTS = [
-  'rootfs / rootfs rw 0 0', 'proc /proc proc rw,relatime 0 0', 'sysfs /sys sysfs rw,relatime 0 0', 'devtmpfs /dev devtmpfs rw,relatime 0 0', '',
-].join('\n');
 
 /** Those that need no device first, as they register first. */
 function formatFilesystems({ types }: Mounts): string {

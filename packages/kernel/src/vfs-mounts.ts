@@ -3,8 +3,9 @@
  * Mirrors fs/namei.c: handle_mounts, and fs/namespace.c: path_mount, path_umount, as to paths.
  */
 import type { BlockDevice } from '@holdfast/block';
-import { type FsDirectory, type FsNode, type MountCall, type Mounts } from '@holdfast/fs';
+import type { FsDirectory, FsNode, Kstatfs, MountCall, Mounts } from '@holdfast/fs';
 import { KernelError } from '@holdfast/lib';
+import type { OwnMount } from './own-mounts.js';
 import { type VfsDir, type VfsNode, type VfsRegular, resolvePath } from './vfs.js';
 
 export function vfsOfFs(node: FsNode): VfsNode {
@@ -50,15 +51,28 @@ export function withMounts(dir: VfsDir, mounts: Mounts, path = '/'): VfsDir {
   };
 }
 
-/** mount(2) and umount(2), with paths. */
+/** The file system that a path is in. */
+export interface MountedAt {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  /** What st_dev shows. */
+  readonly major: number;
+  readonly minor: number;
+  statfs(): Kstatfs;
+}
+
+/** mount(2), umount(2) and statfs(2), with paths. */
 export interface MountCalls {
   /** @throws KernelError ENOENT, ENOTBLK for a source that is no block device, ENOTDIR, and {@link Mounts}' */
   mount(call: Omit<MountCall, 'lookup'>): void;
   remount(target: string, options: Parameters<Mounts['remount']>[1]): void;
   umount(target: string): void;
+  /** @param path as {@link resolvePath} gives it: absolute, without links */
+  mountOf(path: string): MountedAt;
 }
 
-export function createMountCalls(root: VfsDir, mounts: Mounts): MountCalls {
+export function createMountCalls(root: VfsDir, mounts: Mounts, own: readonly OwnMount[]): MountCalls {
   const directoryAt = (target: string): string => {
     const { node, path } = resolvePath(root, target);
     if (node.kind !== 'dir') throw new KernelError('ENOTDIR', `${target} is not a directory`);
@@ -76,5 +90,14 @@ export function createMountCalls(root: VfsDir, mounts: Mounts): MountCalls {
     },
     remount: (target, options) => mounts.remount(directoryAt(target), options),
     umount: (target) => mounts.umount(directoryAt(target)),
+    mountOf(path) {
+      const covers = ({ target }: { readonly target: string }): boolean => path === target || path.startsWith(`${target === '/' ? '' : target}/`);
+      const deepest = <T extends { readonly target: string }>(all: readonly T[]): T | undefined => all.filter(covers).sort((a, b) => a.target.length - b.target.length).at(-1);
+      const mount = deepest(mounts.list);
+      const ours = deepest(own)!; // one of them covers /
+      if (!mount || mount.target.length < ours.target.length) return { ...ours, major: 0 };
+      const { source, target, type, sb } = mount;
+      return { source, target, type, major: sb.bdev.major, minor: sb.bdev.minor, statfs: () => sb.statfs() };
+    },
   };
 }

@@ -23,6 +23,7 @@ const ACTIONS: Record<string, (file: BlockFile, sys: (attribute: string) => stri
   '--setro': (file) => void (file.readOnly = true),
   '--setrw': (file) => void (file.readOnly = false),
   '--flushbufs': (file) => file.flushBuffers(),
+  '--rereadpt': (file) => file.rereadPartitions(),
 };
 
 /** These take a number. */
@@ -61,7 +62,7 @@ export const blockdev: Command = {
         if (!(error instanceof KernelError)) throw error;
         explainError(error);
         const cannotOpen = error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ENXIO';
-        err(cannotOpen ? `blockdev: can't open '${path}': ${strerror(error.code)}` : `blockdev: ioctl failed: ${strerror(error.code)}`);
+        err(cannotOpen ? `blockdev: can't open '${path}': ${strerror(error.code)}` : `blockdev: ${path}: ${strerror(error.code)}`);
         return 1;
       }
     }

@@ -2,6 +2,7 @@
 import { type VfsDir, type VfsNode, resolvePath } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import type { Command } from '../console/command.js';
+import { fileStat, formatMode, linkCount } from '../console/file-stat.js';
 import { getopt } from '../console/getopt.js';
 
 const SHORT = { l: 'long', a: 'all', A: 'almost-all', d: 'directory', R: 'recursive', '1': 'one', h: 'human' };
@@ -13,7 +14,7 @@ export const ls: Command = {
     const show = (shown: string, node: VfsNode, path: string): void => out(`${has('long') ? longLine(node, path) : ''}${shown}${has('long') && node.kind === 'link' ? ` -> ${node.target}` : ''}\n`);
     const found: { operand: string; node: VfsNode; path: string }[] = [];
     let status = 0;
-    for (const operand of operands.length > 0 ? operands : ['.']) {
+    for (const operand of operands.length > 0 ? [...operands].sort() : ['.']) {
       try {
         // A link that is named is listed itself with -l or -d, and followed otherwise.
         const stay = has('long') || has('directory');
@@ -33,7 +34,7 @@ export const ls: Command = {
         const child = dir.lookup(name);
         return child ? [{ name, child, path: `${path === '/' ? '' : path}/${name}` }] : [];
       });
-      if (has('long')) out(`total ${Math.floor(children.reduce((sum, { child }) => sum + blocksOf(child), 0) / 2)}\n`);
+      if (has('long')) out(`total ${Math.floor(children.reduce((sum, { child, path: at }) => sum + fileStat(child, at).blocks, 0) / 2)}\n`);
       if (has('all')) for (const dots of ['.', '..']) show(dots, dir, path);
       for (const { name, child, path: childPath } of children) show(name, child, childPath);
       if (!has('recursive')) return;
@@ -49,36 +50,9 @@ export const ls: Command = {
   },
 };
 
-const TYPE = { dir: 'd', file: '-', regular: '-', link: 'l', block: 'b', char: 'c' } as const;
-
-/** `-r--r--r--    1 root     root          4096 Jan  1  1970 `; virtual machines have no calendar. */
+/** `-r--r--r--    1 0        0             4096 Jan  1  1970 `: there is no /etc/passwd to name users by, and no calendar. */
 function longLine(node: VfsNode, path: string): string {
-  const isDevice = node.kind === 'block' || node.kind === 'char';
-  const mode = modeOf(node);
-  const size = isDevice ? `${node.major},${String(node.minor).padStart(4)}` : String(sizeOf(node, path));
-  const links = node.kind === 'dir' || node.kind === 'regular' ? (node.stat?.().nlink ?? 1) : 1;
-  return `${TYPE[node.kind]}${permissions(mode)} ${String(links).padStart(4)} root     root     ${size.padStart(9)} Jan  1  1970 `;
-}
-
-function modeOf(node: VfsNode): number {
-  if (node.kind === 'file' || node.kind === 'char') return node.mode;
-  if (node.kind === 'dir' || node.kind === 'regular') return (node.stat?.().mode ?? 0o755) & 0o7777;
-  return node.kind === 'link' ? 0o777 : 0o660;
-}
-
-function permissions(mode: number): string {
-  return Array.from('rwxrwxrwx', (letter, index) => (mode & (0o400 >> index) ? letter : '-')).join('');
-}
-
-/** Of 512 bytes: what lies in no file system has none. */
-function blocksOf(node: VfsNode): number {
-  return node.kind === 'dir' || node.kind === 'regular' ? (node.stat?.().blocks ?? 0) : 0;
-}
-
-/** sysfs shows a page for every attribute, procfs nothing. */
-function sizeOf(node: VfsNode, path: string): number {
-  if (node.kind === 'link') return path.startsWith('/sys') ? 0 : node.target.length;
-  if (node.kind === 'regular') return node.stat().sizeBytes;
-  if (node.kind === 'dir') return node.stat?.().sizeBytes ?? 0;
-  return node.kind === 'file' && path.startsWith('/sys') ? 4096 : 0;
+  const { mode, size, uid, gid, device } = fileStat(node, path);
+  const shown = device ? `${device.major},${String(device.minor).padStart(4)}` : String(size);
+  return `${formatMode(mode)} ${String(linkCount(node)).padStart(4)} ${String(uid).padEnd(8)} ${String(gid).padEnd(8)} ${shown.padStart(9)} Jan  1  1970 `;
 }

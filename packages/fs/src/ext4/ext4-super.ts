@@ -273,7 +273,12 @@ function statfsOf(volume: Ext4Volume, { switches }: Ext4Options): ReturnType<Sup
   const words = new DataView(sb.uuid.buffer, sb.uuid.byteOffset);
   const half = (at: number): number => words.getUint32(at, true);
   return {
-    type: EXT4_STATFS_MAGIC, blockSize, blocks: blocksCountOf(sb) - overhead, freeBlocks: free, availableBlocks: Math.max(0, free - reserved), files: sb.inodesCount,
+    type: EXT4_STATFS_MAGIC, blockSize, blocks: blocksCountOf(sb) - overhead, freeBlocks: free, availableBlocks: Math.max(0, free - reserved - setAside(sb)), files: sb.inodesCount,
     freeFiles: sb.freeInodesCount, fsid: [(half(0) ^ half(8)) >>> 0, (half(4) ^ half(12)) >>> 0], nameLength: 255,
   };
+}
+
+/** Blocks that the file system keeps for itself, so that writing back extents never fails (ext4_calculate_resv_clusters). */
+function setAside(sb: Superblock): number {
+  return hasIncompat(sb, INCOMPAT.EXTENTS) ? Math.min(Math.floor(blocksCountOf(sb) / 50), 4096) : 0;
 }

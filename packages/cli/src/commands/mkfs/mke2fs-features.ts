@@ -32,3 +32,23 @@ export function editFeatures(start: Features, list: string, refuse: (line: strin
   }
   return features;
 }
+
+/** The names of features that are set, as dumpe2fs lists them: compatible ones, incompatible ones, then those that forbid to write; by bit. */
+export function featureNames(features: Features): string[] {
+  const names = Object.entries(NAMES).filter(([name]) => name !== 'extents');
+  return (['compat', 'incompat', 'roCompat'] as const).flatMap((set) => bitsOf(features[set]).map((bit) => {
+    const known = names.find(([, [of, its]]) => of === set && its === bit)?.[0];
+    return known ?? OTHERS[set][bit] ?? `FEATURE_${{ compat: 'C', incompat: 'I', roCompat: 'R' }[set]}${Math.log2(bit)}`;
+  }));
+}
+
+/** Features that others may have set. */
+const OTHERS: Readonly<Record<keyof Features, Readonly<Record<number, string>>>> = {
+  compat: { 0x1: 'dir_prealloc', 0x200: 'sparse_super2', 0x400: 'fast_commit', 0x800: 'stable_inodes', 0x1000: 'orphan_file' },
+  incompat: { 0x1: 'compression', 0x4: 'needs_recovery', 0x8: 'journal_dev', 0x10: 'meta_bg', 0x100: 'mmp', 0x400: 'ea_inode', 0x1000: 'dirdata', 0x2000: 'metadata_csum_seed', 0x20000: 'casefold' },
+  roCompat: { 0x10: 'uninit_bg', 0x100: 'quota', 0x200: 'bigalloc', 0x800: 'replica', 0x1000: 'read-only', 0x2000: 'project', 0x4000: 'shared_blocks', 0x10000: 'orphan_present' },
+};
+
+function bitsOf(word: number): number[] {
+  return Array.from({ length: 31 }, (_, index) => 2 ** index).filter((bit) => (word & bit) !== 0);
+}
