@@ -48,7 +48,7 @@ export function fakeSystem(files: Record<string, VfsNode> = {}): System {
     },
   } as unknown as Machine;
   let readOnly = false;
-  const pmem0: VfsBlockDevice = { kind: 'block', major: 259, minor: 0, bdev: {} as VfsBlockDevice['bdev'], open: ({ direct = false } = {}): BlockFile => ({
+  const pmem0: VfsBlockDevice = { kind: 'block', major: 259, minor: 0, bdev: { name: 'pmem0', partno: 0, disk: { name: 'pmem0' } } as VfsBlockDevice['bdev'], open: ({ direct = false } = {}): BlockFile => ({
     sizeBytes: DISK_SIZE,
     logicalBlockSize: 512,
     physicalBlockSize: 4096,
