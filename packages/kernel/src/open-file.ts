@@ -147,6 +147,7 @@ function openBlock(path: string, node: VfsBlockDevice, { read, write, direct }: 
   const file: BlockFile = node.open({ direct });
   /** Direct I/O goes below the page cache: first it is brought up to date, and what a write is about to change leaves it. */
   const directIo = (io: DirectIo, mm: MmStruct): number => {
+    if (io.length === 0) return 0; // before anybody asks how it is aligned
     const { mapping } = bdev;
     const end = io.offset + io.length;
     if (mapping) {
@@ -177,6 +178,7 @@ function openBlock(path: string, node: VfsBlockDevice, { read, write, direct }: 
 function openRegular(path: string, file: FsFile, { read, write, direct }: { read: boolean; write: boolean; direct: boolean }): OpenFile {
   const isPastCache = direct && !file.isDax;
   const move = (buffer: UserBuffer, offset: number, isWrite: boolean): number => {
+    if (buffer.length === 0) return 0;
     checkDirect(file, offset, buffer.length, buffer.address);
     let done = 0;
     for (const { length, at } of file.direct(offset, buffer.length, isWrite)) {
@@ -206,7 +208,8 @@ function openRegular(path: string, file: FsFile, { read, write, direct }: { read
 function roomFor(bdev: BlockDevice, length: number, offset: number): number {
   if (bdevReadOnly(bdev)) throw new KernelError('EPERM', `${bdev.name} is read-only`);
   const room = bdevSizeBytes(bdev) - offset;
-  if (room <= 0 && length > 0) throw new KernelError('ENOSPC', `${bdev.name}: a write at ${offset}, and the device ends at ${bdevSizeBytes(bdev)}`);
+  if (length === 0) return 0;
+  if (room <= 0) throw new KernelError('ENOSPC', `${bdev.name}: a write at ${offset}, and the device ends at ${bdevSizeBytes(bdev)}`);
   return Math.min(length, room);
 }
 

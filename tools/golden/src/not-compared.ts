@@ -76,9 +76,14 @@ function textWithoutChance(text: string, name: string): string {
   return name === 'stdout' ? withoutPage(text).replace(/^UUID=[-0-9a-f]{36}$/gm, 'UUID=*') : text;
 }
 
-/** Which page of the address space a mapping of less than 2 MiB got is random, too; that it is a page is not. */
+/**
+ * Which page of the address space a mapping got is random, too; that it is a page is not, and that one of 2 MiB and more begins at a multiple
+ * of that only where the file asks for it.
+ */
 function withoutPage(text: string): string {
-  return text.replace(/^(mmap \S+ \d+ (\d+) .*va-mod-2M=0x)[0-9a-f]*(?:000|0) (?=touch)/gm, (all, start: string, length: string) => (Number(length) < 2 ** 21 ? `${start}* ` : all));
+  return text.replace(/^(mmap \S+ \d+ (\d+) .*va-mod-2M=0x)([0-9a-f]*000|0) (?=touch)/gm, (all, start: string, length: string, place: string) => (
+    Number(length) < 2 ** 21 || place !== '0' ? `${start}* ` : all
+  ));
 }
 
 /** Where a process's mapping was to lie is random on the real kernel; how long it was is not. */
