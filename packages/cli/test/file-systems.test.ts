@@ -318,3 +318,16 @@ describe('XFS with dax=always', () => {
     expect(fsck(system, XFS_REPAIR)).toBe(0);
   });
 });
+
+describe('/dev', () => {
+  it('takes files, which hide a device that comes later, and are gone at the next boot', async () => {
+    const { system, sh } = await machine();
+    await sh('ndctl disable-namespace namespace0.0; echo hello > /dev/pmem0');
+    expect((await sh('cat /dev/pmem0; ndctl enable-namespace namespace0.0; cat /dev/pmem0')).stdout.split('\n').filter((line) => line === 'hello')).toHaveLength(2);
+    expect(await sh('rm /dev/pmem0; ls -l /dev/pmem0')).toMatchObject({ rc: 0, stdout: expect.stringMatching(/^b/) as string });
+    await sh('ndctl disable-namespace namespace0.0; echo hello > /dev/pmem0');
+    system.powercut(1);
+    expect((await sh('ls -l /dev/pmem0')).stdout).toMatch(/^b/);
+    expect(await sh('mkdir /dev/pmem0')).toMatchObject({ rc: 1, stderr: ["mkdir: can't create directory '/dev/pmem0': File exists"] });
+  });
+});

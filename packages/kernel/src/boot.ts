@@ -2,7 +2,7 @@
  * boot(): a machine, its firmware and a command line become a running kernel. Mirrors init/main.c: start_kernel.
  * Read it from top to bottom: it is the story that the log tells.
  */
-import { DEFAULT_RELEASE, KERN, KernelPanic, type PhysAddr, createIda, createIomem, findParam, parseCmdline, pfnToSectionNr, physAdd, physToPfn } from '@holdfast/lib';
+import { DEFAULT_RELEASE, KERN, KernelError, KernelPanic, type PhysAddr, createIda, createIomem, findParam, parseCmdline, pfnToSectionNr, physAdd, physToPfn } from '@holdfast/lib';
 import { REQ, REQ_OP, allocBio, createBlock, submitBioWait } from '@holdfast/block';
 import { createDaxHosts } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
@@ -133,7 +133,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const mounts = createMounts({ printk, daxHosts, pageCache: mm.pageCache, release, now }, [...ext4Types(), xfsType()]);
   const rootfs = createRamfs(now);
   for (const name of ['mnt', 'tmp']) rootfs.mkdir(name, 0o755);
-  const dev = vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) }));
+  const dev = withFiles(createRamfs(now), vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) })));
   const own = ownMounts({ rootfs, devices: () => dev.list(), totalRamBytes: mm.totalRamBytes() });
   const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, ownMounts: own, now: () => machine.clock.now });
   const sys = createSys({
@@ -150,7 +150,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     modules: { memory_hotplug: policy.parameters, ...modules },
     nrCpus: machine.cpus.length,
   });
-  const root = withMounts(rootTree(rootfs, { proc, sys, dev }), mounts);
+  const root = withMounts(withFiles(rootfs, vfsDir({ proc, sys, dev })), mounts);
   let lastPid = 1; // init
   let lastSync = 0;
   const processes: ProcessNeeds = {
@@ -206,10 +206,28 @@ const RTC_AT_POWER_ON = 1_672_531_200;
 /** What file systems have changed lies in memory for 30 seconds at most, while time passes. */
 const DIRTY_EXPIRE_NS = 30e9;
 
-/** The first file system, in memory, with the kernel's own trees in it. */
-function rootTree(rootfs: FsDirectory, own: Readonly<Record<string, VfsDir>>): VfsDir {
-  const files = vfsOfFs(rootfs) as VfsDir;
-  return { ...files, list: () => [...files.list(), ...Object.keys(own)], lookup: (name) => (Object.hasOwn(own, name) ? own[name] : files.lookup(name)) };
+/**
+ * A file system in memory with the kernel's own trees or devices in it: the root, and devtmpfs. A file hides a device that comes later and has
+ * its name, as it does in Linux: what was to go to the device then fills memory.
+ */
+function withFiles(memory: FsDirectory, own: VfsDir): VfsDir {
+  const files = vfsOfFs(memory) as VfsDir;
+  const checkFree = (name: string): void => {
+    if (own.lookup(name)) throw new KernelError('EEXIST', `there is a ${name} already`);
+  };
+  return {
+    ...files,
+    list: () => new Set([...files.list(), ...own.list()]),
+    lookup: (name) => files.lookup(name) ?? own.lookup(name),
+    create(name, mode) {
+      checkFree(name);
+      return files.create!(name, mode);
+    },
+    mkdir(name, mode) {
+      checkFree(name);
+      files.mkdir!(name, mode);
+    },
+  };
 }
 
 /** Do all frames of a range lie in sections that boot made? */
