@@ -1,4 +1,5 @@
 /** `holdfast nbd` as a process: how it starts, and how it ends. */
+import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,8 +21,15 @@ describe('holdfast nbd', () => {
   });
 
   it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('ends in order when %s comes right behind the first URI', async (signal) => {
-    const server = await startNbd(['--nvdimm', 'size=16M,image=a.img', '--disk', 'size=16M'], 2, { folder, onOutput: (child) => child.kill(signal) });
-    expect(await server.kill(signal)).toBe(0); // a second one, meanwhile
+    let said = false;
+    const onOutput = (child: ChildProcess): void => {
+      if (said) return;
+      said = true;
+      child.kill(signal);
+      setImmediate(() => child.kill(signal)); // a second one, meanwhile: not when Node has let go of signals, at its very end
+    };
+    const server = await startNbd(['--nvdimm', 'size=16M,image=a.img', '--disk', 'size=16M'], 2, { folder, onOutput });
+    expect(await server.exit).toBe(0);
     expect([server.socket, join(folder, 'a.img.lock')].map(existsSync)).toEqual([false, false]);
   });
 

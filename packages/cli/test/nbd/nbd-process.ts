@@ -18,7 +18,9 @@ export interface NbdProcess {
   readonly uris: readonly string[];
   /** The URI of an export. */
   uri(name?: string): string;
-  /** Send a signal, and wait for the end. @returns the exit status, or the signal that ended it */
+  /** Its exit status, or the signal that ended it. */
+  readonly exit: Promise<number | string>;
+  /** Send a signal, and wait for the end. @returns {@link exit} */
   kill(signal: NodeJS.Signals): Promise<number | string>;
   /** An orderly stop; the folder goes too. @throws if its end was not orderly */
   stop(): Promise<void>;
@@ -73,6 +75,7 @@ export async function startNbd(args: readonly string[], nrExports = 1, { folder 
     folder,
     socket,
     child,
+    exit,
     uris: urisOf(),
     uri: (name = '') => `${scheme}+unix:///${name}?socket=${socket}`,
     async kill(signal) {
