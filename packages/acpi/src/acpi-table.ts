@@ -110,8 +110,13 @@ export function exactNumber({ header }: AcpiTable, at: number, what: string, val
   return Number(value);
 }
 
+/** Who made a table, and which of theirs it is. */
+export type AcpiMaker = Pick<AcpiHeader, 'oemId' | 'oemTableId' | 'oemRevision' | 'creatorId' | 'creatorRevision'>;
+
+const HOLDFAST: AcpiMaker = { oemId: 'HOLDFS', oemTableId: 'HOLDFAST', oemRevision: 1, creatorId: 'HLDF', creatorRevision: 1 };
+
 /** Put a header before a body and set length and checksum: the bytes of a table. */
-export function encodeAcpiTable(signature: string, revision: number, body: Uint8Array): Uint8Array {
+export function encodeAcpiTable(signature: string, revision: number, body: Uint8Array, maker: AcpiMaker = HOLDFAST): Uint8Array {
   const bytes = new Uint8Array(ACPI_HEADER_SIZE + body.length);
   HEADER.encode(
     {
@@ -119,11 +124,7 @@ export function encodeAcpiTable(signature: string, revision: number, body: Uint8
       length: bytes.length,
       revision,
       checksum: 0,
-      oemId: 'HOLDFS',
-      oemTableId: 'HOLDFAST',
-      oemRevision: 1,
-      creatorId: 'HLDF',
-      creatorRevision: 1,
+      ...maker,
     },
     bytes,
   );

@@ -2,7 +2,7 @@
  * Writing an NFIT, for machines that are made from options and have no firmware to ask. The counterpart of nfit.ts.
  */
 import { parseGuid } from '@holdfast/lib';
-import { encodeAcpiTable } from './acpi-table.js';
+import { type AcpiMaker, encodeAcpiTable } from './acpi-table.js';
 import type {
   NfitCapabilities, NfitContents, NfitControlRegion, NfitDataRegion, NfitFlushHints, NfitInterleave, NfitMemoryMap, NfitSpaRange,
 } from './nfit.js';
@@ -11,7 +11,7 @@ import {
 } from './nfit-layout.js';
 
 /** The bytes of an NFIT (revision 1) that says this: structures by type, each list in its order. Lists left out are empty. */
-export function encodeNfit(contents: Partial<NfitContents>): Uint8Array {
+export function encodeNfit(contents: Partial<NfitContents>, maker?: AcpiMaker): Uint8Array {
   const structures = [
     ...(contents.spaRanges ?? []).map(encodeSpaRange),
     ...(contents.memoryMaps ?? []).map(encodeMemoryMap),
@@ -28,7 +28,7 @@ export function encodeNfit(contents: Partial<NfitContents>): Uint8Array {
     body.set(structure, at);
     at += structure.length;
   }
-  return encodeAcpiTable('NFIT', 1, body);
+  return encodeAcpiTable('NFIT', 1, body, maker);
 }
 
 /** An empty structure of a type: its head filled in. */

@@ -67,7 +67,7 @@ export function ascii(at: number, size: number): Field<string> {
       const end = all.indexOf(0);
       return String.fromCharCode(...(end < 0 ? all : all.subarray(0, end)));
     },
-    write: (view, pos, value) => raw.write(view, pos, Uint8Array.from(value, (char) => char.charCodeAt(0) & 0x7f)),
+    write: (view, pos, value) => raw.write(view, pos, Uint8Array.from(value, (char) => char.charCodeAt(0))),
   };
 }
 

@@ -34,6 +34,8 @@ export interface Command {
   readonly usage: string;
   /** More of --help: the options, a line each. */
   readonly help?: string;
+  /** `--help` is the command's own affair, as where each of its subcommands has a manual. */
+  readonly helpsItself?: boolean;
   /** The exit status, 0 if nothing is returned. @throws UsageError for a wrong call, KernelError where the kernel refuses. */
   run(io: CommandIo): number | void;
 }

@@ -303,7 +303,7 @@ export function createShell({ system, out, err, explain = () => {}, refused = ()
       return 1;
     }
     const command = await entry.load();
-    if (args.includes('--help')) {
+    if (args.includes('--help') && !command.helpsItself) {
       streams.out.write(`Usage: ${command.usage}\n${command.help ? `\n${command.help}\n` : ''}`);
       return 0;
     }

@@ -5,10 +5,13 @@
 import { strerror } from '@holdfast/lib';
 import type { Command } from '../../console/command.js';
 import { NdctlExit } from '../ndctl/context.js';
+import { viewManual } from '../ndctl/manual.js';
+import { exitWithUsage, parseOptions } from '../ndctl/parse-options.js';
 import type { DaxctlContext } from './context.js';
 import { deviceCommand } from './device-commands.js';
 import type { DeviceAction } from './device-options.js';
 import { list } from './list.js';
+import { splitAcpi } from './split-acpi.js';
 
 const VERSION = '76.1';
 const USAGE = 'daxctl [--version] [--help] COMMAND [ARGS]';
@@ -24,14 +27,12 @@ const COMMANDS: Readonly<Record<string, Run>> = {
     return 0;
   },
   list,
-  help: (ctx) => {
+  help: (ctx, [topic]) => {
+    if (topic !== undefined) return viewManual(ctx.line);
     printUsage(ctx);
     return 0;
   },
-  'split-acpi': (ctx) => {
-    ctx.line('daxctl: split-acpi writes tables for a real machine to load at its next boot; give this one other tables with --firmware');
-    return 1;
-  },
+  'split-acpi': splitAcpi,
   'migrate-device-model': migrate,
   'create-device': onDevices('create'),
   'destroy-device': onDevices('destroy'),
@@ -44,7 +45,7 @@ const COMMANDS: Readonly<Record<string, Run>> = {
 
 export const daxctl: Command = {
   usage: USAGE,
-  help: `Commands: ${Object.keys(COMMANDS).join(', ')}`,
+  helpsItself: true,
   run({ args, root, resolve, out, err, explain }) {
     const ctx: DaxctlContext = { root, resolve, out, line: err, explain, again: () => 'daxctl', verbose: false };
     try {
@@ -65,7 +66,8 @@ function dispatch(ctx: DaxctlContext, [first, ...rest]: readonly string[]): numb
     ctx.out(Object.keys(COMMANDS).map((name) => `${name}\n`).join(''));
     return 0;
   }
-  const name = first === '-v' || first === '--version' ? 'version' : first === '-h' ? 'help' : first;
+  const name = first === '-v' || first === '--version' ? 'version' : first === '-h' || first === '--help' ? 'help' : first;
+  if (rest[0] === '--help') return viewManual(ctx.line);
   if (name.startsWith('-')) {
     ctx.line(`Unknown option: ${name}`);
     ctx.line(`\n Usage: ${USAGE}`);
@@ -83,7 +85,11 @@ function printUsage({ out }: DaxctlContext): void {
 }
 
 /** Only a kernel that still has /sys/class/dax would need it, and this console has no /etc to configure modules in. */
-function migrate(ctx: DaxctlContext): number {
+function migrate(ctx: DaxctlContext, args: readonly string[]): number {
+  const usage = 'daxctl migrate-device-model';
+  const { operands } = parseOptions(args, [], usage, ctx, ctx.out);
+  for (const operand of operands) ctx.line(`  Error: unknown parameter "${operand}"\n`);
+  if (operands.length > 0) exitWithUsage(ctx, usage, []);
   ctx.line(`  Error: failed to install /etc/modprobe.d/daxctl.conf: ${strerror('ENOENT')}\n`);
   return 1;
 }

@@ -17,6 +17,10 @@ export interface NdctlContext {
   readonly resolve: (path: string) => string;
   /** Wait so long, in virtual time. */
   readonly sleep: (seconds: number) => void;
+  /** Seconds since 1970. */
+  readonly now: () => number;
+  /** The number of a process of this command. */
+  readonly pid: () => number;
   /** A random UUID, in lower case. */
   readonly uuid: () => string;
   /** Why a request was refused, beside what ndctl prints of it. */

@@ -7,6 +7,7 @@ import { checkNamespace } from './check-namespace.js';
 import { clearErrors } from './clear-errors.js';
 import { type NdctlContext, NdctlExit } from './context.js';
 import { createNamespace } from './create-namespace.js';
+import { createNfit } from './create-nfit.js';
 import { destroyNamespace } from './destroy-namespace.js';
 import { disableNamespaceCommand, enableNamespaceCommand } from './disable-namespace.js';
 import { activateFirmware, injectSmart, updateFirmware } from './dimm-firmware.js';
@@ -16,14 +17,21 @@ import { disableRegionCommand, enableRegionCommand } from './enable-region.js';
 import { checkLabels, initLabels } from './init-labels.js';
 import { injectError } from './inject-error.js';
 import { list } from './list.js';
+import { loadKeys } from './load-keys.js';
+import { monitor } from './monitor.js';
 import { readInfoblock } from './read-infoblock.js';
 import { readLabels } from './read-labels.js';
 import { startScrub, waitScrub } from './scrub.js';
+import { viewManual } from './manual.js';
 import { writeInfoblock } from './write-infoblock.js';
 import { writeLabels, zeroLabels } from './write-labels.js';
 
 type Subcommand = (ctx: NdctlContext, args: readonly string[]) => number;
 
+/** Of these `--list-cmds` says nothing. */
+const UNLISTED: ReadonlySet<string> = new Set(['create-nfit']);
+
+/** In the order of `ndctl --list-cmds`. */
 const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   version: (ctx) => {
     ctx.out('76.1\n');
@@ -57,8 +65,12 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   'remove-passphrase': removePassphrase,
   'freeze-security': freezeSecurity,
   'sanitize-dimm': sanitizeDimm,
+  'load-keys': loadKeys,
   'wait-overwrite': waitOverwrite,
   list,
+  monitor,
+  help: (ctx, [topic]) => help(ctx, topic),
+  'create-nfit': createNfit,
 };
 
 const USAGE = 'ndctl [--version] [--help] COMMAND [ARGS]';
@@ -66,18 +78,19 @@ const MORE = "\n usage: " + USAGE + "\n\n\n See 'ndctl help COMMAND' for more in
 
 export const ndctl: Command = {
   usage: USAGE,
-  help: `Commands: ${Object.keys(SUBCOMMANDS).join(' ')}\n'ndctl COMMAND -h' lists the options of one.`,
+  helpsItself: true,
   run(io) {
     const [typed, ...args] = io.args;
-    if (typed === undefined || typed === 'help' || typed === '-h') {
+    if (typed === undefined) {
       io.out(MORE);
-      return typed === undefined ? 1 : 0;
+      return 1;
     }
     if (typed === '--list-cmds') {
-      io.out(`${Object.keys(SUBCOMMANDS).join('\n')}\n`);
+      io.out(Object.keys(SUBCOMMANDS).filter((name) => !UNLISTED.has(name)).map((name) => `${name}\n`).join(''));
       return 0;
     }
-    const name = typed === '-v' ? 'version' : typed.replace(/^--/, '');
+    const name = typed === '-v' ? 'version' : typed === '-h' ? 'help' : typed.replace(/^--/, '');
+    if (args[0] === '--help') return viewManual(io.err);
     if (!Object.hasOwn(SUBCOMMANDS, name)) {
       io.err(`Unknown ${typed.startsWith('-') ? 'option' : 'command'}: ${typed.startsWith('-') ? typed : `'${typed}'`}`);
       return typed.startsWith('-') ? 129 : 1;
@@ -86,12 +99,24 @@ export const ndctl: Command = {
   },
 };
 
+function help(ctx: NdctlContext, topic: string | undefined): number {
+  if (topic !== undefined) return viewManual(ctx.line);
+  ctx.out(MORE);
+  return 0;
+}
+
 /** The context of one run. */
 export function createContext({ root, system, out, err, stdin, resolve, explain, refused }: Pick<CommandIo, 'root' | 'system' | 'out' | 'err' | 'stdin' | 'resolve' | 'explain' | 'refused'>): NdctlContext {
   return {
     root, out, stdin, resolve, explain, refused,
     line: err,
     sleep: (seconds) => system.kernel?.sleep(seconds * 1e9),
+    now: () => system.kernel?.now() ?? 0,
+    pid() {
+      const process = system.kernel!.createProcess('ndctl');
+      process.exit();
+      return process.pid;
+    },
     uuid: () => system.randomUuid(),
     verbose: false,
     again: () => 'ndctl',

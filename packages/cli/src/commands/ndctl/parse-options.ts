@@ -7,11 +7,14 @@ import { NdctlExit } from './context.js';
 export interface OptionSpec {
   /** A letter, or '' for none. */
   readonly short: string;
+  /** A word, or '' for none: then there is a letter. */
   readonly long: string;
   /** What usage calls the value; an option without one is a switch. */
   readonly value?: string;
   /** The value is a number. */
   readonly numeric?: boolean;
+  /** What is wrong with a value, as the command words it; undefined if nothing is. */
+  readonly check?: (value: string) => string | undefined;
   readonly help: string;
 }
 
@@ -22,6 +25,8 @@ export interface ParsedOptions {
   /** A switch's last word: true, false by `--no-…`, or undefined if it was not given. */
   readonly flag: (long: string) => boolean | undefined;
   readonly value: (long: string) => string | undefined;
+  /** All values that were given, in their order. */
+  readonly values: (long: string) => readonly string[];
   readonly operands: readonly string[];
 }
 
@@ -39,7 +44,13 @@ const STATUS_LISTED = 130;
 
 /** Print the usage on stderr, and end. */
 export function exitWithUsage(tell: Pick<Tell, 'line'>, usage: string, options: readonly OptionSpec[]): never {
-  for (const line of usageLines(usage, options)) tell.line(line);
+  for (const line of [...usageLines(usage, options), '']) tell.line(line);
+  throw new NdctlExit(STATUS_USAGE);
+}
+
+/** The same of one option, which leaves no blank line behind. */
+function exitWithUsageOf(tell: Pick<Tell, 'line'>, usage: string, option: OptionSpec): never {
+  for (const line of usageLines(usage, [option])) tell.line(line);
   throw new NdctlExit(STATUS_USAGE);
 }
 
@@ -51,23 +62,24 @@ function usageLines(usage: string, options: readonly OptionSpec[]): string[] {
     ` usage: ${usage}`,
     '',
     ...options.flatMap(({ short, long, value, help }) => {
-      const head = `    ${short === '' ? '    ' : `-${short}, `}--${long}${value === undefined ? '' : ` <${value}>`}`;
+      const names = [...(short === '' ? [] : [`-${short}`]), ...(long === '' ? [] : [`--${long}`])];
+      const head = `    ${short === '' ? '    ' : ''}${names.join(', ')}${value === undefined ? '' : ` <${value}>`}`;
       return head.length <= HELP_COLUMN - 2 ? [`${head.padEnd(HELP_COLUMN)}${help}`] : [head, `${' '.repeat(HELP_COLUMN)}${help}`];
     }),
-    '',
   ];
 }
 
 /** @param usage begins with the two words of the command @throws NdctlExit with 129 after a wrong option or `-h`, and 130 after `--list-opts` */
 export function parseOptions(args: readonly string[], options: readonly OptionSpec[], usage: string, tell: Tell, out: (text: string) => void): ParsedOptions {
   const values = new Map<string, string>();
+  const lists = new Map<string, string[]>();
   const counts = new Map<string, number>();
   const flags = new Map<string, boolean>();
   const operands: string[] = [];
   const queue = [...args];
-  const fail = (message: string, shown = options): never => {
+  const fail = (message: string, option?: OptionSpec): never => {
     tell.line(`  Error: ${message}`);
-    return exitWithUsage(tell, usage, shown);
+    return option ? exitWithUsageOf(tell, usage, option) : exitWithUsage(tell, usage, options);
   };
   const take = (spec: OptionSpec, attached: string | undefined, shown: string): void => {
     if (spec.value === undefined) {
@@ -76,9 +88,12 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
       return;
     }
     const value = attached ?? queue.shift();
-    if (value === undefined) fail(`${shown} requires a value`, [spec]);
-    if (spec.numeric && !/^\s*[-+]?(?:0x[\da-f]+|\d+)$/i.test(value!)) fail(`${shown} expects a numerical value`, [spec]);
+    if (value === undefined) fail(`${shown} requires a value`, spec);
+    if (spec.numeric && !/^\s*[-+]?(?:0x[\da-f]+|\d+)$/i.test(value!)) fail(`${shown} expects a numerical value`, spec);
+    const wrong = spec.check?.(value!);
+    if (wrong !== undefined) fail(wrong, spec);
     values.set(spec.long, value!);
+    lists.set(spec.long, [...(lists.get(spec.long) ?? []), value!]);
   };
   const takeLetters = (letters: string): void => {
     for (let at = 0; at < letters.length; at++) {
@@ -95,7 +110,7 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
     const attached = text.includes('=') ? rest.join('=') : undefined;
     if (typed === 'help' || typed === 'help-all') exitWithUsage(tell, usage, options);
     if (typed === 'list-opts') {
-      out(options.map(({ long }) => `--${long} `).join(''));
+      out(options.filter(({ long }) => long !== '').map(({ long }) => `--${long} `).join(''));
       throw new NdctlExit(STATUS_LISTED);
     }
     const negated = options.find(({ long, value }) => value === undefined && typed === `no-${long}`);
@@ -103,11 +118,12 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
       flags.set(negated.long, false);
       return;
     }
-    const exact = options.filter(({ long }) => long === typed);
-    const found = exact.length > 0 ? exact : options.filter(({ long }) => long.startsWith(typed));
+    const named = options.filter(({ long }) => long !== '');
+    const exact = named.filter(({ long }) => long === typed);
+    const found = exact.length > 0 ? exact : named.filter(({ long }) => long.startsWith(typed));
     if (found.length > 1) fail(`Ambiguous option: ${typed} (could be --${found[0]!.long} or --${found[1]!.long})`);
     const spec = found[0] ?? fail(`unknown option \`${text}'`);
-    if (spec.value === undefined && attached !== undefined) fail(`option \`${spec.long}' takes no value`, [spec]);
+    if (spec.value === undefined && attached !== undefined) fail(`option \`${spec.long}' takes no value`, spec);
     take(spec, attached, `option \`${spec.long}'`);
   };
   for (let arg = queue.shift(); arg !== undefined; arg = queue.shift()) {
@@ -127,6 +143,7 @@ export function parseOptions(args: readonly string[], options: readonly OptionSp
     count: (long) => counts.get(long) ?? 0,
     flag: (long) => flags.get(long),
     value: (long) => values.get(long),
+    values: (long) => lists.get(long) ?? [],
     operands,
   };
 }
