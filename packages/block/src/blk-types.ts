@@ -122,10 +122,14 @@ export interface BlockDevice {
   nrSectors: number;
   /** As BLKROSET sets it; the disk's own state comes on top, see {@link Gendisk.readOnly}. */
   readOnly: boolean;
+  /** What the table calls a partition. */
+  readonly label?: string;
   /** How often it is open; a partition that is open counts as one for its disk. */
   openers: number;
   /** Who claimed it for itself, such as a file system that is mounted (bd_holder). */
   holder: string | undefined;
+  /** What I/O it has seen while `iostats` was on: see io-acct.ts. */
+  readonly stats: DiskStats;
   /** What is cached of it, from the first open to the last close. Each partition has its own, which its disk's does not know of. */
   mapping: AddressSpace | undefined;
 }
@@ -160,6 +164,8 @@ export interface RequestQueue {
   /** 0, 1 or 2, as /sys shows them. */
   nomerges: number;
   rqAffinity: number;
+  /** What writeback is throttled to, in microseconds; undefined until somebody sets it. */
+  wbtLatUsec: number | undefined;
   /** Set by declareIoLayers: all layers take bios over frames without struct pages. */
   takesPageless: boolean;
   /** Who handles the memory of this queue's bios, behind the layers that every bio passes. */
@@ -182,6 +188,9 @@ export interface AttributeGroup {
   readonly attributes: readonly Attribute[];
 }
 
+/** Counts of a device's I/O. */
+export type DiskStats = Float64Array;
+
 /** Bytes since the disk was added: what users wrote to it as files, and what of that came to the driver. */
 export interface DiskTraffic {
   /** Through files of the disk and its partitions, buffered or direct. */
@@ -194,6 +203,8 @@ export interface DiskTraffic {
 
 export interface Gendisk {
   readonly name: string;
+  /** One higher than that of the disk before it, whichever has gone since: no two disks of a boot have the same (diskseq). */
+  readonly diskseq: number;
   readonly traffic: DiskTraffic;
   readonly block: Block;
   readonly ops: BlockDeviceOperations;
@@ -245,6 +256,8 @@ export interface Block {
   readonly disks: Gendisk[];
   /** Names of the majors that are taken, as /proc/devices lists them. */
   readonly majors: Map<number, string>;
+  /** The number of the disk that was made last. */
+  lastDiskseq: number;
   /** Minors of the extended major that are taken. */
   readonly extMinors: Set<number>;
   /** Lines about I/O behind the end of a device. */

@@ -17,6 +17,7 @@ export function createBlock(needs: BlockNeeds): Block {
     needs,
     disks: [],
     majors: new Map([[BLOCK_EXT_MAJOR, 'blkext']]),
+    lastDiskseq: 0,
     extMinors: new Set(),
     printkBeyondEnd: createRatelimit(needs.printk, needs.clock, 'bio_check_eod'),
     printkBufferError: createRatelimit(needs.printk, needs.clock, 'buffer_io_error', KERN.err),

@@ -91,7 +91,7 @@ describe('attributes of a disk', () => {
   it('follow the disk', () => {
     const { disk } = addRamDisk(createHarness(), { name: 'pmem0' });
     const groups = diskAttributeGroups(disk);
-    expect(groups.map(({ name }) => name)).toEqual(['', 'queue', 'integrity']);
+    expect(groups.map(({ name }) => name)).toEqual(['', 'queue', 'integrity', 'trace']);
     const own = (): (string | undefined)[] => ['size', 'ro', 'dev'].map((name) => named(groups[0]!.attributes, name).show!());
     expect(own()).toEqual(['2048\n', '0\n', '259:0\n']);
     disk.readOnly = true;
@@ -103,7 +103,9 @@ describe('attributes of a disk', () => {
     const { disk } = addRamDisk(createHarness());
     Object.assign(disk.queue.limits, { physicalBlockSize: 4096, ioMin: 4096, maxDiscardSectors: 8, discardGranularity: 4096 });
     const shown = partitionAttributes(addPartition(disk, 1, 3, 100)).map(({ name, show }) => `${name}=${show!().trim()}`);
-    expect(shown).toEqual(['partition=1', 'start=3', 'size=100', 'ro=0', 'dev=259:1', 'alignment_offset=2560', 'discard_alignment=2560']);
+    expect(shown).toEqual([
+      'partition=1', 'start=3', 'size=100', 'ro=0', 'dev=259:1', `stat=${Array(17).fill('0').join('        ')}`, 'inflight=0        0', 'alignment_offset=2560', 'discard_alignment=2560',
+    ]);
   });
 
   const queueOf = (release: string): { queue: ReturnType<typeof createQueue>; attributes: readonly Attribute[] } => {
@@ -114,7 +116,7 @@ describe('attributes of a disk', () => {
   };
 
   it('of the queue are fewer in 4.1, which has no write_cache to look at', () => {
-    expect(queueOf('').attributes).toHaveLength(38);
+    expect(queueOf('').attributes).toHaveLength(39);
     const old = queueOf('4.1').attributes.map(({ name }) => name);
     expect(old).toHaveLength(22);
     expect(old).not.toContain('write_cache');

@@ -7,6 +7,7 @@ import { KernelError, bugOn, sector } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
 import { IDLE_BDEV, flushDyingBdev } from './bdev.js';
 import { BLOCK_EXT_MAJOR, allocExtMinor, freeExtMinor } from './block.js';
+import { newDiskStats } from './io-acct.js';
 import type { AttributeGroup, Block, BlockDeviceOperations, Gendisk, RequestQueue } from './blk-types.js';
 import { deletePartition } from './partition.js';
 import { scanPartitions } from './partition-scan.js';
@@ -42,6 +43,7 @@ export function createQueue(limits: QueueLimits = defaultLimits()): RequestQueue
     readAheadKb: 128,
     nomerges: 0,
     rqAffinity: 0,
+    wbtLatUsec: undefined,
     takesPageless: false,
     ioLayers: [],
   };
@@ -60,9 +62,9 @@ export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
   const major = numbers?.major ?? BLOCK_EXT_MAJOR;
   const minor = numbers?.firstMinor ?? allocExtMinor(block);
   // The two point at each other: this one is tied below.
-  const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false, ...IDLE_BDEV };
+  const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false, stats: newDiskStats(), ...IDLE_BDEV };
   const traffic = { userRead: 0, userWritten: 0, deviceRead: 0, deviceWritten: 0 };
-  const disk: Gendisk = { name, traffic, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent, readOnly, dead: false };
+  const disk: Gendisk = { name, diskseq: ++block.lastDiskseq, traffic, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent, readOnly, dead: false };
   part0.disk = disk;
   block.disks.push(disk);
   scanPartitions(disk);

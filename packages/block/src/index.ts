@@ -37,5 +37,5 @@ export { type DiskPatch, type GptPartition, encodeGpt, parseGpt } from './partit
 // What users see: a device opened, /sys/block, /proc/partitions.
 export { type BlockDeviceFile, type BlockOpenOptions, issueFlush, openBlockDevice, readDirect, writeDirect } from './block-file.js';
 export { blkdevGet, blkdevPut, evictDirectPages, invalidateBdev, syncBlockdev } from './bdev.js';
-export { diskAttributeGroups, formatPartitions, partitionAttributes } from './disk-attributes.js';
+export { blockUevent, diskAttributeGroups, formatDiskstats, formatPartitions, partitionAttributes, traceAttributes } from './disk-attributes.js';
 export { queueAttributes } from './queue-attributes.js';

@@ -49,7 +49,7 @@ function parseTable(reader: TableReader, name: string, forceGpt: boolean): Parse
 }
 
 /** Add one entry of a table, cut to the disk. */
-function addParsed(disk: Gendisk, { partno, start, nrSectors }: ParsedPartition): void {
+function addParsed(disk: Gendisk, { partno, start, nrSectors, label }: ParsedPartition): void {
   const { printk } = disk.block.needs;
   const capacity = disk.part0.nrSectors;
   if (nrSectors === 0) return;
@@ -58,7 +58,7 @@ function addParsed(disk: Gendisk, { partno, start, nrSectors }: ParsedPartition)
     return;
   }
   if (start + nrSectors > capacity) printk(`${disk.name}: p${partno} size ${nrSectors} extends beyond EOD, truncated`, KERN.warning);
-  addPartition(disk, partno, start, Math.min(nrSectors, capacity - start));
+  addPartition(disk, partno, start, Math.min(nrSectors, capacity - start), label);
 }
 
 /** Let `use` read sectors of the disk, one page at a time through a bio and a page that are given back afterwards. */

@@ -8,6 +8,7 @@ import { KernelError, sector } from '@holdfast/lib';
 import { BLOCK_EXT_MAJOR, allocExtMinor, freeExtMinor } from './block.js';
 import type { BlockDevice, Gendisk } from './blk-types.js';
 import { IDLE_BDEV, flushDyingBdev } from './bdev.js';
+import { newDiskStats } from './io-acct.js';
 
 /** A disk has partitions 1 to 255 (DISK_MAX_PARTS, exclusive). */
 export const DISK_MAX_PARTS = 256;
@@ -18,10 +19,10 @@ export function partitionName(diskName: string, partno: number): string {
 }
 
 /**
- * Make a partition of `[start, start + nrSectors)`.
+ * Make a partition of `[start, start + nrSectors)`; `label` is what its table calls it.
  * @throws KernelError EINVAL if it is no partition number or not inside the disk; EBUSY if that number is taken.
  */
-export function addPartition(disk: Gendisk, partno: number, start: number, nrSectors: number): BlockDevice {
+export function addPartition(disk: Gendisk, partno: number, start: number, nrSectors: number, label?: string): BlockDevice {
   const name = partitionName(disk.name, partno);
   if (partno < 1 || partno >= DISK_MAX_PARTS) throw new KernelError('EINVAL', `${disk.name}: partition ${partno}: expected 1 to ${DISK_MAX_PARTS - 1}`);
   if (start < 0 || nrSectors < 1 || start + nrSectors > disk.part0.nrSectors) {
@@ -38,6 +39,8 @@ export function addPartition(disk: Gendisk, partno: number, start: number, nrSec
     startSector: sector(start),
     nrSectors,
     readOnly: false,
+    ...(label ? { label } : {}),
+    stats: newDiskStats(),
     ...IDLE_BDEV,
   };
   disk.partitions.set(partno, partition);

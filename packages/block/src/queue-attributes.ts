@@ -70,6 +70,7 @@ function flagAttributes(queue: RequestQueue): Attribute[] {
     readWrite('rq_affinity', () => queue.rqAffinity, (text) => {
       queue.rqAffinity = [0, 1, 2][parseUnsigned('rq_affinity', text)] ?? queue.rqAffinity;
     }),
+    readWrite('wbt_lat_usec', () => showWbt(queue), (text) => storeWbt(queue, text)),
     readWrite('write_cache', () => (queue.writeCache ? 'write back' : 'write through'), (text) => storeWriteCache(queue, text)),
   ];
 }
@@ -112,6 +113,19 @@ function storeWriteCache(queue: RequestQueue, text: string): void {
   if (text.startsWith('write back')) queue.writeCache = true;
   else if (text.startsWith('write through') || text.startsWith('none')) queue.writeCache = false;
   else throw new KernelError('EINVAL', `write_cache '${text.trim()}': expected 'write back', 'write through' or 'none'`);
+}
+
+/** What has no throttle has no latency to show, until one is set. */
+function showWbt({ wbtLatUsec }: RequestQueue): number {
+  if (wbtLatUsec === undefined) throw new KernelError('EINVAL', 'wbt_lat_usec: writeback of this device is not throttled');
+  return wbtLatUsec;
+}
+
+/** -1 asks for what Linux takes by itself: 2 ms, or 75 ms where a head has to move (wbt_default_latency_nsec). */
+function storeWbt(queue: RequestQueue, text: string): void {
+  const value = /^-?\d+\n?$/.test(text) ? Number(text) : NaN;
+  if (!(value >= -1 && value <= Number.MAX_SAFE_INTEGER)) throw new KernelError('EINVAL', `wbt_lat_usec '${text.trim()}': expected microseconds, or -1`);
+  queue.wbtLatUsec = value === -1 ? (queue.rotational ? 75_000 : 2_000) : value;
 }
 
 /** A decimal number up to UINT_MAX, as queue_var_store takes it. */

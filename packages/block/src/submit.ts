@@ -13,6 +13,7 @@ import type { BlkStatus } from './blk-status.js';
 import { BIO, REQ, REQ_OP, opIsFlush, opIsWrite, opOf } from './blk-types.js';
 import type { Bio, BioList, BlockDevice, Gendisk, PendingBios, RequestQueue } from './blk-types.js';
 import { bdevReadOnly } from './block-device.js';
+import { submitAccounted } from './io-acct.js';
 
 /** Hand a bio to its device. It ends by `endIo`, which may run before this returns. */
 export function submitBio(bio: Bio): void {
@@ -138,6 +139,7 @@ function dispatchPending(pending: PendingBios, first: Gendisk): void {
 
 function callDriver(bio: Bio, disk: Gendisk): void {
   if (disk.dead) bioEndWith(bio, BLK_STS.IOERR);
+  else if (disk.queue.ioStats) submitAccounted(bio, disk);
   else disk.ops.submitBio(bio);
 }
 

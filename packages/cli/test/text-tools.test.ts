@@ -20,7 +20,7 @@ it.each<[string, number, string]>([
   ["echo 'b:2\na:10\nb:2' | sort -u -t : -k 2n", 0, 'b:2\na:10'],
   [`${LINES} | grep -e c -e b`, 0, '3 c\n10 b'],
   [`${LINES} | grep -F -e . -e '1 a'`, 0, '1 a'],
-  ['find /sys/block/pmem0/ -maxdepth 1 -name r* | sort', 0, '/sys/block/pmem0/removable\n/sys/block/pmem0/ro'],
+  ['find /sys/block/pmem0/ -maxdepth 1 -name r* | sort', 0, '/sys/block/pmem0/range\n/sys/block/pmem0/removable\n/sys/block/pmem0/ro'],
   ['find /sys/devices/system/memory -maxdepth 1 -type d -name memory[01] | sort -r', 0, '/sys/devices/system/memory/memory1\n/sys/devices/system/memory/memory0'],
   ['find /dev -type b', 0, '/dev/pmem0'],
   ['find /proc/iomem -mindepth 1', 0, ''],

@@ -38,6 +38,19 @@ function setUp(release = '6.1'): { bus: ReturnType<typeof createBus<Device>>; lo
 const code = (name: ErrnoName): unknown => expect.objectContaining({ code: name });
 
 describe('a bus', () => {
+  it('offers nobody anything while autoprobing is off, until it is asked to', () => {
+    const { bus, events, recording } = setUp();
+    bus.setAutoprobe(false);
+    bus.addDevice(createRootDevice('dev0'));
+    bus.registerDriver(recording('drv'));
+    bus.addDevice(createRootDevice('dev1'));
+    expect([bus.autoprobes(), events]).toEqual([false, []]);
+    bus.probeDevice('dev1');
+    bus.probeDevice('dev1');
+    expect(events).toEqual(['drv+dev1']);
+    expect(() => bus.probeDevice('dev2')).toThrow(code('ENODEV'));
+  });
+
   it('binds a driver to the matching devices that are there, and to those that come later', () => {
     const { bus, events, recording } = setUp();
     bus.addDevice(createRootDevice('a'));

@@ -17,6 +17,9 @@ export interface Bus<D extends Device> {
   readonly devices: readonly D[];
   /** In the order in which they registered, which is the order in which a new device is offered to them. */
   readonly drivers: readonly Driver<D>[];
+  /** Are new devices and drivers offered to each other? As /sys/bus/B/drivers_autoprobe says. */
+  autoprobes(): boolean;
+  setAutoprobe(on: boolean): void;
   findDevice(name: string): D | undefined;
   /** The driver a device is bound to; while it probes, the driver that probes it. */
   driverOf(device: D): Driver<D> | undefined;
@@ -32,6 +35,8 @@ export interface Bus<D extends Device> {
    * @throws KernelError EBUSY if a driver of that name is there.
    */
   registerDriver(driver: Driver<D>): () => void;
+  /** Offer a device that has no driver to each, as a write to /sys/bus/B/drivers_probe does. @throws KernelError ENODEV if there is no such device */
+  probeDevice(deviceName: string): void;
   /** Offer a registered driver every device that has none, as when it has come to match more of them (driver_attach). */
   attachDriver(driver: Driver<D>): void;
   /**
@@ -98,16 +103,22 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
   const findDriver = (driverName: string): Driver<D> | undefined => drivers.find((driver) => driver.name === driverName);
   const findDevice = (deviceName: string): D | undefined => devices.find((device) => device.name === deviceName);
 
+  let autoprobe = true;
   return {
     name,
     devices,
     drivers,
+    autoprobes: () => autoprobe,
+    setAutoprobe(on) {
+      autoprobe = on;
+    },
     findDevice,
     driverOf: (device) => bindings.get(device)?.driver,
 
     addDevice(device) {
       if (findDevice(device.name)) throw new KernelError('EEXIST', `bus ${name}: there is a device ${device.name} already`);
       devices.push(device);
+      if (!autoprobe) return;
       for (const driver of [...drivers]) if (offer(device, driver)) return;
     },
 
@@ -123,7 +134,7 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
         throw new KernelError('EBUSY', `bus ${name}: there is a driver ${driver.name} already`);
       }
       drivers.push(driver);
-      attachDriver(driver);
+      if (autoprobe) attachDriver(driver);
       return () => {
         if (!drivers.includes(driver)) return;
         const bound = [...bindings].filter(([, binding]) => binding.driver === driver).map(([device]) => device);
@@ -133,6 +144,12 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
     },
 
     attachDriver,
+
+    probeDevice(deviceName) {
+      const device = findDevice(deviceName);
+      if (!device) throw new KernelError('ENODEV', `bus ${name}: there is no device ${deviceName}`);
+      for (const driver of [...drivers]) if (offer(device, driver)) return;
+    },
 
     bind(deviceName, driverName) {
       const device = findDevice(deviceName);

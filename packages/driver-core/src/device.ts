@@ -12,6 +12,8 @@ export interface Device {
   readonly parent: Device | undefined;
   /** What its directory shows now: attributes may come and go. A group's attribute is named with its folder, such as `nfit/handle`. */
   attributes(): readonly Attribute[];
+  /** What its bus adds to its uevents before the modalias, as `KEY=VALUE`. */
+  uevent?(): readonly string[];
 }
 
 /** A device without attributes that only holds others, such as `platform` (root_device_register). */

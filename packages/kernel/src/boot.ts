@@ -149,6 +149,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
     nodeTexts: mm.nodeTexts,
     modules: { memory_hotplug: policy.parameters, ...modules },
     nrCpus: machine.cpus.length,
+    printk,
   });
   const root = withMounts(withFiles(rootfs, vfsDir({ proc, sys, dev })), mounts);
   let lastPid = 1; // init

@@ -9,7 +9,7 @@ import {
   type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type MovablePages, type PageCache, type PageRefs, type Pgdat, type Swap, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
   __GFP_RECLAIMABLE,
   anonPageOwner, countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createSwap, createUserPages, earlyFreeK, formatBuddyinfo,
-  formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatPagetypeinfo,
+  formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatNodeVmstat, formatNumastat, formatPagetypeinfo,
   formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, pageCacheOwner, policyZone, totalReservePages, zonelistPages,
 } from '@holdfast/mm';
 import type { VirtioMemPages } from '@holdfast/virtio';
@@ -168,6 +168,8 @@ function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memor
     },
     nodeTexts: {
       meminfo: (nid) => formatNodeMeminfo(nid, mm.nodes.get(nid)),
+      numastat: (nid) => formatNumastat(mm.nodes.get(nid)),
+      vmstat: (nid) => formatNodeVmstat(mm.nodes.get(nid)),
       withNormalMemory: () => nodesWithNormalMemory(mm),
     },
     totalRamBytes: () => mm.totalRamPages() * PAGE_SIZE,

@@ -2,7 +2,7 @@
  * /proc: texts that are made at each read by the subsystem they tell of. Mirrors fs/proc.
  */
 import { type KernelRelease, type Printk, type Resource, formatIomem } from '@holdfast/lib';
-import { type Block, formatPartitions } from '@holdfast/block';
+import { type Block, formatDiskstats, formatPartitions } from '@holdfast/block';
 import { type Mounts, formatMount } from '@holdfast/fs';
 import type { PageCache } from '@holdfast/mm';
 import type { MmTexts } from './mm-init.js';
@@ -29,6 +29,7 @@ export function createProc({ cmdline, release, iomem, block, mm, pageCache, prin
     buddyinfo: vfsText(mm.buddyinfo),
     cmdline: vfsText(() => `${cmdline}\n`),
     devices: vfsText(() => formatDevices(block)),
+    diskstats: vfsText(() => formatDiskstats(block)),
     iomem: vfsText(() => formatIomem(iomem), 0o400),
     filesystems: vfsText(() => formatFilesystems(mounts)),
     meminfo: vfsText(mm.meminfo),

@@ -4,20 +4,24 @@
  */
 import {
   type Block, type BlockDevice, type Gendisk,
-  diskAttributeGroups, openBlockDevice, partitionAttributes, partitionsOf,
+  blockUevent, diskAttributeGroups, openBlockDevice, partitionAttributes, partitionsOf, traceAttributes,
 } from '@holdfast/block';
 import { type Device, devicePath } from '@holdfast/driver-core';
-import { relativeLink } from './sysfs-devices.js';
-import { type VfsDir, type VfsNode, vfsAttributes, vfsDir } from './vfs.js';
+import type { Printk } from '@holdfast/lib';
+import { bdiLink } from './sysfs-bdi.js';
+import { relativeLink } from './sysfs-links.js';
+import { powerDir } from './sysfs-power.js';
+import { nodeLines, ueventFile } from './sysfs-uevent.js';
+import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsParts } from './vfs.js';
 
 /** The directories of the disks without a device: the entries of /sys/devices/virtual/block. */
-export function virtualDisks(block: Block): Record<string, VfsNode> {
-  return diskDirs(block, undefined);
+export function virtualDisks(block: Block, printk: Printk): Record<string, VfsNode> {
+  return diskDirs(block, undefined, printk);
 }
 
 /** What a device's directory holds of disks: `block/`, if it carries any. */
-export function disksOf(block: Block, device: Device): Record<string, VfsNode> {
-  const dirs = diskDirs(block, device);
+export function disksOf(block: Block, device: Device, printk: Printk): Record<string, VfsNode> {
+  const dirs = diskDirs(block, device, printk);
   return Object.keys(dirs).length === 0 ? {} : { block: vfsDir(dirs) };
 }
 
@@ -53,30 +57,41 @@ function sysPath(bdev: BlockDevice): string {
   return bdev.partno === 0 ? `${home}/${disk.name}` : `${home}/${disk.name}/${bdev.name}`;
 }
 
-function diskDirs(block: Block, parent: Device | undefined): Record<string, VfsNode> {
-  return Object.fromEntries(block.disks.filter((disk) => disk.parent === parent).map((disk) => [disk.name, diskDir(disk)]));
+function diskDirs(block: Block, parent: Device | undefined, printk: Printk): Record<string, VfsNode> {
+  return Object.fromEntries(block.disks.filter((disk) => disk.parent === parent).map((disk) => [disk.name, diskDir(disk, printk)]));
 }
 
-function diskDir(disk: Gendisk): VfsDir {
-  return vfsDir(() => {
-    const path = sysPath(disk.part0);
-    const entries: Record<string, VfsNode> = {
-      subsystem: relativeLink(path, '/sys/class/block'),
-      holders: vfsDir({}),
-      slaves: vfsDir({}),
-      ...(disk.parent ? { device: relativeLink(path, devicePath(disk.parent)) } : {}),
-    };
-    for (const { name, attributes } of diskAttributeGroups(disk)) {
-      if (name === '') Object.assign(entries, vfsAttributes(attributes));
-      else entries[name] = vfsDir(vfsAttributes(attributes));
-    }
-    for (const partition of partitionsOf(disk)) {
-      entries[partition.name] = vfsDir({
-        ...vfsAttributes(partitionAttributes(partition)),
-        subsystem: relativeLink(sysPath(partition), '/sys/class/block'),
-        holders: vfsDir({}),
-      });
+function diskDir(disk: Gendisk, printk: Printk): VfsDir {
+  const path = sysPath(disk.part0);
+  const links = (): Record<string, VfsNode> => ({
+    bdi: bdiLink(disk, path),
+    slaves: vfsDir({}),
+    ...(disk.parent ? { device: relativeLink(path, devicePath(disk.parent)) } : {}),
+  });
+  const attributes = (): Record<string, VfsNode> => {
+    const entries: Record<string, VfsNode> = {};
+    for (const { name, attributes: group } of diskAttributeGroups(disk)) {
+      if (name === '') Object.assign(entries, vfsAttributes(group));
+      else entries[name] = vfsDir(vfsAttributes(group));
     }
     return entries;
-  });
+  };
+  const partitions = (): Record<string, VfsNode> => Object.fromEntries(partitionsOf(disk).map((partition) => [partition.name, partitionDir(partition, printk)]));
+  return vfsParts([attributes, links, () => common(disk.part0, printk), partitions]);
+}
+
+function partitionDir(partition: BlockDevice, printk: Printk): VfsDir {
+  return vfsParts([() => vfsAttributes(partitionAttributes(partition)), () => ({ trace: vfsDir(vfsAttributes(traceAttributes())) }), () => common(partition, printk)]);
+}
+
+/** What the directories of disks and of partitions have. */
+function common(bdev: BlockDevice, printk: Printk): Record<string, VfsNode> {
+  const path = sysPath(bdev);
+  const lines = (): string[] => [...nodeLines(bdev.major, bdev.minor, bdev.name), ...blockUevent(bdev)];
+  return {
+    holders: vfsDir({}),
+    power: powerDir(),
+    subsystem: relativeLink(path, '/sys/class/block'),
+    uevent: ueventFile({ devpath: path.slice('/sys'.length), who: () => `block ${bdev.name}`, lines, printk }),
+  };
 }

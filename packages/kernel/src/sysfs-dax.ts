@@ -5,7 +5,8 @@
 import { type DaxBus, devDaxFile } from '@holdfast/dax';
 import { type Device, devicePath } from '@holdfast/driver-core';
 import type { Printk } from '@holdfast/lib';
-import { attributeTree, relativeLink } from './sysfs-devices.js';
+import { attributeTree } from './sysfs-devices.js';
+import { relativeLink } from './sysfs-links.js';
 import type { VfsNode } from './vfs.js';
 
 /** What a device's directory holds of the region that it provides: `dax_region/`, if it does. */

@@ -2,65 +2,103 @@
  * /sys/devices and /sys/bus: the devices of all buses as the tree of their parents, with links from each bus and driver.
  * Mirrors drivers/base/{core,bus}.c: device_add, bus_add_device, driver_sysfs_add.
  */
-import type { Attribute } from '@holdfast/lib';
+import type { Attribute, Printk } from '@holdfast/lib';
 import { type Bus, type Device, devicePath, driverAttributes } from '@holdfast/driver-core';
-import { type VfsDir, type VfsLink, type VfsNode, vfsAttributes, vfsDir, vfsParts } from './vfs.js';
+import { relativeLink } from './sysfs-links.js';
+import { powerDir } from './sysfs-power.js';
+import { nodeLines, synthUevent, ueventFile } from './sysfs-uevent.js';
+import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsParts } from './vfs.js';
 
 /** Entries that another subsystem hangs below a device, such as `block/` below the device of a disk. */
 export type DeviceExtras = (device: Device) => Record<string, VfsNode>;
 
 type AnyBus = Bus<Device>;
 
+export interface DeviceTree {
+  readonly buses: readonly AnyBus[];
+  readonly extras: DeviceExtras;
+  readonly printk: Printk;
+}
+
+/** Buses whose devices want nothing of power management (device_set_pm_not_required). */
+const WITHOUT_POWER: ReadonlySet<string> = new Set(['nd']);
+
 /** The entries of /sys/devices that come from buses. */
-export function deviceEntries(buses: readonly AnyBus[], extras: DeviceExtras): Record<string, VfsNode> {
-  return childrenOf(undefined, buses, extras);
+export function deviceEntries({ buses, extras, printk }: DeviceTree): Record<string, VfsNode> {
+  return childrenOf(undefined, { buses, extras, printk });
 }
 
 /** The entries of /sys/bus; `extras` gives what a bus shows beside devices and drivers. */
-export function busEntries(buses: readonly AnyBus[], extras: (bus: AnyBus) => Record<string, VfsNode> = () => ({})): Record<string, VfsNode> {
-  return Object.fromEntries(buses.map((bus) => [bus.name, vfsDir(() => ({ devices: deviceLinks(bus), drivers: driverDirs(bus), ...extras(bus) }))]));
+export function busEntries(buses: readonly AnyBus[], printk: Printk, extras: (bus: AnyBus) => Record<string, VfsNode> = () => ({})): Record<string, VfsNode> {
+  return Object.fromEntries(buses.map((bus) => [bus.name, vfsDir(() => ({ devices: deviceLinks(bus), drivers: driverDirs(bus, printk), ...busFiles(bus, printk), ...extras(bus) }))]));
 }
 
-/** A relative link from the directory `from` to the absolute path `to`, as sysfs writes its links. Worked out when somebody reads it. */
-export function relativeLink(from: string, to: string): VfsLink {
-  return {
-    kind: 'link',
-    get target() {
-      return relativePath(from, to);
-    },
-  };
-}
-
-function relativePath(from: string, to: string): string {
-  const source = from.split('/').filter((part) => part !== '');
-  const target = to.split('/').filter((part) => part !== '');
-  let common = 0;
-  while (common < source.length && source[common] === target[common]) common++;
-  return [...source.slice(common).map(() => '..'), ...target.slice(common)].join('/');
-}
-
-function childrenOf(parent: Device | undefined, buses: readonly AnyBus[], extras: DeviceExtras): Record<string, VfsNode> {
+function childrenOf(parent: Device | undefined, tree: DeviceTree): Record<string, VfsNode> {
   const children = new Set<Device>();
-  for (const bus of buses) {
+  for (const bus of tree.buses) {
     for (let device of bus.devices as readonly (Device | undefined)[]) {
       while (device && device.parent !== parent) device = device.parent;
       if (device) children.add(device);
     }
   }
-  return Object.fromEntries([...children].map((device) => [device.name, deviceDir(device, buses, extras)]));
+  return Object.fromEntries([...children].map((device) => [device.name, deviceDir(device, tree)]));
 }
 
-function deviceDir(device: Device, buses: readonly AnyBus[], extras: DeviceExtras): VfsDir {
+function deviceDir(device: Device, tree: DeviceTree): VfsDir {
+  const busOf = (): AnyBus | undefined => tree.buses.find(({ devices }) => devices.includes(device));
   const links = (): Record<string, VfsNode> => {
-    const bus = buses.find(({ devices }) => devices.includes(device));
+    const bus = busOf();
     if (!bus) return {};
     const driver = bus.driverOf(device);
     const path = devicePath(device);
     const subsystem = relativeLink(path, `/sys/bus/${bus.name}`);
     return driver ? { subsystem, driver: relativeLink(path, `/sys/bus/${bus.name}/drivers/${driver.name}`) } : { subsystem };
   };
+  const common = (): Record<string, VfsNode> => {
+    const bus = busOf();
+    const driver = bus?.driverOf(device)?.name;
+    const uevent = ueventFile({
+      devpath: devicePath(device).slice('/sys'.length), who: () => `${driver ?? bus?.name ?? ''} ${device.name}`, lines: () => ueventLines(device, driver), printk: tree.printk,
+    });
+    return bus && WITHOUT_POWER.has(bus.name) ? { uevent } : { uevent, power: powerDir() };
+  };
   // Most who ask are on their way to a device below.
-  return vfsParts([() => childrenOf(device, buses, extras), () => attributeTree(device.attributes()), links, () => extras(device)]);
+  return vfsParts([() => childrenOf(device, tree), () => attributeTree(device.attributes()), links, () => tree.extras(device), common]);
+}
+
+/** The numbers of its node, its type, its driver, and what its bus adds: by itself the alias by which modules are found (dev_uevent). */
+function ueventLines(device: Device, driver: string | undefined): string[] {
+  const attributes = device.attributes();
+  const textOf = (name: string): string | undefined => attributes.find((attribute) => attribute.name === name)?.show?.().trimEnd();
+  const [major, minor] = (textOf('dev') ?? '').split(':').map(Number);
+  const [devtype, modalias] = [textOf('devtype'), textOf('modalias')];
+  return [
+    ...(minor === undefined ? [] : nodeLines(major!, minor, device.name)),
+    ...(devtype === undefined ? [] : [`DEVTYPE=${devtype}`]),
+    ...(driver === undefined ? [] : [`DRIVER=${driver}`]),
+    ...(device.uevent?.() ?? []),
+    ...(modalias === undefined ? [] : [`MODALIAS=${modalias}`]),
+  ];
+}
+
+/** What the directory of every bus has. */
+function busFiles(bus: AnyBus, printk: Printk): Record<string, VfsNode> {
+  return {
+    uevent: synthUevent(`/bus/${bus.name}`, printk),
+    drivers_autoprobe: {
+      kind: 'file',
+      mode: 0o644,
+      read: () => `${Number(bus.autoprobes())}\n`,
+      write: (text) => bus.setAutoprobe(!text.startsWith('0')),
+    },
+    drivers_probe: {
+      kind: 'file',
+      mode: 0o200,
+      write(text) {
+        bus.probeDevice(text.trim());
+      },
+    },
+  };
 }
 
 /** Attributes as files; one named `group/name` lies in a folder of the group's name. */
@@ -84,15 +122,16 @@ function deviceLinks(bus: AnyBus): VfsDir {
   return vfsDir(() => Object.fromEntries(bus.devices.map((device) => [device.name, relativeLink(here, devicePath(device))])));
 }
 
-function driverDirs(bus: AnyBus): VfsDir {
-  return vfsDir(() => Object.fromEntries(bus.drivers.map((driver) => [driver.name, driverDir(bus, driver)])));
+function driverDirs(bus: AnyBus, printk: Printk): VfsDir {
+  return vfsDir(() => Object.fromEntries(bus.drivers.map((driver) => [driver.name, driverDir(bus, driver, printk)])));
 }
 
-function driverDir(bus: AnyBus, driver: AnyBus['drivers'][number]): VfsDir {
+function driverDir(bus: AnyBus, driver: AnyBus['drivers'][number], printk: Printk): VfsDir {
   const here = `/sys/bus/${bus.name}/drivers/${driver.name}`;
   const links = (): Record<string, VfsNode> => {
     const bound = bus.devices.filter((device) => bus.driverOf(device) === driver);
     return Object.fromEntries(bound.map((device) => [device.name, relativeLink(here, devicePath(device))]));
   };
-  return vfsParts([() => vfsAttributes(driverAttributes(bus, driver)), links]);
+  const files = (): Record<string, VfsNode> => ({ uevent: synthUevent(`/bus/${bus.name}/drivers/${driver.name}`, printk), ...vfsAttributes(driverAttributes(bus, driver)) });
+  return vfsParts([files, links]);
 }

@@ -5,23 +5,28 @@
  */
 import { type Device, devicePath } from '@holdfast/driver-core';
 import { NMEM_MAJOR, type NdBus, type Nvdimms, openBusControl, openConfigArea } from '@holdfast/nvdimm';
-import { relativeLink } from './sysfs-devices.js';
+import type { Printk } from '@holdfast/lib';
+import { relativeLink } from './sysfs-links.js';
+import { nodeLines, ueventFile } from './sysfs-uevent.js';
 import { type VfsNode, vfsDir, vfsText } from './vfs.js';
 
 /** Taken right before that of the DIMMs, and numbers go down. */
 const NDCTL_MAJOR = NMEM_MAJOR + 1;
 
-/** What the directory of a bus holds of its control device: `nd/ndctlN`. */
-export function ndctlOf({ bus }: Nvdimms, device: Device): Record<string, VfsNode> {
+/** What the directories of buses and DIMMs hold beside attributes: of a bus its control device, `nd/ndctlN`. */
+export function ndctlOf({ bus }: Nvdimms, device: Device, printk: Printk): Record<string, VfsNode> {
   const found = bus.devices.find((each) => each === device);
+  // What firmware can be told to do is in a folder, which is empty where it can do nothing.
+  if (found?.type === 'dimm') return { firmware: vfsDir({}) };
   if (found?.type !== 'bus') return {};
   const path = ndctlPath(found);
   const ndctl = vfsDir({
     dev: vfsText(() => `${NDCTL_MAJOR}:${found.id}\n`),
     device: relativeLink(path, devicePath(found)),
     subsystem: relativeLink(path, '/sys/class/nd'),
+    uevent: ueventFile({ devpath: path.slice('/sys'.length), who: () => `nd ndctl${found.id}`, lines: () => nodeLines(NDCTL_MAJOR, found.id, `ndctl${found.id}`), printk }),
   });
-  return { nd: vfsDir({ [`ndctl${found.id}`]: ndctl }) };
+  return { firmware: vfsDir({}), nd: vfsDir({ [`ndctl${found.id}`]: ndctl }) };
 }
 
 /** The entries of /sys/class/nd. */

@@ -1,7 +1,7 @@
 /**
  * /sys: what each subsystem shows, hung together. Mirrors fs/sysfs, with the directories that this kernel has something to say in.
  */
-import type { Attribute } from '@holdfast/lib';
+import type { Attribute, Printk } from '@holdfast/lib';
 import { type Block, formatIoLayers } from '@holdfast/block';
 import type { DaxBus } from '@holdfast/dax';
 import type { Bus, Device } from '@holdfast/driver-core';
@@ -10,12 +10,13 @@ import type { MemoryBlocks } from '@holdfast/memory-hotplug';
 import type { Numa } from '@holdfast/mm';
 import type { Nvdimms } from '@holdfast/nvdimm';
 import type { Pci } from '@holdfast/pci';
+import { sysClassBdi, virtualBdis } from './sysfs-bdi.js';
 import { disksOf, sysBlock, sysClassBlock, sysDevBlock, virtualDisks } from './sysfs-block.js';
 import { daxRegionOf, sysDevChar } from './sysfs-dax.js';
 import { busEntries, deviceEntries } from './sysfs-devices.js';
 import { pciBusExtras, pciFilesOf } from './sysfs-pci.js';
 import { ndctlOf, nvdimmDevChar, sysClassNd } from './sysfs-nvdimm.js';
-import { type NodeTexts, memoryDir, nodeDir } from './sysfs-memory.js';
+import { type NodeTexts, cpuDir, memoryDir, nodeDir, systemBuses } from './sysfs-memory.js';
 import { type VfsDir, type VfsNode, vfsAttributes, vfsDir, vfsParts, vfsText } from './vfs.js';
 
 export interface SysNeeds {
@@ -34,20 +35,21 @@ export interface SysNeeds {
   /** The parameters of each module that has any. */
   readonly modules: Readonly<Record<string, readonly Attribute[]>>;
   readonly nrCpus: number;
+  readonly printk: Printk;
 }
 
 export function createSys(needs: SysNeeds): VfsDir {
-  const { block, buses, dax, nvdimms, pci } = needs;
+  const { block, buses, dax, nvdimms, pci, printk, memoryBlocks, numa } = needs;
   const system = systemDir(needs);
-  const virtual = vfsDir({ block: vfsDir(() => virtualDisks(block)) });
+  const virtual = vfsDir({ bdi: vfsDir(() => virtualBdis(block, printk)), block: vfsDir(() => virtualDisks(block, printk)) });
   return vfsDir({
     block: vfsDir(() => sysBlock(block)),
-    bus: vfsDir(() => busEntries(buses, (bus) => pciBusExtras(pci, bus))),
-    class: vfsDir({ block: vfsDir(() => sysClassBlock(block)), nd: vfsDir(() => sysClassNd(nvdimms)) }),
+    bus: vfsParts([() => busEntries(buses, printk, (bus) => pciBusExtras(pci, bus)), () => systemBuses(memoryBlocks, numa, needs.nrCpus)]),
+    class: vfsDir({ bdi: vfsDir(() => sysClassBdi(block)), block: vfsDir(() => sysClassBlock(block)), nd: vfsDir(() => sysClassNd(nvdimms)) }),
     dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => ({ ...sysDevChar(dax), ...nvdimmDevChar(nvdimms) })) }),
     devices: vfsParts([
       () => ({ system, virtual }),
-      () => deviceEntries(buses, (device) => ({ ...disksOf(block, device), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device), ...pciFilesOf(pci, device) })),
+      () => deviceEntries({ buses, printk, extras: (device) => ({ ...disksOf(block, device, printk), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device, printk), ...pciFilesOf(pci, device) }) }),
     ]),
     firmware: vfsDir({ memmap: memmapDir(needs.firmwareMemmap), acpi: vfsDir({ tables: tablesDir(needs.acpiTables) }) }),
     // debugfs, where Linux mounts it. Ours: which layers take I/O that names frames without struct pages by their numbers.
@@ -56,10 +58,8 @@ export function createSys(needs: SysNeeds): VfsDir {
   });
 }
 
-function systemDir({ memoryBlocks, numa, nodeTexts, nrCpus }: SysNeeds): VfsDir {
-  const cpus = nrCpus > 1 ? `0-${nrCpus - 1}` : '0';
-  const cpuDir = vfsDir({ online: vfsText(() => `${cpus}\n`), possible: vfsText(() => `${cpus}\n`), present: vfsText(() => `${cpus}\n`) });
-  return vfsDir({ cpu: cpuDir, memory: memoryDir(memoryBlocks), node: nodeDir(numa, memoryBlocks, nodeTexts) });
+function systemDir({ memoryBlocks, numa, nodeTexts, nrCpus, printk }: SysNeeds): VfsDir {
+  return vfsDir({ cpu: cpuDir(numa, nrCpus, printk), memory: memoryDir(memoryBlocks, printk), node: nodeDir(numa, memoryBlocks, nodeTexts, printk) });
 }
 
 function memmapDir(entries: SysNeeds['firmwareMemmap']): VfsDir {

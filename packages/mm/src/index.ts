@@ -70,6 +70,7 @@ export { formatBuddyinfo, formatPagetypeinfo } from './proc-buddyinfo.js';
 export { type PageFlagsRun, type PageFlagsWord, formatKpageflags, kpageflagsRuns } from './proc-kpageflags.js';
 export { type MeminfoExtras, formatMeminfo, formatNodeMeminfo } from './proc-meminfo.js';
 export { formatVmstat } from './proc-vmstat.js';
+export { formatNodeVmstat, formatNumastat } from './node-texts.js';
 export { formatZoneinfo } from './proc-zoneinfo.js';
 export { dumpPage } from './page-dump.js';
 

@@ -87,6 +87,17 @@ describe('initNuma with a SRAT', () => {
     expect([numa.possible, numa.withCpu, numa.pxmToNode(1)]).toEqual([[0], [0], NUMA_NO_NODE]);
   });
 
+  it.each<[string, number, number[][]]>([
+    ['as the SRAT lists them', 3, [[0, 2], [1]]],
+    ['that the SRAT does not know in turn', 5, [[0, 2, 3], [1, 4]]],
+    ['and leaves out those that are not there', 1, [[0], []]],
+  ])('gives nodes their CPUs, %s', (_what, nrCpus, cpus) => {
+    const srat = { processors: [cpu(0, 0), cpu(1, 1), cpu(0, 2)], memory: [ram(0, 0, GIB), ram(1, GIB, 2 * GIB)] };
+    const { numa } = run([[0, 2 * GIB]], { srat, nrCpus });
+    expect([0, 1].map((nid) => numa.cpusOf(nid as NodeId))).toEqual(cpus);
+    expect(numa.withCpu).toEqual([0, 1].filter((nid) => cpus[nid]!.length > 0));
+  });
+
   it('allows up to 1 MiB of memory without a node', () => {
     const { log } = run([[0, GIB]], { srat: { processors: [], memory: [ram(0, 0, GIB - MIB + 4096)] } });
     expect(log).not.toContain('No NUMA configuration found');

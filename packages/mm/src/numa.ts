@@ -42,6 +42,8 @@ export interface Numa {
   readonly online: readonly NodeId[];
   readonly withMemory: readonly NodeId[];
   readonly withCpu: readonly NodeId[];
+  /** Numbers of the CPUs of a node, ascending. */
+  cpusOf(nid: NodeId): readonly number[];
   readonly distance: NodeDistance;
   /** Behind the last page that could ever be plugged. */
   readonly maxPossiblePfn: Pfn;
@@ -190,11 +192,13 @@ function createNuma(config: Configuration, { memblock, maxPfn, nrCpus }: NumaNee
   const emulatedOf = (physical: NodeId): NodeId => [...(physicalNode ?? [])].find(([, from]) => from === physical)?.[0] ?? nodeId(0);
   const sratCpus = physicalNode ? parsed.cpuNodes.map(emulatedOf) : parsed.cpuNodes;
   const online = [...new Set([...withMemory, ...sratCpus])].sort((a, b) => a - b);
+  const cpus = cpusByNode(sratCpus, nrCpus ?? Math.max(1, sratCpus.length), [...online], physicalNode);
   return {
     possible,
     online,
     withMemory,
-    withCpu: nodesWithCpu(sratCpus, nrCpus ?? Math.max(1, sratCpus.length), online, physicalNode),
+    withCpu: [...cpus.keys()],
+    cpusOf: (nid) => cpus.get(nid) ?? [],
     distance,
     maxPossiblePfn: Math.max(maxPfn, parsed.maxPossiblePfn) as Pfn,
     pxmToNode: (pxm) => parsed.pxmToNode.get(pxm) ?? NUMA_NO_NODE,
@@ -213,13 +217,11 @@ function setMember(list: NodeId[], nid: NodeId, isMember: boolean): void {
 }
 
 /** CPUs without a node take the online nodes in turn; a CPU of an emulated node is shown on all that share its physical node. */
-function nodesWithCpu(sratCpus: readonly NodeId[], nrCpus: number, online: readonly NodeId[], physicalNode: Configuration['physicalNode']): NodeId[] {
-  const homeless = Math.max(0, nrCpus - sratCpus.length);
-  const given = Array.from({ length: Math.min(homeless, online.length) }, (_, index) => online[index]!);
-  const direct = new Set([...sratCpus.slice(0, nrCpus), ...given]);
-  if (!physicalNode) return [...direct].sort((a, b) => a - b);
-  const physical = new Set([...direct].map((nid) => physicalNode.get(nid)));
-  return online.filter((nid) => physical.has(physicalNode.get(nid)));
+function cpusByNode(sratCpus: readonly NodeId[], nrCpus: number, online: readonly NodeId[], physicalNode: Configuration['physicalNode']): ReadonlyMap<NodeId, readonly number[]> {
+  const nodeOfCpu = Array.from({ length: nrCpus }, (_, cpu) => sratCpus[cpu] ?? online[(cpu - sratCpus.length) % online.length]!);
+  const shares = (a: NodeId, b: NodeId): boolean => a === b || (physicalNode !== undefined && physicalNode.get(a) === physicalNode.get(b));
+  const lists = online.map((nid) => [nid, [...nodeOfCpu.keys()].filter((cpu) => shares(nid, nodeOfCpu[cpu]!))] as const);
+  return new Map(lists.filter(([, cpus]) => cpus.length > 0));
 }
 
 /** The online node nearest to a node, itself first, the lowest id among equals (numa_map_to_online_node). */

@@ -6,7 +6,7 @@
  */
 import { type Pgdat, type Zone, isPopulated } from './zone.js';
 
-const NODE_COUNTERS = [
+export const NODE_COUNTERS = [
   'nr_inactive_anon', 'nr_active_anon', 'nr_inactive_file', 'nr_active_file', 'nr_unevictable', 'nr_slab_reclaimable', 'nr_slab_unreclaimable',
   'nr_isolated_anon', 'nr_isolated_file', 'workingset_nodes', 'workingset_refault_anon', 'workingset_refault_file', 'workingset_activate_anon',
   'workingset_activate_file', 'workingset_restore_anon', 'workingset_restore_file', 'workingset_nodereclaim', 'nr_anon_pages', 'nr_mapped',
@@ -16,7 +16,7 @@ const NODE_COUNTERS = [
   'nr_sec_page_table_pages', 'nr_swapcached', 'pgpromote_success', 'pgpromote_candidate',
 ] as const;
 
-const ZONE_COUNTERS = [
+export const ZONE_COUNTERS = [
   'nr_zone_inactive_anon', 'nr_zone_active_anon', 'nr_zone_inactive_file', 'nr_zone_active_file', 'nr_zone_unevictable', 'nr_zone_write_pending',
   'nr_mlock', 'nr_bounce', 'nr_zspages', 'nr_free_cma',
 ] as const;

@@ -6,7 +6,7 @@
  */
 import { type Attribute, type Printk, type Resource, KERN, KernelError, createResource, parseBool } from '@holdfast/lib';
 import { type Bus, type Device, createBus, createRootDevice } from '@holdfast/driver-core';
-import { pciAttributes } from './pci-sysfs.js';
+import { pciAttributes, pciUevent } from './pci-sysfs.js';
 import { type PciDriver, pciBusDriver } from './pci-driver.js';
 import { type PciBridge, FUNCTIONS_PER_SLOT, SLOTS_PER_BUS } from './pci-host.js';
 import type { PciDevice } from './pci-device.js';
@@ -59,7 +59,7 @@ export function createPci({ bridge, printk }: PciNeeds): Pci {
 
   function add(found: readonly FoundFunction[]): void {
     for (const each of found) {
-      const device: PciDevice = Object.assign(each, { parent: root, attributes: () => pciAttributes(device, pci) });
+      const device: PciDevice = Object.assign(each, { parent: root, attributes: () => pciAttributes(device, pci), uevent: () => pciUevent(device) });
       bus.addDevice(device);
     }
   }

@@ -45,6 +45,12 @@ function modalias({ vendor, device, subsystemVendor, subsystemDevice, classCode 
   return `pci:v${upper(vendor, 8)}d${upper(device, 8)}sv${upper(subsystemVendor, 8)}sd${upper(subsystemDevice, 8)}bc${upper(base, 2)}sc${upper(sub, 2)}i${upper(prog, 2)}`;
 }
 
+/** What uevents say of a function before its modalias (pci_uevent). */
+export function pciUevent({ name, vendor, device, subsystemVendor, subsystemDevice, classCode }: PciDevice): string[] {
+  const upper = (value: number): string => value.toString(16).toUpperCase().padStart(4, '0');
+  return [`PCI_CLASS=${upper(classCode)}`, `PCI_ID=${upper(vendor)}:${upper(device)}`, `PCI_SUBSYS_ID=${upper(subsystemVendor)}:${upper(subsystemDevice)}`, `PCI_SLOT_NAME=${name}`];
+}
+
 /** First byte, last byte and flags of each resource; zeros for none. A BAR without a place counts from 0. */
 function resourceLines({ bars }: PciDevice): string {
   const wide = (value: number): string => `0x${value.toString(16).padStart(16, '0')}`;

@@ -15,7 +15,7 @@ import {
 } from './pci-regs.js';
 
 /** A function that was found, before it is a device of a bus. */
-export type FoundFunction = Omit<PciDevice, 'parent' | 'attributes'>;
+export type FoundFunction = Omit<PciDevice, 'parent' | 'attributes' | 'uevent'>;
 
 /** Vendor and device of a slot where nothing, or nothing that works, is; and the answer that asks for patience. */
 const NO_DEVICE: readonly number[] = [ALL_ONES, 0, 0x0000ffff, 0xffff0000];

@@ -14,7 +14,7 @@ export const ls: Command = {
     const show = (shown: string, node: VfsNode, path: string): void => out(`${has('long') ? longLine(node, path) : ''}${shown}${has('long') && node.kind === 'link' ? ` -> ${node.target}` : ''}\n`);
     const found: { operand: string; node: VfsNode; path: string }[] = [];
     let status = 0;
-    for (const operand of operands.length > 0 ? [...operands].sort() : ['.']) {
+    for (const operand of operands.length > 0 ? operands : ['.']) {
       try {
         // A link that is named is listed itself with -l or -d, and followed otherwise.
         const stay = has('long') || has('directory');
@@ -25,6 +25,7 @@ export const ls: Command = {
         status = 1;
       }
     }
+    found.sort((a, b) => (a.operand < b.operand ? -1 : a.operand > b.operand ? 1 : 0));
     const isListed = ({ node }: { node: VfsNode }): boolean => node.kind === 'dir' && !has('directory');
     for (const { operand, node, path } of found.filter((entry) => !isListed(entry))) show(operand, node, path);
     const list = (title: string, dir: VfsDir, path: string, needsTitle: boolean, isFirst: boolean): void => {
