@@ -2,7 +2,7 @@
  * What cannot be equal, or is not mirrored yet: each by name, with the reason. Nothing else is left out of a comparison.
  */
 import type { LeaveOut } from './compare.js';
-import type { GoldenCase } from './load-case.js';
+import type { CapturedCommand, GoldenCase } from './load-case.js';
 
 interface NotCompared {
   /** Paths of facts, such as `captures.boot.zones[0 DMA].managed`. */
@@ -10,6 +10,8 @@ interface NotCompared {
   readonly reason: string;
   /** Of `commands[n]…`, only those with such a command line. */
   readonly cmd?: RegExp;
+  /** Of `commands[n]…`, only those that went so on the real kernel. */
+  readonly command?: (command: CapturedCommand) => boolean;
   /** All cases, if left out. */
   readonly when?: (golden: GoldenCase) => boolean;
   /** Whatever the real kernel said, if left out; undefined is what it did not say. */
@@ -20,6 +22,11 @@ const hasSeveralDisks = ({ expected }: GoldenCase): boolean => Object.values(exp
 const answersBeforeKernel = ({ commands }: GoldenCase): boolean => commands.every(({ cmd, dmesg = [] }) => !cmd.startsWith('host ') || dmesg.length === 0);
 const tookNoCapture = ({ expected }: GoldenCase): boolean => Object.keys(expected.captures).length === 0;
 
+/** A guest is busybox, the tools of the file systems, and ndctl. */
+function lacksProgram({ stdout, stderr = [] }: CapturedCommand): boolean {
+  return [...stderr, typeof stdout === 'string' ? stdout : ''].some((line) => /^sh: \S+: not found$/m.test(line));
+}
+
 export const NOT_COMPARED: readonly NotCompared[] = [
   { path: /^kernel$/, reason: 'names the vendor build of the kernel' },
   { path: /\.zones\[.*\]\.(?:managed|min|low|high|protection.*)$/, reason: 'managed pages depend on the kernel image, the initramfs and early allocations; watermarks follow from them' },
@@ -29,11 +36,15 @@ export const NOT_COMPARED: readonly NotCompared[] = [
   { path: /^firmware_memmap/, when: tookNoCapture, reason: 'the guest never listed /sys/firmware/memmap' },
   { path: /\.dmesg\[\d+\]$/, real: (value) => /^Built \d+ zonelists/.test(String(value)), reason: 'the line counts managed pages, which depend on the kernel image' },
   { path: /\.dmesg\[\d+\]$/, real: (value) => /^(?:page:|flags: 0x|raw: )[0-9a-f]/.test(String(value)), reason: 'which page is in the way, and whose it is, depends on what the real kernel had allocated' },
+  { path: /^commands\[/, command: lacksProgram, reason: 'the guest had no such program' },
+  { path: /\.stdout$/, cmd: /\/sys\/class\/\*/, reason: 'classes of hardware that has no part here' },
+  { path: /\.stdout$/, cmd: /ls \/sys\/devices\/system\/memory /, reason: 'the distribution builds its kernel without the file probe (CONFIG_ARCH_MEMORY_PROBE)' },
+  { path: /\.stdout$/, cmd: /(?:btt|pfn)\d+\.\*\//, reason: 'which of the claims of a region holds something is chance, and so is the order in which a pattern lists them' },
   { path: /\.dmesg(?:\[\d+\])?$/, cmd: /^host /, when: answersBeforeKernel, reason: 'the monitor answers at once, and the kernel logs what it makes of it later' },
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
-export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|probe|blkdiscard|mkswap|swapon|swapoff|mkfs|mke2fs|mount|umount|xfs_io|mkdir|rm|sort|find|wc|mountpoint|readlink|od|sed|tail)\b/;
+export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|cd|for|printf|uniq|cut|df|stat|blkid|dumpe2fs|probe|blkdiscard|mkswap|swapon|swapoff|mkfs|mke2fs|mount|umount|xfs_io|mkdir|rm|sort|find|wc|mountpoint|readlink|od|sed|tail)\b/;
 
 /** Why the rest of a guest script is not replayed. */
 export function whyNotReplayed(line: string): string {
@@ -41,10 +52,12 @@ export function whyNotReplayed(line: string): string {
   return `commands behind '${word}', which the console does not have yet`;
 }
 
-export function reasonFor(golden: GoldenCase, commands: readonly { readonly cmd: string }[]): LeaveOut {
-  const isOf = (path: string, cmd: RegExp): boolean => cmd.test(commands[Number(/^commands\[(\d+)\]/.exec(path)?.[1] ?? -1)]?.cmd ?? '');
+export function reasonFor(golden: GoldenCase, commands: readonly CapturedCommand[]): LeaveOut {
   const rules = NOT_COMPARED.filter(({ when }) => !when || when(golden));
-  return (path, expected) => leaveOutBy(rules.filter(({ cmd }) => !cmd || isOf(path, cmd)))(path, expected);
+  return (path, expected) => {
+    const ran = commands[Number(/^commands\[(\d+)\]/.exec(path)?.[1] ?? -1)];
+    return leaveOutBy(rules.filter(({ cmd, command }) => (!cmd || (ran && cmd.test(ran.cmd))) && (!command || (ran && command(ran)))))(path, expected);
+  };
 }
 
 function leaveOutBy(rules: readonly NotCompared[]): LeaveOut {
@@ -73,7 +86,21 @@ const CLAIM = /\b(btt|pfn|dax)(\d+)\.\d+\b/g;
 /** Text that names claims: what tools say, what the kernel logs, paths, and attributes that lead to one. */
 function textWithoutChance(text: string, name: string): string {
   if (/^(?:btt|pfn|dax)_seed$|^(?:stderr|error|dmesg|holder|path)$/.test(name)) return withoutPlace(text).replace(CLAIM, '$1$2.n');
-  return name === 'stdout' ? withoutPage(text).replace(/^UUID=[-0-9a-f]{36}$/gm, 'UUID=*') : text;
+  return name === 'stdout' ? withoutTimes(withoutNumbers(withoutPage(text))).replace(/^UUID=[-0-9a-f]{36}$/gm, 'UUID=*').replace(/"uuid":"[-0-9a-f]{36}"/g, '"uuid":"*"') : text;
+}
+
+/** Lists of devices name claims, too, by their directories or one a line. */
+function withoutNumbers(text: string): string {
+  return text.replace(/^((?:\S*\/)?(?:btt|pfn)\d+)\.\d+(?=\/|$)/gm, '$1.n');
+}
+
+/** How many milliseconds I/O took is a matter of the host: columns of /sys/block/D/stat, and of /proc/diskstats behind a disk's numbers and name. */
+function withoutTimes(text: string): string {
+  return text.replace(/^(\s*\d+\s+\d+ \S+ )?((?:\s*\d+){17})$/gm, (_all, disk: string | undefined, numbers: string) => {
+    const fields = numbers.trim().split(/\s+/);
+    for (const at of [3, 7, 9, 10, 14, 16]) fields[at] = '*';
+    return (disk ?? '') + fields.join(' ');
+  });
 }
 
 /**
