@@ -53,6 +53,12 @@ it.each<[string, number, string[], string[]]>([
   expect(await run(command)).toMatchObject([{ rc, out: '', err, dmesg }]);
 });
 
+it('tells once that an attribute is no more', async () => {
+  const read = `cat ${DISK}/bdi/stable_pages_required`;
+  const line = 'bdi 259:0: the stable_pages_required attribute has been removed. Use the stable_writes queue attribute instead.';
+  expect((await run(read, read)).map(({ out, dmesg }) => [out, dmesg])).toEqual([['0', [line]], ['0', []]]);
+});
+
 describe('counts of I/O', () => {
   const stat = `cat ${DISK}/stat`;
 

@@ -24,12 +24,17 @@ export function sysClassBdi({ disks }: Block): Record<string, VfsNode> {
   return Object.fromEntries(disks.map((disk) => [bdiName(disk), relativeLink('/sys/class/bdi', `${HOME}/${bdiName(disk)}`)]));
 }
 
-/** The entries of /sys/devices/virtual/bdi. */
-export function virtualBdis({ disks }: Block, printk: Printk): Record<string, VfsNode> {
-  return Object.fromEntries(disks.map((disk) => [bdiName(disk), bdiDir(disk, printk)]));
+/** /sys/devices/virtual/bdi. */
+export function virtualBdiDir({ disks }: Block, printk: Printk): VfsDir {
+  let hasWarned = false;
+  const warnOnce = (line: string): void => {
+    if (!hasWarned) printk(line, KERN.warning);
+    hasWarned = true;
+  };
+  return vfsDir(() => Object.fromEntries(disks.map((disk) => [bdiName(disk), bdiDir(disk, printk, warnOnce)])));
 }
 
-function bdiDir(disk: Gendisk, printk: Printk): VfsDir {
+function bdiDir(disk: Gendisk, printk: Printk, warnOnce: (line: string) => void): VfsDir {
   const { queue } = disk;
   const name = bdiName(disk);
   const share = (what: string, value: number): ReturnType<typeof readWrite> => readWrite(what, () => value, () => {
@@ -44,7 +49,7 @@ function bdiDir(disk: Gendisk, printk: Printk): VfsDir {
       share('min_ratio', 0),
       share('max_ratio', 100),
       readOnly('stable_pages_required', () => {
-        printk(`bdi ${name}: the stable_pages_required attribute has been removed. Use the stable_writes queue attribute instead.`, KERN.warning);
+        warnOnce(`bdi ${name}: the stable_pages_required attribute has been removed. Use the stable_writes queue attribute instead.`);
         return 0;
       }),
     ]),

@@ -10,7 +10,7 @@ import type { MemoryBlocks } from '@holdfast/memory-hotplug';
 import type { Numa } from '@holdfast/mm';
 import type { Nvdimms } from '@holdfast/nvdimm';
 import type { Pci } from '@holdfast/pci';
-import { sysClassBdi, virtualBdis } from './sysfs-bdi.js';
+import { sysClassBdi, virtualBdiDir } from './sysfs-bdi.js';
 import { disksOf, sysBlock, sysClassBlock, sysDevBlock, virtualDisks } from './sysfs-block.js';
 import { daxRegionOf, sysDevChar } from './sysfs-dax.js';
 import { busEntries, deviceEntries } from './sysfs-devices.js';
@@ -41,7 +41,7 @@ export interface SysNeeds {
 export function createSys(needs: SysNeeds): VfsDir {
   const { block, buses, dax, nvdimms, pci, printk, memoryBlocks, numa } = needs;
   const system = systemDir(needs);
-  const virtual = vfsDir({ bdi: vfsDir(() => virtualBdis(block, printk)), block: vfsDir(() => virtualDisks(block, printk)) });
+  const virtual = vfsDir({ bdi: virtualBdiDir(block, printk), block: vfsDir(() => virtualDisks(block, printk)) });
   return vfsDir({
     block: vfsDir(() => sysBlock(block)),
     bus: vfsParts([() => busEntries(buses, printk, (bus) => pciBusExtras(pci, bus)), () => systemBuses(memoryBlocks, numa, needs.nrCpus)]),

@@ -23,6 +23,12 @@ function inSysroot(root: string, ...command: string[]): { stdout: string; stderr
   return spawnSync('unshare', ['-m', 'sh', '-c', IN_SYSROOT, 'sh', root, ...command], { encoding: 'utf8' });
 }
 
+/** udevadm believes a /sys that is no sysfs when it is told to. */
+function properties(root: string, path: string): string[] {
+  const { stdout } = inSysroot(root, 'env', 'SYSTEMD_DEVICE_VERIFY_SYSFS=0', 'udevadm', 'info', '-q', 'property', '-p', path);
+  return stdout.trim().split('\n');
+}
+
 /** Why this cannot be tested here; undefined if it can. */
 function missing(): string | undefined {
   for (const tool of ['ndctl', 'daxctl']) {
@@ -85,6 +91,19 @@ describe.skipIf(why !== undefined)('real tools on an exported machine', () => {
       if (machine.nvdimm.length > 0 && list.startsWith('ndctl')) expect(real.stdout).toContain('region0');
     }
   });
+});
+
+const hasUdevadm = spawnSync('udevadm', ['--version']).status === 0;
+
+it.skipIf(why !== undefined || !hasUdevadm)('udevadm finds devices by their uevents', async () => {
+  const target = join(scratch, 'udev');
+  await listHere({ name: 'udev', nvdimm: ['size=256M'], commands: ['ndctl create-namespace -f -e namespace0.0 -m sector'] }, [], target);
+  const home = '/devices/platform/e820_pmem/ndbus0/region0';
+  expect(properties(target, '/sys/class/block/pmem0s')).toEqual([
+    `DEVPATH=${home}/btt0.0/block/pmem0s`, 'DEVNAME=/dev/pmem0s', 'DEVTYPE=disk', 'DISKSEQ=3', 'MAJOR=259', 'MINOR=0', 'SUBSYSTEM=block',
+  ]);
+  expect(properties(target, '/sys/bus/nd/devices/region0')).toEqual([`DEVPATH=${home}`, 'DEVTYPE=nd_pmem', 'DRIVER=nd_region', 'MODALIAS=nd:t2', 'SUBSYSTEM=nd']);
+  expect(properties(target, '/sys/devices/system/memory/memory3')).toEqual(['DEVPATH=/devices/system/memory/memory3', 'SUBSYSTEM=memory']);
 });
 
 /** The runner has read JSON already. */
