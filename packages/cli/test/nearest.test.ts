@@ -166,9 +166,19 @@ const MACHINES: readonly { readonly name: string; readonly options: BootCommandO
           `echo 0x100000000 > ${MEMORY}/probe`,
         ],
       },
-      { ask: [`echo offline > ${MEMORY}/memory0/state`], hopeless: true },
+      { ask: [`echo offline > ${MEMORY}/memory0/state`, `echo 0 > ${MEMORY}/memory0/online`] },
       { first: [`echo offline > ${MEMORY}/memory33/state`], ask: [`echo Online > ${MEMORY}/memory33/state`] },
     ],
+  },
+  {
+    name: 'memory blocks of odd RAM',
+    options: { memory: '1000M', cmdline: 'movablecore=512M' },
+    refusals: [{ ask: [`echo offline > ${MEMORY}/memory7/state`, `echo 0 > ${MEMORY}/memory7/online`] }],
+  },
+  {
+    name: 'memory blocks, none of them movable',
+    options: { memory: '1000M' },
+    refusals: [{ ask: [`echo offline > ${MEMORY}/memory0/state`, `echo offline > ${MEMORY}/memory7/state`], hopeless: true }],
   },
 ];
 

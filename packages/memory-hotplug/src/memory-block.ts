@@ -125,6 +125,19 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
     if (group && index === ZONE_MOVABLE) group.presentMovable += nrPages;
     else if (group) group.presentKernel += nrPages;
   };
+  const framesHaveHoles = ({ start, end }: Range<Pfn>): boolean => hasHoles(deps.iomem, start * PAGE_SIZE, end * PAGE_SIZE);
+  /** The nearest block that has what this one lacks: movable pages in one zone, and no holes. */
+  const offlineInstead = (nr: number): NearestRequest[] => {
+    const fits = (other: number): boolean => {
+      const { state, zone } = block(other);
+      return state === 'online' && zone?.index === ZONE_MOVABLE && !framesHaveHoles(framesOf(other, block(other)));
+    };
+    for (let away = 1; away <= NEARBY; away++) {
+      const found = [nr - away, nr + away].find((other) => has(other) && fits(other));
+      if (found !== undefined) return [{ instead: `echo 0 > ${DIRECTORY}/memory${found}/online` }];
+    }
+    return [];
+  };
   const zoneName = ({ nid, index }: ZoneId): string => onliner.zones().find((zone) => zone.nid === nid && zone.index === index)?.name ?? 'none';
 
   const control: MemoryBlockControl = {
@@ -178,9 +191,9 @@ export function createMemoryBlocks(deps: MemoryBlockDeps): MemoryBlockControl {
     offline(nr) {
       const old = block(nr);
       if (old.state === 'offline') return false;
-      if (!old.zone) throw new KernelError('EINVAL', `memory${nr} lies in more than one zone or node`);
+      if (!old.zone) throw new KernelError('EINVAL', `memory${nr} lies in more than one zone or node`, { nearest: offlineInstead(nr) });
       const frames = framesOf(nr, old);
-      if (hasHoles(deps.iomem, frames.start * PAGE_SIZE, frames.end * PAGE_SIZE)) throw new KernelError('EINVAL', `memory${nr} has holes`);
+      if (framesHaveHoles(frames)) throw new KernelError('EINVAL', `memory${nr} has holes`, { nearest: offlineInstead(nr) });
       leaving = nr;
       try {
         onliner.offlinePages(frames, old.zone);
@@ -233,6 +246,9 @@ function probeAddress(text: string, blockSize: number): number {
 }
 
 const DIRECTORY = '/sys/devices/system/memory';
+
+/** How many blocks on each side somebody who is refused hears of. */
+const NEARBY = 4096;
 const ONLINING: readonly NearestRequest[] = [{ value: 'online' }, { value: 'online_kernel' }, { value: 'online_movable' }];
 
 function onlineWord(text: string, nearest: readonly NearestRequest[]): (typeof ONLINE_WORDS)[number] {
