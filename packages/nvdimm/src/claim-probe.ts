@@ -4,12 +4,13 @@
  *
  * Invariant: the media is only read.
  */
-import { KERN, KernelError } from '@holdfast/lib';
+import { KERN, KernelError, type NearestRequest } from '@holdfast/lib';
 import { probeBtt } from './btt.js';
 import { createClaim, removeClaim } from './claim.js';
 import { type PfnNamespace, readInfoBlock } from './info-block-check.js';
 import type { NamespaceIo } from './namespace-io.js';
 import type { ClaimKind, NdBtt, NdClaim, NdCore, NdNamespace, NdPfn } from './nd-device.js';
+import { storeLine } from './nd-request.js';
 
 /**
  * Look for each format that the namespace may have. True if one was found: its device is on its way.
@@ -63,6 +64,11 @@ function adoptInfoBlock(core: NdCore, pfn: NdPfn, ns: NdNamespace, io: Namespace
   }
   const { code, log, rule } = check.refused;
   if (log !== undefined) core.printk(`${whoLogs(core, pfn)}: ${log}`, KERN.err);
-  if (code === 'EOPNOTSUPP') throw new KernelError(code, `${ns.name}: ${rule}`);
+  if (code === 'EOPNOTSUPP') throw new KernelError(code, `${ns.name}: ${rule}`, { nearest: pastInfoBlock(ns, pfn) });
   return false;
+}
+
+/** The bytes as they are, whatever the block says of them; or a new block, and what was behind the old one is lost. */
+function pastInfoBlock({ name }: NdNamespace, { type }: NdPfn): NearestRequest[] {
+  return [{ first: storeLine(name, 'force_raw', 1) }, { instead: `ndctl create-namespace -f -e ${name} -m ${type === 'dax' ? 'devdax' : 'fsdax'}` }];
 }
