@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { GIB, MIB, formatIomem, requestRegion } from '@holdfast/lib';
+import { type Attribute, GIB, type KernelError, MIB, formatIomem, requestRegion } from '@holdfast/lib';
 import { diskAttributeGroups, encodeGpt, formatPartitions, openBlockDevice, type Gendisk } from '@holdfast/block';
 import { createNvdimm } from '@holdfast/machine';
 import { describe, expect, it } from 'vitest';
@@ -23,9 +23,16 @@ function withoutPages(needs: NdPmemNeeds): NdPmemNeeds {
   return rest;
 }
 
+/** What each file of a disk says, or with which errno it refuses. */
 function attributesOf(disk: Gendisk): Record<string, string> {
-  const all = diskAttributeGroups(disk).flatMap(({ name, attributes }) => attributes.map((attribute) => [name === '' ? attribute.name : `${name}/${attribute.name}`, attribute.show!().trimEnd()]));
-  return Object.fromEntries(all) as Record<string, string>;
+  const read = ({ show }: Attribute): string => {
+    try {
+      return show!().trim();
+    } catch (error) {
+      return (error as KernelError).code;
+    }
+  };
+  return Object.fromEntries(diskAttributeGroups(disk).flatMap(({ name, attributes }) => attributes.map((attribute) => [name === '' ? attribute.name : `${name}/${attribute.name}`, read(attribute)])));
 }
 
 describe('nd_pmem on a legacy range', () => {
