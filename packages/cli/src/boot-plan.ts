@@ -146,7 +146,7 @@ export function assembleHardware(plan: BootPlan, images: StoreImages): Hardware 
 
 function pcFirmware(memory: string): LoadedFirmware {
   const e820 = pcMap(parseSize(memory, '--memory'));
-  return { firmware: { e820 }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {}, dimmImages: new Map(), memoryDevices: [], hasScrub: false };
+  return { firmware: { e820, takesMemory: true }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {}, dimmImages: new Map(), memoryDevices: [], hasScrub: false };
 }
 
 function chooseRelease(text: string | undefined): KernelRelease {

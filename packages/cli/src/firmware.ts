@@ -46,6 +46,7 @@ export function loadFirmware(path: string): LoadedFirmware {
   const dimms = isDirectory && existsSync(join(path, 'dimms.json')) ? readDimms(join(path, 'dimms.json')) : undefined;
   const cmdline = isDirectory && existsSync(join(path, 'cmdline')) ? readText(join(path, 'cmdline')).trim() : told.cmdline;
   const lines = bootLogLines(e820);
+  const memoryDevices = isDirectory && existsSync(join(path, DEVICES)) ? parseMemoryDevices(readJson(join(path, DEVICES)), join(path, DEVICES)) : [];
   const tellsWhere = lines.some((line) => line.startsWith('DMI: '));
   return {
     firmware: {
@@ -54,13 +55,14 @@ export function loadFirmware(path: string): LoadedFirmware {
       ...(slit ? { slit } : {}),
       ...(nfit ? { nfit } : {}),
       ...(dimms ? { dimms: dimms.dimms } : {}),
+      ...(memoryDevices.length > 0 ? { takesMemory: true } : {}),
     },
     cmdline,
     release: told.release === undefined ? undefined : readableRelease(told.release),
     hypervisor: tellsWhere ? lines.some((line) => GUEST.test(line)) : undefined,
     config: configOfLog(lines),
     dimmImages: dimms?.images ?? new Map<number, string>(),
-    memoryDevices: isDirectory && existsSync(join(path, DEVICES)) ? parseMemoryDevices(readJson(join(path, DEVICES)), join(path, DEVICES)) : [],
+    memoryDevices,
     hasScrub: dimms?.hasScrub ?? false,
   };
 }

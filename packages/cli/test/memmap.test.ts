@@ -25,7 +25,7 @@ describe('holdfast memmap', () => {
   it.each([
     { name: 'a good place', memory: '20G', option: '4G!12G', rules: [] },
     { name: 'over holes and what the firmware keeps', memory: '8G', option: '2G!3G', rules: ['not-ram', 'not-ram', 'align-2m', 'align-2m', 'below-4g', 'below-4g', 'pieces'] },
-    { name: 'where there is nothing', memory: '2G', option: '4G!4G', rules: ['no-disk', 'not-ram', 'target-node'] },
+    { name: 'where there is nothing', memory: '2G', option: '4G!4G', rules: ['not-ram', 'target-node'] },
     { name: 'at the end of RAM', memory: '8G', option: '4G!5G', rules: ['target-node'] },
     { name: 'off the 2 MiB grid', memory: '8G', option: '512M!0x100010000', rules: ['align-2m'] },
     { name: 'off the 16 MiB grid', memory: '8G', option: '100M!4G', rules: ['align-16m'] },

@@ -9,8 +9,8 @@ import type { DimmPlan } from '../src/host/monitor.js';
 import { parseMemoryDevices } from '../src/memory-devices.js';
 import { createSystem } from '../src/system.js';
 
-async function bootPc(memoryBytes: number, cmdline = 'memhp_default_state=online_movable', pmem: number[] = [], dimms: DimmPlan[] = []) {
-  const firmware = { e820: pcMap(memoryBytes, pmem) };
+async function bootPc(memoryBytes: number, cmdline = 'memhp_default_state=online_movable', pmem: number[] = [], dimms: DimmPlan[] = [], takesMemory = true) {
+  const firmware = { e820: pcMap(memoryBytes, pmem), takesMemory };
   const { machine } = await buildMachine(planMachine({ firmware, cmdline, release: DEFAULT_RELEASE }));
   const system = createSystem({ machine, firmware, cmdline, dimms, release: DEFAULT_RELEASE });
   const runner = createCommandRunner(system);
@@ -43,6 +43,12 @@ describe('a DIMM', () => {
     await plug('d', '128M');
     expect(await ram()).toEqual(['140000000-147ffffff : System RAM', '150000000-15fffffff : System RAM', '160000000-17fffffff : System RAM']);
     expect(await run('host monitor info memory-devices')).toMatch(/addr: 0x140000000\n {2}slot: 2\n/);
+  });
+
+  it('goes behind what the PCI host bridge decodes on a machine that has no slots', async () => {
+    const { plug, run } = await bootPc(GIB, 'memhp_default_state=online_movable', [], [], false);
+    await plug('a', '256M');
+    expect((await run('grep "^[12]" /proc/iomem')).split('\n')).toEqual(['100000000-17fffffff : PCI Bus 0000:00', '180000000-18fffffff : System RAM']);
   });
 
   it('is there at the next boot, and gone when it was pulled', async () => {
@@ -79,7 +85,7 @@ describe('a DIMM that is there when the machine is switched on', () => {
   it('leaves the machine with its system', async () => {
     const { system, machine } = await bootPc(GIB, undefined, [], dimms);
     system.close();
-    const next = createSystem({ machine, firmware: { e820: pcMap(GIB) }, cmdline: '', dimms, release: DEFAULT_RELEASE });
+    const next = createSystem({ machine, firmware: { e820: pcMap(GIB), takesMemory: true }, cmdline: '', dimms, release: DEFAULT_RELEASE });
     expect(next.monitor.memoryDevices()).toHaveLength(2);
   });
 

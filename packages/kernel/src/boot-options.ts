@@ -35,6 +35,8 @@ export interface Firmware {
   readonly nvdimmMethods?: NvdimmRootMethods;
   /** DIMMs that were plugged into the running machine, and are there still: no memory map knows them. */
   readonly memoryDevices?: readonly AcpiMemoryDevice[];
+  /** Memory may be plugged in behind what is there, and no SRAT need say how far: no bridge decodes anything above 4 GiB then. */
+  readonly takesMemory?: boolean;
 }
 
 export interface BootOptions {

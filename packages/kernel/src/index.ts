@@ -10,6 +10,7 @@ export {
   readFile, resolveOrCreate, resolveParent, resolvePath, vfsAttributes, vfsDir, vfsLink, vfsText, writeFile,
 } from './vfs.js';
 export { type MountCalls, vfsOfFs } from './vfs-mounts.js';
+export { qemuHole64 } from './pci-root.js';
 // Processes.
 export type { Process, ProcessMmap } from './process.js';
 export type { OpenOptions } from './open-file.js';

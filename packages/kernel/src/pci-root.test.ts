@@ -36,6 +36,10 @@ describe('above 4 GiB', () => {
     expect(found && [found.start / GIB, (found.end + 1) / GIB]).toEqual(window);
   });
 
+  it('nothing is known of a machine that takes memory there', () => {
+    expect(qemuHole64({ e820: '', takesMemory: true }, parseRows([RAM, FIRMWARE, FLASH]))).toBeUndefined();
+  });
+
   it('slots for memory come first', () => {
     const memory = [{ pxm: 0, start: 4 * GIB, length: 11 * GIB, enabled: true, hotPluggable: true, nonVolatile: false }];
     const firmware = { e820: '', srat: encodeSrat({ processors: [], memory }) };

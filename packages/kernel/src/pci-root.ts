@@ -98,7 +98,7 @@ function highestAddresses({ arch, firmware, physBits }: PciRootNeeds): Span | un
 
 /** What QEMU's bridge decodes above 4 GiB, ends inclusive; undefined on any other machine. */
 export function qemuHole64(firmware: Firmware, firmwareEntries: readonly E820Entry[]): Span | undefined {
-  if (!isQemu(firmwareEntries)) return undefined;
+  if ((firmware.takesMemory === true && firmware.srat === undefined) || !isQemu(firmwareEntries)) return undefined;
   const start = roundUp(Math.max(4 * GIB, memoryEnd(firmware, firmwareEntries)), GIB);
   return { start, end: start + (configSpace(firmwareEntries) ? 32 : 2) * GIB - 1 };
 }

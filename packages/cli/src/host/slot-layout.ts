@@ -3,7 +3,7 @@
  */
 import { parseNfit, parseSrat } from '@holdfast/acpi';
 import { parseE820Text } from '@holdfast/e820';
-import type { Firmware } from '@holdfast/kernel';
+import { type Firmware, qemuHole64 } from '@holdfast/kernel';
 import { GIB, MIB, type Range, hex, roundUp } from '@holdfast/lib';
 import { MonitorError } from './monitor-error.js';
 
@@ -18,13 +18,17 @@ export interface SlotLayout {
   check(start: number, sizeBytes: number, taken: readonly Range[]): number;
 }
 
-/** Devices go behind the RAM above 4 GiB, from a multiple of 1 GiB on, one right behind the other; up to what the SRAT sets aside, if it does. */
+/**
+ * Devices go behind the RAM above 4 GiB, from a multiple of 1 GiB on, one right behind the other; up to what the SRAT sets aside. Where it sets
+ * nothing aside, QEMU would take no devices: here they go behind what the PCI host bridge decodes, if it does.
+ */
 export function slotLayout(firmware: Firmware, physBits: number): SlotLayout {
   const { entries, extended } = parseE820Text(firmware.e820);
   const rows = [...entries, ...extended].map(({ addr, size, type }) => ({ start: Number(addr), end: Number(addr + size), type }));
   const ram = rows.filter(({ type, end }) => type === 1 && end > FOUR_GIB).map(({ end }) => end);
-  const base = roundUp(Math.max(FOUR_GIB, ...ram), GIB);
   const pluggable = firmware.srat ? parseSrat(firmware.srat).memory.filter(({ enabled, hotPluggable }) => enabled && hotPluggable) : [];
+  const bridge = pluggable.length === 0 ? qemuHole64(firmware, entries) : undefined;
+  const base = bridge ? bridge.end + 1 : roundUp(Math.max(FOUR_GIB, ...ram), GIB);
   const limit = pluggable.length > 0 ? Math.max(...pluggable.map(({ start, length }) => start + length)) : 2 ** physBits;
   const nvdimms = firmware.nfit ? parseNfit(firmware.nfit).spaRanges.map(({ address, length }) => ({ start: address, end: address + length })) : [];
   const fixed = [...rows, ...nvdimms].filter(({ end }) => end > base);
