@@ -30,6 +30,12 @@ describe('--virtio-mem in sub-blocks', () => {
     ].map((text) => `virtio_mem virtio0: ${text}`));
   });
 
+  it('hears of a request again that asks for the same, as QEMU tells it', async () => {
+    const { run, log } = await boot('size=1G,requested=256M');
+    await run('host monitor qom-set vm0 requested-size 256M');
+    expect(log().slice(-2)).toEqual(['virtio_mem virtio0: plugged size: 0x10000000', 'virtio_mem virtio0: requested size: 0x10000000']);
+  });
+
   it('fills the gaps first, and gives blocks back whole', async () => {
     const { run, zone } = await boot('size=1G,requested=200M');
     await run('host monitor qom-set vm0 requested-size 250M');

@@ -23,6 +23,13 @@ describe('--virtio-pmem', () => {
     expect(stdout(-1)).toBe('flushed');
   });
 
+  it('is a bus each, which ndctl lists in the order of its own list, the last first', async () => {
+    const system = await bootFromOptions({ memory: '1G', virtioPmem: ['size=64M', 'size=128M'] });
+    const runner = createCommandRunner(system);
+    await runner.run('ndctl list -B');
+    expect((runner.records.at(-1) as { stdout?: unknown }).stdout).toMatchObject([{ dev: 'ndbus1' }, { dev: 'ndbus0' }]);
+  });
+
   it.each(['', 'size=', 'size=1G,size=2G', 'size=1G,shape=round', 'size=1G,image=', '1G'])("refuses '%s', and says what it expects", async (text) => {
     await expect(bootFromOptions({ virtioPmem: [text] })).rejects.toThrow(CliError);
     await expect(bootFromOptions({ virtioPmem: [text] })).rejects.toThrow('expected size=SIZE[,image=FILE][,id=ID]');

@@ -124,7 +124,6 @@ export function createVirtioMem(machine: Machine, { start, regionSize, blockSize
     },
     request(sizeBytes) {
       checkRequest(sizeBytes);
-      if (sizeBytes === requested) return;
       requested = sizeBytes;
       usable = Math.max(usable, usableFor(sizeBytes)); // it shrinks only when nothing is plugged
       listener?.();

@@ -39,10 +39,12 @@ export const NSTYPE_IO = 4;
 export const UINT_MAX = 0xffffffff;
 
 export function buses(ctx: NdctlContext): NdBus[] {
-  const found = inReaddirOrder(dirAt(ctx.root, '/sys/bus/nd/devices')?.list() ?? []).filter((name) => /^ndbus\d+$/.test(name));
-  return found.reverse().map((name) => {
-    const { path } = resolvePath(ctx.root, `/sys/bus/nd/devices/${name}`);
-    return { name, id: Number(name.slice(5)), path };
+  const ids = [...(dirAt(ctx.root, '/sys/bus/nd/devices')?.list() ?? [])].flatMap((name) => /^ndbus(\d+)$/.exec(name)?.[1] ?? []);
+  // libndctl finds them by their character devices, in /sys/class/nd.
+  return inReaddirOrder(ids.map((id) => `ndctl${id}`)).reverse().map((device) => {
+    const id = Number(device.slice(5));
+    const { path } = resolvePath(ctx.root, `/sys/bus/nd/devices/ndbus${id}`);
+    return { name: `ndbus${id}`, id, path };
   });
 }
 
