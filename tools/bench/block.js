@@ -10,28 +10,27 @@
  *
  * The rows `by PFN` run the same bios over frames that have no struct page; their ratio is to the same I/O over pages, not to a bare copy.
  *
- *   node tools/bench/block.js [--device MIB] [--rounds N] [--flush-every N] [--json]
+ *   node tools/bench/block.js --help
  */
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { toolCommand, wholeNumber } from '@holdfast/command-line';
+import { InvalidArgumentError } from 'commander';
+
+const { device, rounds, flushEvery, json } = toolCommand('block', 'Measures I/O through block and pmem as a ratio to a bare copy of the same bytes.')
+  .option('--device <MiB>', 'MiB of the pmem device, an even number', wholeChunks, 512)
+  .option('--rounds <n>', 'times that each workload runs; shown are medians', wholeNumber(), 25)
+  .option('--flush-every <n>', 'writes before each flush, in the workloads that flush', wholeNumber(), 32)
+  .option('--json', 'print JSON')
+  .parse()
+  .opts();
 
 const here = dirname(fileURLToPath(import.meta.url));
 const load = (name) => import(pathToFileURL(join(here, `../../packages/${name}/dist/index.js`)).href);
 const [lib, hardware, core, block, nvdimm, pmem] = await Promise.all(['lib', 'machine', 'driver-core', 'block', 'nvdimm', 'pmem'].map(load));
 const { PFN, REQ, REQ_OP, allocBio, bioAddPage, bioAddPfn, createBlock, resetBio, submitBio } = block;
 
-const { values: options } = parseArgs({
-  options: {
-    device: { type: 'string', default: '512' },
-    rounds: { type: 'string', default: '25' },
-    'flush-every': { type: 'string', default: '32' },
-    json: { type: 'boolean', default: false },
-  },
-});
-const deviceSize = Number(options.device) * lib.MIB;
-const rounds = Number(options.rounds);
-const flushEvery = Number(options['flush-every']);
+const deviceSize = device * lib.MIB;
 
 const PAGE = 4096;
 const KIB_128 = 32 * PAGE;
@@ -43,6 +42,13 @@ const OPERATIONS_4K = 8192;
 const OPERATIONS_128K = 1024;
 const WARM_UP_ROUNDS = 3;
 const TURN_BYTES = lib.MIB;
+
+/** Memory comes in chunks of 2 MiB. */
+function wholeChunks(text) {
+  const mib = wholeNumber(2)(text);
+  if (mib % 2 !== 0) throw new InvalidArgumentError('Expected an even number.');
+  return mib;
+}
 
 function attach(mapping) {
   const machine = hardware.createMachine({
@@ -198,7 +204,7 @@ for (const mapping of ['wb', 'pages']) {
   for (const workload of workloads(attach(mapping))) results.push({ mapping, ...measure(workload) });
 }
 
-if (options.json) {
+if (json) {
   console.log(JSON.stringify(results, null, 2));
 } else {
   console.log('mapping  workload                                  bare ns    bio ns   GiB/s  ratio');

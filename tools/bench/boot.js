@@ -2,12 +2,12 @@
  * Boot time and host memory against machine size: each machine boots in a process of its own, so that one cannot warm up another.
  * Flat means: a range costs what a range costs, however large it is.
  *
- *   node tools/bench/boot.js [--rounds N] [--json]
+ *   node tools/bench/boot.js --help
  */
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { toolCommand, wholeNumber } from '@holdfast/command-line';
 
 const here = fileURLToPath(import.meta.url);
 const GIB = 2 ** 30;
@@ -26,8 +26,11 @@ const MACHINES = [
   { name: '16 TiB RAM, 400 TiB pmem, pages in RAM', ram: 16 * TIB, pmem: 400 * TIB, cmdline: '' },
 ];
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false }, child: { type: 'string' } } });
-if (options.child === undefined) measureAll(Number(options.rounds));
+const command = toolCommand('boot', 'Measures boot time and host memory against the size of the machine.')
+  .option('--rounds <n>', 'boots of each machine; shown are medians', wholeNumber(), 5)
+  .option('--json', 'print JSON');
+const options = command.addOption(command.createOption('--child <machine>').hideHelp()).parse().opts();
+if (options.child === undefined) measureAll(options.rounds);
 else await bootOne(JSON.parse(options.child));
 
 function measureAll(rounds) {

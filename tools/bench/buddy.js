@@ -4,33 +4,33 @@
  *
  * Struct pages that nobody has looked at have no bytes yet; `--made` makes them all first, as if somebody had. Times are of the processor.
  *
- *   node tools/bench/buddy.js [--pages N] [--rounds N] [--made] [--json]
+ *   node tools/bench/buddy.js --help
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { toolCommand, wholeNumber } from '@holdfast/command-line';
+import { InvalidArgumentError } from 'commander';
+
+const PAGES_PER_SECTION = 32768;
+
+const { pages: nrPages, rounds, made, json } = toolCommand('buddy', 'Measures the buddy allocator of packages/mm beside the same job in C.')
+  .option('--pages <n>', 'pages of the zone, of 4 KiB: a power of two', zonePages, 262144)
+  .option('--rounds <n>', 'times that each workload runs; the fastest is shown', wholeNumber(), 7)
+  .option('--made', 'give each struct page its bytes first')
+  .option('--json', 'print JSON')
+  .parse()
+  .opts();
 
 const here = dirname(fileURLToPath(import.meta.url));
 const mm = await import(pathToFileURL(join(here, '../../packages/mm/dist/index.js')).href);
 const { allocBlock, createBuddy, createVmemmap, freeListOwner, freeRange, putBlock, setSpan } = mm;
 
-const { values: options } = parseArgs({
-  options: {
-    pages: { type: 'string', default: '262144' },
-    rounds: { type: 'string', default: '7' },
-    made: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  },
-});
-const nrPages = Number(options.pages);
-const rounds = Number(options.rounds);
 const SEED = 1;
 const MOVABLE = 1;
 const MAX_ORDER = 10;
-const PAGES_PER_SECTION = 32768;
 
 const WORKLOADS = [
   { name: 'stack', operations: 4_194_304, what: 'order 0: 1024 taken, then given back' },
@@ -39,6 +39,13 @@ const WORKLOADS = [
   { name: 'small', operations: 4_000_000, what: 'orders 0-10, each half as likely as the one below, three types' },
   { name: 'mixed', operations: 4_000_000, what: 'orders 0-10 alike, three types' },
 ];
+
+/** The workloads draw slots with a mask, and a zone is whole sections. */
+function zonePages(text) {
+  const pages = wholeNumber(PAGES_PER_SECTION, 2 ** 24)(text);
+  if (!Number.isInteger(Math.log2(pages))) throw new InvalidArgumentError(`Expected a power of two from ${PAGES_PER_SECTION} on.`);
+  return pages;
+}
 
 // --- the workloads: the same as in buddy.c, line by line ---
 
@@ -103,7 +110,7 @@ function boot() {
   vmemmap.initRange(0, nrPages, 0, 2, 'used');
   vmemmap.addFreeListOwner(0, 2, freeListOwner(buddy));
   freeRange(buddy, 0, nrPages);
-  if (options.made) for (let nr = 0; nr < nrPages / PAGES_PER_SECTION; nr++) vmemmap.memmap(nr);
+  if (made) for (let nr = 0; nr < nrPages / PAGES_PER_SECTION; nr++) vmemmap.memmap(nr);
   return buddy;
 }
 
@@ -152,7 +159,7 @@ try {
   rmSync(folder, { recursive: true });
 }
 
-if (options.json) console.log(JSON.stringify(results));
+if (json) console.log(JSON.stringify(results));
 else {
   console.log(`buddy allocator, ${nrPages} pages, fastest of ${rounds} rounds, million operations per second`);
   for (const { name, what, opsPerSecond, cOpsPerSecond, ratio } of results) {

@@ -2,14 +2,17 @@
  * The published microbenchmarks of DRAM and Optane on the simulated machine: virtual time, the published figure, and by how much the two
  * differ. The same on every host; the table is checked by packages/machine/src/published.test.ts.
  *
- *   node tools/bench/microbench.js [--json]      (after a build)
+ *   node tools/bench/microbench.js --help        (after a build)
  */
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { toolCommand } from '@holdfast/command-line';
 import { deviation, formatTable, microbenchmarks } from '../../packages/machine/bench/published.js';
 
-const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
+const { json } = toolCommand('microbench', 'Puts published microbenchmarks of DRAM and Optane beside the simulated machine, in virtual time.')
+  .option('--json', 'print JSON')
+  .parse()
+  .opts();
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../../packages/machine/dist/index.js');
 const rows = microbenchmarks(await import(pathToFileURL(dist).href));
-console.log(options.json ? JSON.stringify(rows.map((row) => ({ ...row, deviation: deviation(row) })), null, 2) : formatTable(rows));
+console.log(json ? JSON.stringify(rows.map((row) => ({ ...row, deviation: deviation(row) })), null, 2) : formatTable(rows));

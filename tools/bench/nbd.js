@@ -5,27 +5,25 @@
  * machine does hits all of them. Figures are medians over the rounds, ratios the medians of each round's ratio. CPU is what the server used
  * for one operation, which a busy machine leaves alone. All disks are in memory and written once before anything is measured.
  *
- *   node tools/bench/nbd.js [--size 1G] [--rounds 3] [--seconds 3] [--only randread] [--json] [--readme]
- *
- * --readme puts the table where the README has its place.
+ *   node tools/bench/nbd.js --help
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { positiveNumber, toolCommand, wholeNumber } from '@holdfast/command-line';
+import { InvalidArgumentError } from 'commander';
 
-const { values: options } = parseArgs({
-  options: {
-    size: { type: 'string', default: '1G' },
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '3' },
-    only: { type: 'string', default: '' },
-    json: { type: 'boolean', default: false },
-    readme: { type: 'boolean', default: false },
-  },
-});
+const options = toolCommand('nbd', "Measures `holdfast nbd` beside nbdkit's memory plugin and qemu-nbd under the same fio and nbdcopy.")
+  .option('--size <size>', 'of each disk: bytes, or with K, M, G or T; whole MiB', wholeMiB, '1G')
+  .option('--rounds <n>', 'times that each job runs on each server; shown are medians', wholeNumber(), 3)
+  .option('--seconds <s>', 'seconds that fio runs each job', positiveNumber, 3)
+  .option('--only <text>', 'only the jobs with this in their name')
+  .option('--json', 'print JSON')
+  .option('--readme', 'put the table where the README has its place')
+  .parse()
+  .opts();
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'));
 const socketOf = (name) => join(folder, name, 'socket');
@@ -48,7 +46,7 @@ const JOBS = [
   { name: 'nbdcopy to', run: (name) => nbdcopy(image, uri(name)) },
   { name: 'nbdcopy from', run: (name) => nbdcopy(uri(name), 'null:') },
   ...FIO_JOBS.map((job) => ({ name: `${job.block} ${job.rw} QD${job.depth} x${job.connections}`, run: (name) => fio(name, job) })),
-].filter(({ name }) => name.includes(options.only));
+].filter(({ name }) => name.includes(options.only ?? ''));
 
 function has(program) {
   return program === 'node' || spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
@@ -107,7 +105,7 @@ async function measure(servers) {
   try {
     for (const server of servers) running.push({ name: server.name, process: await started(server) });
     for (const { name } of running) execFileSync('nbdcopy', [image, uri(name)], { stdio: 'ignore' });
-    for (let round = 0; round < Number(options.rounds); round++) {
+    for (let round = 0; round < options.rounds; round++) {
       for (const job of JOBS) {
         for (const server of round % 2 === 0 ? running : [...running].reverse()) {
           const before = cpuSeconds(server.process);
@@ -165,6 +163,11 @@ try {
   console.log(options.json ? JSON.stringify(rows) : table);
 } finally {
   rmSync(folder, { recursive: true });
+}
+
+function wholeMiB(text) {
+  if (!/^\d+[KMGT]?$/i.test(text) || parseSize(text) === 0 || parseSize(text) % 2 ** 20 !== 0) throw new InvalidArgumentError('Expected a size in whole MiB, such as 512M.');
+  return text;
 }
 
 function parseSize(text) {

@@ -2,7 +2,7 @@
  * Hours of mixed load on one `holdfast nbd`: several connections with many requests in flight, reads, writes, FUA, flushes, trims and
  * zeros, each byte compared with a model; clients that come and go; power cuts, after which the disks must hold what they may.
  *
- *   node tools/soak/soak.js [--minutes 30] [--workers 3] [--cut-seconds 10] [--seed 1] [--json]
+ *   node tools/soak/soak.js --help
  *
  * Exit status 1 if a reply is lost, a byte is wrong, the server ends, or its memory grows.
  */
@@ -12,22 +12,24 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { positiveNumber, toolCommand, wholeNumber } from '@holdfast/command-line';
 import { createNbdControl } from '../../packages/nbd/dist/index.js';
 import { createWorker, visit } from './load.js';
 
-const { values: options } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '30' },
-    workers: { type: 'string', default: '3' },
-    'cut-seconds': { type: 'string', default: '10' },
-    seed: { type: 'string', default: '1' },
-    json: { type: 'boolean', default: false },
-  },
-});
-
 const NAMES = ['pmem0', 'sda'];
+/** Of 4 KiB, for each worker of a disk. */
 const NR_BLOCKS = 512;
+const MAX_WORKERS = 16;
+
+const options = toolCommand('soak', 'Loads one `holdfast nbd` for long, compares each byte, and cuts the power.')
+  .option('--minutes <n>', 'minutes that it takes', positiveNumber, 30)
+  .option('--workers <n>', `connections for each of two disks, at most ${MAX_WORKERS}`, wholeNumber(1, MAX_WORKERS), 3)
+  .option('--cut-seconds <s>', 'seconds between power cuts', positiveNumber, 10)
+  .option('--seed <n>', 'chooses the load', wholeNumber(0), 1)
+  .option('--json', 'print JSON')
+  .parse()
+  .opts();
+
 const SAMPLE_MS = 5000;
 /** A reply that takes longer is lost. */
 const LOST_MS = 120_000;
@@ -36,9 +38,9 @@ const SLACK_BYTES = 32 * 2 ** 20;
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-soak-'));
 const path = join(folder, 'socket');
-const random = randomOf(Number(options.seed));
+const random = randomOf(options.seed);
 const counts = { sent: 0, answered: 0, cutOff: 0, reads: 0, writes: 0, flushes: 0, checks: 0, visits: 0, cuts: 0, states: 0, lost: 0, wrong: [] };
-const end = Date.now() + Number(options.minutes) * 60_000;
+const end = Date.now() + options.minutes * 60_000;
 let stop = false;
 const isOver = () => stop || Date.now() > end;
 
@@ -57,7 +59,7 @@ try {
     if (server.exitCode !== null) throw new Error(`holdfast nbd did not start: ${said}`);
     await pause(50);
   }
-  const workers = NAMES.flatMap((name) => Array.from({ length: Number(options.workers) }, (_, i) => createWorker({ path, name, first: i * NR_BLOCKS, nrBlocks: NR_BLOCKS, power, random, counts, isOver })));
+  const workers = NAMES.flatMap((name) => Array.from({ length: options.workers }, (_, i) => createWorker({ path, name, first: i * NR_BLOCKS, nrBlocks: NR_BLOCKS, power, random, counts, isOver })));
   await Promise.all([...workers.map((worker) => worker.run()), cutPower(), comeAndGo(), watch(workers)]);
 } finally {
   if (server.exitCode === null && server.signalCode === null) server.kill('SIGTERM');
@@ -85,7 +87,7 @@ function createPower() {
 async function cutPower() {
   const control = await createNbdControl(`${path}.ctl`);
   for (let i = 0; !isOver(); i++) {
-    for (let waited = 0; waited < Number(options['cut-seconds']) * 1000 && !isOver(); waited += 100) await pause(100);
+    for (let waited = 0; waited < options.cutSeconds * 1000 && !isOver(); waited += 100) await pause(100);
     if (isOver()) break;
     await control.call('powercut', { keep: ['random', 'prefix', 'none', 'all'][i % 4], seed: i, onCut: i % 2 === 0 ? 'fail' : 'drop' });
     counts.cuts++;

@@ -5,8 +5,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { parseBootLog } from '@holdfast/cli';
+import { positiveNumber, toolCommand } from '@holdfast/command-line';
 import { type CaseDescription, readCase } from './describe-case.js';
 import { type InstalledLinux, findLinux } from './installed-linux.js';
 import { layoutOf } from './machine-media.js';
@@ -15,14 +15,23 @@ import { buildProbe } from './probe-program.js';
 import { type BootRecord, runBoot } from './run-boot.js';
 import { writeCase } from './write-case.js';
 
-const USAGE = 'usage: capture CASE… --out DIR [--texts] [--timeout SECONDS]';
-const OPTIONS = { out: { type: 'string' }, texts: { type: 'boolean', default: false }, timeout: { type: 'string', default: '600' } } as const;
+interface Options {
+  readonly out: string;
+  readonly texts?: boolean;
+  readonly timeout: number;
+}
 
-const { values: options, positionals: given } = readArgs();
+const command = toolCommand('capture', "Boots Debian's kernel in QEMU on described machines, and writes down what it says, for golden.")
+  .argument('<case...>', 'folders with a case.json, or folders of such')
+  .requiredOption('--out <dir>', 'where the captures go')
+  .option('--texts', 'keep the texts that the facts were read from, too')
+  .option('--timeout <seconds>', 'seconds after which a guest is ended', positiveNumber, 600)
+  .parse();
+const options = command.opts<Options>();
 const linux = findLinux();
 if (typeof linux === 'string') fail(`${linux} (Debian: apt-get install qemu-system-x86 linux-image-amd64 ndctl daxctl busybox-static)`);
 let unfinished = 0;
-for (const directory of given.flatMap(caseFolders)) unfinished += await capture(directory, options.out!, linux);
+for (const directory of command.args.flatMap(caseFolders)) unfinished += await capture(directory, options.out, linux);
 process.exitCode = unfinished > 0 ? 1 : 0;
 
 /** All boots of a case, on the same backing files. @returns how many boots did not come to the end of their script */
@@ -58,10 +67,10 @@ async function captureBoot(description: CaseDescription, { installed, backing, t
   };
   const started = performance.now();
   const record = await runBoot(description, {
-    linux: installed, backing, timeoutMs: Number(options.timeout) * 1000, files: buildProbe(), dump,
+    linux: installed, backing, timeoutMs: options.timeout * 1000, files: buildProbe(), dump,
   });
   dump('end', record.log);
-  writeCase(target, description, record, options);
+  writeCase(target, description, record, { texts: options.texts ?? false });
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   process.stdout.write(`${record.finished ? 'ok' : 'UNFINISHED'} ${target} (${record.steps.length} steps, ${record.captures.size} captures, ${seconds} s)\n`);
   return record;
@@ -76,16 +85,6 @@ function caseFolders(directory: string): string[] {
   if (existsSync(join(directory, 'case.json'))) return [directory];
   const folders = existsSync(directory) ? readdirSync(directory).sort().map((name) => join(directory, name)).filter((path) => existsSync(join(path, 'case.json'))) : [];
   return folders.length > 0 ? folders : fail(`${directory}: no case.json there`);
-}
-
-function readArgs(): { values: { out?: string; texts: boolean; timeout: string }; positionals: string[] } {
-  try {
-    const read = parseArgs({ options: OPTIONS, allowPositionals: true });
-    if (read.positionals.length === 0 || read.values.out === undefined || !(Number(read.values.timeout) > 0)) fail(USAGE);
-    return read;
-  } catch (error) {
-    return fail(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-  }
 }
 
 function fail(message: string): never {

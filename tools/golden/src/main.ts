@@ -5,6 +5,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { toolCommand } from '@holdfast/command-line';
 import { loadCases } from './load-case.js';
 import { formatReport, summarize } from './report.js';
 import { type CaseResult, runCase } from './run-case.js';
@@ -12,10 +13,13 @@ import { loadFragments, runFragment } from './run-fragment.js';
 import { listLogs, runLog } from './run-log.js';
 
 const own = fileURLToPath(new URL('..', import.meta.url));
-const flags = process.argv.slice(2).filter((arg) => arg.startsWith('-'));
-const given = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
-const unknown = flags.find((flag) => flag !== '--json' && flag !== '--all');
-if (unknown !== undefined) fail(`unknown option '${unknown}'; usage: golden [DIR…] [--json] [--all]`);
+const command = toolCommand('golden', 'Boots captured machines, and prints how their facts compare with those of their real kernels.')
+  .argument('[dir...]', "folders of cases, a case, or a folder of boot logs (default: the project's own)")
+  .option('--json', 'print JSON')
+  .option('--all', 'show every difference, not only the first of each case')
+  .parse();
+const given = command.args;
+const options = command.opts<{ json?: boolean; all?: boolean }>();
 
 const results: CaseResult[] = [];
 for (const directory of given.length > 0 ? given : [join(own, 'cases'), join(own, 'real-e820')]) {
@@ -29,11 +33,11 @@ for (const directory of given.length > 0 ? given : [join(own, 'cases'), join(own
     fail(error instanceof Error ? error.message : String(error));
   }
 }
-if (flags.includes('--json')) {
+if (options.json) {
   const plain = results.map(({ leftOut, ...result }) => ({ ...result, leftOut: Object.fromEntries(leftOut) }));
   process.stdout.write(`${JSON.stringify({ ...summarize(results), results: plain }, undefined, 1)}\n`);
 } else {
-  process.stdout.write(formatReport(results, flags.includes('--all')));
+  process.stdout.write(formatReport(results, options.all));
 }
 process.exitCode = results.every(({ differences }) => differences.length === 0) ? 0 : 1;
 

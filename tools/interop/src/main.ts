@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type InstalledLinux, findLinux } from '@holdfast/capture';
 import { bootFromOptions, createCommandRunner } from '@holdfast/cli';
+import { toolCommand } from '@holdfast/command-line';
 import { type GuestDimm, runGuest } from './guest.js';
 
 interface Namespace {
@@ -34,6 +35,7 @@ const BLOCK = 4096;
 const BLOCKS = [0, 100, 10_000];
 const NEW_LABELS = ['ndctl disable-region all', 'ndctl init-labels -f all', 'ndctl enable-region all'];
 
+toolCommand('interop', 'Lets a real Linux read images that Holdfast made, and Holdfast those that Linux made.').parse();
 let failures = 0;
 const linux = findLinux();
 if (typeof linux === 'string') {
