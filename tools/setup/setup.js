@@ -1,5 +1,6 @@
 /**
- * Makes a fresh clone usable with Node and npm alone: installs the pinned pnpm's lock file, then builds what changed.
+ * Makes a fresh clone usable with Node and npm alone: installs the pinned pnpm's lock file, then (--build) builds what changed.
+ * With --update-lock the lock file follows the package.json files, as when there is a new package.
  * Plain JavaScript, because it runs before anything is installed.
  */
 import { spawnSync } from 'node:child_process';
@@ -18,7 +19,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
-once('install', installInputs, () => pnpm(['install', '--frozen-lockfile', '--reporter=append-only']));
+const lock = process.argv.includes('--update-lock') ? '--no-frozen-lockfile' : '--frozen-lockfile';
+once('install', installInputs, () => pnpm(['install', lock, '--reporter=append-only']));
 if (process.argv.includes('--build')) {
   once('build', buildInputs, () => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--ui=stream']));
 }
