@@ -145,6 +145,13 @@ describe('who uses a device', () => {
     expect((await sh(`mount -t ${type} /dev/pmem0s /mnt; cat /mnt/kept`)).stdout).toBe('kept');
   });
 
+  it.each([['ext4', 'mkfs.ext4 -q -F', 'EXT4-fs', /,discard/], ['xfs', 'mkfs.xfs -q -f', 'XFS', /^(?!.*discard)/]])('says on %s that the device discards nothing', async (type, mkfs, who, shown) => {
+    const { sh } = await machine('320M');
+    const { dmesg } = await sh(`${mkfs} /dev/pmem0; mount -t ${type} -o discard /dev/pmem0 /mnt`);
+    expect(dmesg).toContain(`${who} (pmem0): mounting with "discard" option, but the device does not support discard`);
+    expect((await sh('grep /mnt /proc/mounts')).stdout).toMatch(shown);
+  });
+
   it('reads an XFS without recovery only where it cannot be written', async () => {
     const { sh } = await machine('320M');
     await sh('mkfs.xfs -q -f /dev/pmem0');

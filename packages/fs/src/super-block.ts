@@ -58,6 +58,9 @@ export interface MountState {
   openForWriting: number;
 }
 
+/** What ext4 and XFS say of -o discard on a disk that discards nothing. */
+export const VAIN_DISCARD = 'mounting with "discard" option, but the device does not support discard';
+
 export function newMountState({ readOnly, synchronous = false }: Pick<MountRequest, 'readOnly' | 'synchronous'>): MountState {
   return { readOnly, synchronous, openFiles: 0, openForWriting: 0 };
 }

@@ -8,7 +8,7 @@ import { type BlockDevice, bdevReadOnly, bdevSizeBytes } from '@holdfast/block';
 import { type DaxDevice, fsDaxGetByBdev } from '@holdfast/dax';
 import { KERN, KernelError, type LogLevel, PAGE_SIZE } from '@holdfast/lib';
 import { type Buffers, createBuffers } from '../buffer-cache.js';
-import { type FileSystemType, type FsNeeds, type MountRequest, type SuperBlock, newMountState } from '../super-block.js';
+import { type FileSystemType, type FsNeeds, type MountRequest, type SuperBlock, VAIN_DISCARD, newMountState } from '../super-block.js';
 import { createExt4Inodes } from './ext4-inode.js';
 import { type Ext4Options, checkOptionsFor, parseExt4Options, showExt4Options } from './ext4-options.js';
 import { inodeSizeOf } from './inode.js';
@@ -100,6 +100,7 @@ function fillSuper(type: string, given: Ext4Options, { bdev, readOnly, synchrono
   warnOfState(sb, hasJournal, readOnly, message);
   if (!readOnly) markMounted();
   if (needsRecovery) message('recovery complete', KERN.info);
+  if (options.switches.get('discard') === true && bdev.disk.queue.limits.maxDiscardSectors === 0) message(VAIN_DISCARD, KERN.warning);
   const how = hasJournal ? ` ${options.data === 'journal' ? 'journalled' : (options.data ?? 'ordered')} data mode` : 'out journal';
   message(`mounted filesystem with${how}. Quota mode: none.`, KERN.info);
   const writeAll = (): void => {

@@ -9,7 +9,7 @@ import { fsDaxGetByBdev } from '@holdfast/dax';
 import { KERN, KernelError, type LogLevel, PAGE_SIZE, isPowerOf2 } from '@holdfast/lib';
 import { createBuffers } from '../buffer-cache.js';
 import { type ParameterSpecs, checkParameters } from '../fs-parameters.js';
-import { type FileSystemType, type FsNeeds, type FsParameter, type MountRequest, type SuperBlock, newMountState } from '../super-block.js';
+import { type FileSystemType, type FsNeeds, type FsParameter, type MountRequest, type SuperBlock, VAIN_DISCARD, newMountState } from '../super-block.js';
 import { XFS_CRC_AT, XFS_FEAT, XFS_SB_MAGIC, type XfsSuper, decodeXfsSuper, isSealed, wordsOf } from './format.js';
 import { createXfsInodes } from './xfs-inode.js';
 import { createXfsVolume, writeXfsSuper } from './xfs-volume.js';
@@ -53,6 +53,8 @@ function fillSuper({ bdev, readOnly, synchronous, silent, parameters }: MountReq
   const dax = fsDaxGetByBdev(needs.daxHosts, bdev, printk);
   const sb = readSuper(bdev, silent, readOnly, message);
   const daxMode = setupDax(sb, parameters, dax !== undefined, bdev, message);
+  const isVain = parameters.some(({ key }) => key === 'discard') && bdev.disk.queue.limits.maxDiscardSectors === 0;
+  if (isVain) message(VAIN_DISCARD, KERN.warning);
   const recovers = !parameters.some(({ key }) => key === 'norecovery');
   if (!recovers && !readOnly) {
     message('no-recovery mounts must be read-only.', KERN.warning);
@@ -81,7 +83,7 @@ function fillSuper({ bdev, readOnly, synchronous, silent, parameters }: MountReq
     bdev,
     root: inodes.root,
     state,
-    showOptions: () => showOptions(sb, parameters, daxMode),
+    showOptions: () => showOptions(sb, isVain ? parameters.filter(({ key }) => key !== 'discard') : parameters, daxMode),
     statfs: () => statfsOf(sb),
     reconfigure(request) {
       checkParameters('xfs', request.parameters, SPECS, printk);
