@@ -329,7 +329,10 @@ describe('XFS with dax=always', () => {
 describe('/dev', () => {
   it('takes files, which hide a device that comes later, and are gone at the next boot', async () => {
     const { system, sh } = await machine();
+    const used = async (): Promise<string> => (await sh("df /dev | tail -n 1")).stdout.split(/ +/)[2]!;
+    expect(await used()).toBe('0');
     await sh('ndctl disable-namespace namespace0.0; echo hello > /dev/pmem0');
+    expect(await used()).toBe('4');
     expect((await sh('cat /dev/pmem0; ndctl enable-namespace namespace0.0; cat /dev/pmem0')).stdout.split('\n').filter((line) => line === 'hello')).toHaveLength(2);
     expect(await sh('rm /dev/pmem0; ls -l /dev/pmem0')).toMatchObject({ rc: 0, stdout: expect.stringMatching(/^b/) as string });
     await sh('ndctl disable-namespace namespace0.0; echo hello > /dev/pmem0');

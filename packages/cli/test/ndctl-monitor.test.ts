@@ -2,25 +2,16 @@
 import { parseNfit } from '@holdfast/acpi';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { createShell } from '../src/console/shell.js';
-import { concat } from '../src/console/open-file.js';
 import { bootFromOptions } from '../src/boot-command.js';
+import { runLines } from './run-lines.js';
 
 type Said = readonly [rc: number, out: string, err: string];
 
 async function run(lines: readonly string[], nvdimm = 'size=64M'): Promise<Said> {
   const system = await bootFromOptions({ memory: '1G', nvdimm: [nvdimm] });
-  let out: Uint8Array[] = [];
-  let err = '';
-  const shell = createShell({ system, out: (data) => out.push(data.slice()), err: (text) => (err += text) });
-  let rc = 0;
-  for (const line of lines) {
-    out = [];
-    err = '';
-    rc = await shell.run(line);
-  }
+  const { rc, out, err } = await runLines(system, lines, 'latin1');
   system.close();
-  return [rc, new TextDecoder('latin1').decode(concat(out)), err];
+  return [rc, out, err];
 }
 
 const DIMM = 'size=64M,label=128K';

@@ -3,26 +3,13 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concat } from '../src/console/open-file.js';
-import { createShell } from '../src/console/shell.js';
 import { fakeSystem } from './fake-kernel.js';
+import { type Outcome, runLines } from './run-lines.js';
 
 const BUSYBOX = '/usr/bin/busybox';
 const hasBusybox = existsSync(BUSYBOX);
 
-interface Outcome {
-  readonly rc: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function ours(line: string): Promise<Outcome> {
-  const out: Uint8Array[] = [];
-  let err = '';
-  const shell = createShell({ system: fakeSystem(), out: (data) => out.push(data.slice()), err: (text) => (err += text) });
-  const rc = await shell.run(line);
-  return { rc, out: new TextDecoder('latin1').decode(concat(out)), err };
-}
+const ours = (line: string): Promise<Outcome> => runLines(fakeSystem(), [line], 'latin1');
 
 function real(line: string): Outcome {
   const { status, stdout, stderr } = spawnSync(BUSYBOX, ['sh', '-c', line], { encoding: 'latin1' });

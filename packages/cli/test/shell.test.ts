@@ -2,24 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../src/commands/table.js';
-import { createShell } from '../src/console/shell.js';
-import { concat } from '../src/console/open-file.js';
 import { fakeSystem } from './fake-kernel.js';
+import { type Outcome, runLines } from './run-lines.js';
 
-/** Run lines one after the other; what the last one gave. */
-async function run(...lines: string[]): Promise<{ rc: number; out: string; err: string }> {
-  const system = fakeSystem();
-  let out: Uint8Array[] = [];
-  let err = '';
-  const shell = createShell({ system, out: (data) => out.push(data.slice()), err: (text) => (err += text) });
-  let rc = 0;
-  for (const line of lines) {
-    out = [];
-    err = '';
-    rc = await shell.run(line);
-  }
-  return { rc, out: new TextDecoder().decode(concat(out)), err };
-}
+const run = (...lines: string[]): Promise<Outcome> => runLines(fakeSystem(), lines);
 
 describe('words and lists', () => {
   it.each([

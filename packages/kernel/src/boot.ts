@@ -133,8 +133,9 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const mounts = createMounts({ printk, daxHosts, pageCache: mm.pageCache, release, now }, [...ext4Types(), xfsType()]);
   const rootfs = createRamfs(now);
   for (const name of ['mnt', 'tmp']) rootfs.mkdir(name, 0o755);
-  const dev = withFiles(createRamfs(now), vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) })));
-  const own = ownMounts({ rootfs, devices: () => dev.list(), totalRamBytes: mm.totalRamBytes() });
+  const devtmpfs = createRamfs(now);
+  const dev = withFiles(devtmpfs, vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) })));
+  const own = ownMounts({ rootfs, devtmpfs, devices: () => dev.list(), totalRamBytes: mm.totalRamBytes() });
   const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, ownMounts: own, now: () => machine.clock.now });
   const sys = createSys({
     block,

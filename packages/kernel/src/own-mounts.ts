@@ -24,13 +24,15 @@ export interface OwnMount {
 
 export interface OwnMountNeeds {
   readonly rootfs: FsDirectory;
-  /** The names that /dev has now. */
+  /** The files that somebody made in /dev. */
+  readonly devtmpfs: FsDirectory;
+  /** The names that /dev has now, devices and files. */
   readonly devices: () => Iterable<string>;
   /** RAM that the buddy allocator has when they are mounted. */
   readonly totalRamBytes: number;
 }
 
-export function ownMounts({ rootfs, devices, totalRamBytes }: OwnMountNeeds): readonly OwnMount[] {
+export function ownMounts({ rootfs, devtmpfs, devices, totalRamBytes }: OwnMountNeeds): readonly OwnMount[] {
   const limit = Math.floor(totalRamBytes / PAGE_SIZE / 2); // shmem_default_max_blocks
   const shmem = ({ pages, inodes }: Usage): Kstatfs => {
     return { ...simpleStatfs(TMPFS_MAGIC), blocks: limit, freeBlocks: limit - pages, availableBlocks: limit - pages, files: limit, freeFiles: limit - inodes };
@@ -40,7 +42,7 @@ export function ownMounts({ rootfs, devices, totalRamBytes }: OwnMountNeeds): re
     mount('rootfs', '/', 'rw', 2, () => shmem(usageOf(rootfs))),
     mount('proc', '/proc', 'rw,relatime', 20, () => simpleStatfs(PROC_SUPER_MAGIC)),
     mount('sysfs', '/sys', 'rw,relatime', 21, () => simpleStatfs(SYSFS_MAGIC)),
-    mount('devtmpfs', '/dev', 'rw,relatime', 5, () => shmem({ pages: 0, inodes: 1 + [...devices()].length })),
+    mount('devtmpfs', '/dev', 'rw,relatime', 5, () => shmem({ pages: usageOf(devtmpfs).pages, inodes: 1 + [...devices()].length })),
   ];
 }
 
