@@ -14,7 +14,7 @@ import { type Ext4Options, checkOptionsFor, parseExt4Options, showExt4Options } 
 import { inodeSizeOf } from './inode.js';
 import { isJournalEmpty } from './journal.js';
 import {
-  COMPAT, EXT4_ERROR_FS, EXT4_SUPER_MAGIC, EXT4_VALID_FS, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, descSizeOf, groupCountOf,
+  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_ERROR_FS, EXT4_SUPER_MAGIC, EXT4_VALID_FS, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, descSizeOf, groupCountOf,
   hasCompat, hasIncompat, hasRoCompat, superblockChecksum,
 } from './superblock.js';
 import { type Ext4Volume, freeBlocksOf, loadVolume, writeSuper } from './volume.js';
@@ -26,10 +26,6 @@ const NOT_HERE_INCOMPAT = INCOMPAT.META_BG | INCOMPAT.EA_INODE | INCOMPAT.MMP | 
 const LINUX_RO_COMPAT = RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.GDT_CSUM | RO_COMPAT.DIR_NLINK | RO_COMPAT.EXTRA_ISIZE | RO_COMPAT.BTREE_DIR | RO_COMPAT.HUGE_FILE
   | RO_COMPAT.BIGALLOC | RO_COMPAT.METADATA_CSUM | RO_COMPAT.QUOTA | RO_COMPAT.PROJECT | RO_COMPAT.VERITY | RO_COMPAT.ORPHAN_PRESENT | RO_COMPAT.READONLY;
 const NOT_HERE_RO_COMPAT = RO_COMPAT.GDT_CSUM | RO_COMPAT.BIGALLOC | RO_COMPAT.QUOTA | RO_COMPAT.PROJECT | RO_COMPAT.ORPHAN_PRESENT;
-
-/** Features that each type stops at. */
-const EXT2_FEATURES = { incompat: INCOMPAT.FILETYPE | INCOMPAT.META_BG, roCompat: RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.BTREE_DIR } as const;
-const EXT3_FEATURES = { incompat: EXT2_FEATURES.incompat | INCOMPAT.RECOVER, roCompat: EXT2_FEATURES.roCompat } as const;
 
 /** Once a boot. */
 export interface Ext4Once {

@@ -18,6 +18,10 @@ export const RO_COMPAT = {
   METADATA_CSUM: 0x400, READONLY: 0x1000, PROJECT: 0x2000, VERITY: 0x8000, ORPHAN_PRESENT: 0x10000,
 } as const;
 
+/** What each older kind of file system stops at: a kernel that knows no more mounts nothing beyond it. */
+export const EXT2_FEATURES = { incompat: INCOMPAT.FILETYPE | INCOMPAT.META_BG, roCompat: RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.BTREE_DIR } as const;
+export const EXT3_FEATURES = { incompat: EXT2_FEATURES.incompat | INCOMPAT.RECOVER, roCompat: EXT2_FEATURES.roCompat } as const;
+
 /** s_state. */
 export const EXT4_VALID_FS = 1;
 export const EXT4_ERROR_FS = 2;

@@ -2,7 +2,7 @@
  * What is on a device, told by its superblock, as tags. Mirrors libblkid's superblocks/{ext,xfs,swap}.c of util-linux 2.38.
  */
 import {
-  COMPAT, EXT4_SUPER_MAGIC, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, XFS_CRC_AT, XFS_SB_MAGIC, blockSizeOf, decodeXfsSuper, hasCompat, hasIncompat, hasRoCompat, isSealed,
+  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_SUPER_MAGIC, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, XFS_CRC_AT, XFS_SB_MAGIC, blockSizeOf, decodeXfsSuper, hasCompat, hasIncompat, hasRoCompat, isSealed,
   superblockChecksum,
 } from '@holdfast/fs';
 import { PAGE_SIZE } from '@holdfast/lib';
@@ -38,10 +38,6 @@ function probeXfs(read: ReadBytes): Tag[] | undefined {
   return tags({ LABEL: label, UUID: formatUuid(uuid), BLOCK_SIZE: String(sectorBytes), TYPE: 'xfs', USAGE: 'filesystem' });
 }
 
-/** Features that each kind stops at. */
-const EXT2 = { incompat: INCOMPAT.FILETYPE | INCOMPAT.META_BG, roCompat: RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.BTREE_DIR };
-const EXT3 = { incompat: EXT2.incompat | INCOMPAT.RECOVER, roCompat: EXT2.roCompat };
-
 function probeExt(read: ReadBytes): Tag[] | undefined {
   const image = read(SUPER_OFFSET, SUPER_LAYOUT.size);
   if (image.length < SUPER_LAYOUT.size) return undefined;
@@ -56,9 +52,9 @@ function probeExt(read: ReadBytes): Tag[] | undefined {
 
 function extType(sb: Superblock): string {
   if (hasIncompat(sb, INCOMPAT.JOURNAL_DEV)) return 'jbd';
-  const fits = ({ incompat, roCompat }: typeof EXT2): boolean => (sb.featureIncompat & ~incompat) === 0 && (sb.featureRoCompat & ~roCompat) === 0;
-  if (!hasCompat(sb, COMPAT.HAS_JOURNAL)) return fits(EXT2) ? 'ext2' : 'ext4';
-  return fits(EXT3) ? 'ext3' : 'ext4';
+  const fits = ({ incompat, roCompat }: { readonly incompat: number; readonly roCompat: number }): boolean => (sb.featureIncompat & ~incompat) === 0 && (sb.featureRoCompat & ~roCompat) === 0;
+  if (!hasCompat(sb, COMPAT.HAS_JOURNAL)) return fits(EXT2_FEATURES) ? 'ext2' : 'ext4';
+  return fits(EXT3_FEATURES) ? 'ext3' : 'ext4';
 }
 
 function probeSwap(read: ReadBytes): Tag[] | undefined {
