@@ -2,8 +2,8 @@
  * The job of packages/mm's buddy allocator, in plain C, as a measure for it: one zone, 64-byte struct pages with their list pointers in them,
  * a circular list per order and mobility type, the same rules of merging, splitting, head or tail, and taking over. Run by buddy.js.
  *
- *   usage: buddy PAGES SEED WORKLOAD OPERATIONS ROUNDS
- *   prints: CHECKSUM SECONDS, the checksum of all frames handed out, the processor seconds of the fastest round
+ *   usage: buddy PAGES SEED WORKLOAD ROUNDS
+ *   prints: CHECKSUM OPERATIONS, the checksum of the frames that the last round handed out, operations per processor second of the fastest one
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -234,7 +234,17 @@ static int64_t alloc_block(int order, int type)
 
 /* --- the workloads: the same as in buddy.js, line by line --- */
 
-static uint32_t seed, sum;
+enum { OPERATIONS = 1 << 22 };
+
+static const struct workload { const char *name; int batch, slots_per_256_pages, slots, orders, geometric, types; } workloads[] = {
+	{ "stack", 1, 0, 1024, 0, 0, 0 },
+	{ "fill", 1, 128, 0, 0, 0, 0 },
+	{ "random", 0, 256, 0, 1, 0, 1 },
+	{ "small", 0, 64, 0, 11, 1, 3 },
+	{ "mixed", 0, 1, 0, 11, 0, 3 },
+};
+
+static uint32_t seed;
 
 static uint32_t rnd(void)
 {
@@ -244,44 +254,64 @@ static uint32_t rnd(void)
 	return seed;
 }
 
-static void note(int64_t pfn) { sum = sum * 31 + (uint32_t)pfn; }
-
-static void batches(int operations, int size)
+/* Take `nr` blocks and give them back, in order, again and again. */
+static void run_batches(int32_t *slots, int nr)
 {
-	int32_t *pfns = malloc(size * 4);
-	for (int done = 0; done < operations; done += 2 * size) {
-		for (int i = 0; i < size; i++)
-			note(pfns[i] = alloc_block(0, MOVABLE));
-		for (int i = 0; i < size; i++)
-			put_block(pfns[i], 0);
+	for (int done = 0; done < OPERATIONS; done += 2 * nr) {
+		for (int i = 0; i < nr; i++)
+			slots[i] = alloc_block(0, MOVABLE);
+		for (int i = 0; i < nr; i++)
+			put_block(slots[i], 0);
 	}
-	free(pfns);
 }
 
-static void mixture(int operations, int nr_slots, int max_order, int nr_types, int geometric)
+/* An operation at random: its slot; from bit 24 on the order; from bit 28 on the type; in bit 31, whether the slot's block is given back. */
+static int draw_operations(const struct workload *w, uint32_t slots, int32_t *operations)
 {
-	int32_t *pfns = malloc(nr_slots * 4);
-	uint8_t *orders = calloc(nr_slots, 1);
-	memset(pfns, -1, nr_slots * 4);
-	for (int done = 0; done < operations; done++) {
-		uint32_t slot = rnd() & (nr_slots - 1);
-		if (pfns[slot] >= 0) {
-			put_block(pfns[slot], orders[slot]);
-			pfns[slot] = -1;
-		} else {
-			uint32_t dice = rnd();
-			int order = geometric ? __builtin_clz(dice | 1) : (dice >> 8) % (max_order + 1);
-			if (order > max_order)
-				order = max_order;
-			orders[slot] = order;
-			note(pfns[slot] = alloc_block(order, nr_types == 1 ? MOVABLE : (dice >> 1) % nr_types));
+	int32_t *taken = calloc(slots, 4);
+	int n = 0;
+
+	while (n < OPERATIONS) {
+		uint32_t slot = rnd() % slots;
+		if (taken[slot]) {
+			operations[n++] = taken[slot] | 1u << 31;
+			taken[slot] = 0;
+			continue;
 		}
+		uint32_t dice = rnd();
+		int order = w->geometric ? __builtin_clz(dice | 1) : (dice >> 8) % w->orders;
+		if (order > w->orders - 1)
+			order = w->orders - 1;
+		int type = w->types == 1 ? MOVABLE : (dice >> 1) % w->types;
+		operations[n++] = taken[slot] = slot | order << 24 | (type + 4) << 28;
 	}
-	for (int slot = 0; slot < nr_slots; slot++)
-		if (pfns[slot] >= 0)
-			put_block(pfns[slot], orders[slot]);
-	free(pfns);
-	free(orders);
+	for (uint32_t slot = 0; slot < slots; slot++)
+		if (taken[slot])
+			operations[n++] = taken[slot] | 1u << 31;
+	free(taken);
+	return n;
+}
+
+/* Run them all; `frames` gets the frame that each one took. */
+static void run_operations(int32_t *slots, const int32_t *operations, int nr, int32_t *frames)
+{
+	for (int i = 0; i < nr; i++) {
+		int32_t operation = operations[i];
+		int slot = operation & 0xffffff;
+		int order = operation >> 24 & 15;
+		if (operation < 0)
+			put_block(slots[slot], order);
+		else
+			frames[i] = slots[slot] = alloc_block(order, operation >> 28 & 3);
+	}
+}
+
+static uint32_t checksum(const int32_t *frames, int nr)
+{
+	uint32_t sum = 0;
+	for (int i = 0; i < nr; i++)
+		sum = sum * 31 + (uint32_t)frames[i];
+	return sum;
 }
 
 static void boot(uint64_t nr_pages)
@@ -302,33 +332,36 @@ static void boot(uint64_t nr_pages)
 
 int main(int argc, char **argv)
 {
-	if (argc != 6)
+	const struct workload *w = workloads, *end = workloads + sizeof(workloads) / sizeof(*workloads);
+
+	if (argc != 5)
+		return 2;
+	while (w < end && strcmp(w->name, argv[3]))
+		w++;
+	if (w == end)
 		return 2;
 	uint64_t nr_pages = strtoull(argv[1], NULL, 10);
-	const char *workload = argv[3];
-	int operations = atoi(argv[4]), rounds = atoi(argv[5]);
+	uint32_t nr_slots = w->slots ? w->slots : nr_pages / 256 * w->slots_per_256_pages;
+	int32_t *operations = malloc((OPERATIONS + nr_slots) * 4);
+	int rounds = atoi(argv[4]);
 	double best = 1e9;
 
 	seed = atoi(argv[2]);
 	boot(nr_pages);
+	int nr = w->batch ? OPERATIONS : draw_operations(w, nr_slots, operations);
+	int32_t *slots = calloc(nr_slots, 4), *frames = w->batch ? slots : calloc(nr, 4);
 	for (int round = 0; round < rounds; round++) {
 		struct timespec from, to;
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
-		if (!strcmp(workload, "stack"))
-			batches(operations, 1024);
-		else if (!strcmp(workload, "fill"))
-			batches(operations, nr_pages / 2);
-		else if (!strcmp(workload, "random"))
-			mixture(operations, nr_pages, 0, 1, 0);
-		else if (!strcmp(workload, "mixed"))
-			mixture(operations, nr_pages / 256, MAX_ORDER, 3, 0);
+		if (w->batch)
+			run_batches(slots, nr_slots);
 		else
-			mixture(operations, nr_pages / 4, MAX_ORDER, 3, 1);
+			run_operations(slots, operations, nr, frames);
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
 		double seconds = (to.tv_sec - from.tv_sec) + (to.tv_nsec - from.tv_nsec) / 1e9;
 		if (seconds < best)
 			best = seconds;
 	}
-	printf("%u %.9f\n", sum, best);
+	printf("%u %.0f\n", checksum(frames, w->batch ? nr_slots : nr), nr / best);
 	return 0;
 }

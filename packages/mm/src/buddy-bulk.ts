@@ -6,7 +6,8 @@
  * blocks freed in bulk are listed by ascending address.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, PAGEBLOCK_ORDER } from '@holdfast/lib';
-import { ALLOCATED, type Buddy, type BuddyRun, cutBulk, listHead, peekHandle } from './buddy.js';
+import { type Buddy, type BuddyRun, CELL, clearStates, firstOf, isListEmpty, listHead, markAllocated, setBlockTypes } from './buddy.js';
+import { cutBulk, peekHandle } from './buddy-slots.js';
 import { startRun, startRunAt } from './buddy-runs.js';
 import { MIGRATE_FALLBACKS, type MigrateType } from './migratetype.js';
 
@@ -36,14 +37,10 @@ export function takeBulk(buddy: Buddy, order: number, type: MigrateType, maxPage
 
 /** The run whose first block a single call would take; undefined if it would find an ordinary block. */
 function nextRun(buddy: Buddy, order: number, type: MigrateType): BuddyRun | undefined {
-  const { next, runs } = buddy;
-  for (let current = order; current < MAX_PAGE_ORDER; current++) {
-    const head = listHead(current, type);
-    if (next[head] !== head) return undefined;
-  }
+  for (let current = order; current < MAX_PAGE_ORDER; current++) if (!isListEmpty(buddy, listHead(current, type))) return undefined;
   // Its own list first: it may hold what was given back in bulk. Of the others, blocks this large are taken over whole.
-  const head = [type, ...MIGRATE_FALLBACKS[type]!].map((from) => listHead(MAX_PAGE_ORDER, from)).find((list) => next[list] !== list);
-  return head === undefined ? undefined : runs.get(next[head]!);
+  const head = [type, ...MIGRATE_FALLBACKS[type]!].map((from) => listHead(MAX_PAGE_ORDER, from)).find((list) => !isListEmpty(buddy, list));
+  return head === undefined ? undefined : buddy.runs.get(firstOf(buddy, head));
 }
 
 /** Note pageblock types and blocks in use: in the slots of sections that have one, else in bulk. */
@@ -58,10 +55,10 @@ function recordBlocks(buddy: Buddy, startPfn: number, endPfn: number, type: Migr
     if (handle !== 0) {
       flush(pfn);
       bulkFrom = sectionEnd;
-      const end = handle + (sectionEnd - pfn);
-      buddy.blockType.fill(type, handle >>> PAGEBLOCK_ORDER, end >>> PAGEBLOCK_ORDER);
-      buddy.state.fill(0, handle, end);
-      if (order !== undefined) for (let at = handle; at < end; at += 1 << order) buddy.state[at] = ALLOCATED;
+      const end = handle + (sectionEnd - pfn) * CELL;
+      setBlockTypes(buddy, handle, end, type);
+      clearStates(buddy, handle, end);
+      if (order !== undefined) markAllocated(buddy, handle, end, order);
     }
     pfn = sectionEnd;
   }

@@ -10,23 +10,27 @@ import * as lists from './buddy.js';
 import { stealFallback } from './buddy-fallback.js';
 import { clearFreeHead, writeFreeHead } from './buddy-page.js';
 import { splitRunHead } from './buddy-runs.js';
+import { handleOf, peekHandle } from './buddy-slots.js';
 import * as migrate from './migratetype.js';
-import * as page from './page.js';
+import { PAGE_REFCOUNT } from './page.js';
 import { PG_RESERVED_MASK } from './page-flags.js';
 
 // A constant of this module is folded into the machine code; one of another module is loaded and checked at each use (a quarter of the time).
 const MAX_PAGE_ORDER = lib.MAX_PAGE_ORDER;
 const PAGEBLOCK_ORDER = lib.PAGEBLOCK_ORDER;
-const SLOT_SHIFT = 15;
+const { CELL, PREV, STATE, TYPE, ALLOCATED, RUN, MADE } = lists;
+const ORDER_SHIFT = 5; // of a list's head: eight types of four words
+const TYPE_SHIFT = 2;
+const PAGE_SHIFT = 2; // of a handle
+const SECTION_SHIFT = 15;
+const SLOT_SHIFT = 17;
 const PAGE_IN_SECTION = lib.PAGES_PER_SECTION - 1;
-const LIST_STRIDE = lists.LIST_STRIDE;
-const ALLOCATED = lists.ALLOCATED;
-const RUN = lists.RUN;
+const PAGEBLOCK_MASK = -lib.PAGEBLOCK_NR_PAGES * CELL;
 const MIGRATE_PCPTYPES = migrate.MIGRATE_PCPTYPES;
 const MIGRATE_ISOLATE = migrate.MIGRATE_ISOLATE;
-const REFCOUNT = page.PAGE_REFCOUNT;
-const RESERVED = PG_RESERVED_MASK;
 const WIDE_ZONE = 2 ** 32; // pages; from there on a shift no longer finds the section
+
+// `| 0` below keeps what changes in a loop a machine word: V8 would carry it as a tagged number, converted and checked at each use.
 
 /**
  * Take a block and give it its first reference (rmqueue, prep_new_page).
@@ -34,55 +38,66 @@ const WIDE_ZONE = 2 ** 32; // pages; from there on a shift no longer finds the s
  * Returns its pfn, or -1 if no list has a block that fits.
  */
 export function allocBlock(buddy: lists.Buddy, order: number, type: number, noFragment: boolean): number {
-  let handle = rmqueueSmallest(buddy, order, type);
-  while (handle < 0) {
-    if (!stealFallback(buddy, order, type, noFragment)) return -1;
-    handle = rmqueueSmallest(buddy, order, type);
+  const { cells } = buddy;
+  const head = (order << ORDER_SHIFT) | (type << TYPE_SHIFT);
+  let handle = cells[head]!;
+  if (cells[handle | STATE] === order + 1) { // an ordinary block, neither MADE nor a run; the state of a list's head is 0
+    const second = cells[handle]!;
+    cells[head] = second;
+    cells[second | PREV] = head;
+    cells[handle | STATE] = ALLOCATED;
+  } else {
+    handle = expand(buddy, head, order);
+    if (handle < 0) return stealFallback(buddy, order, type, noFragment) ? allocBlock(buddy, order, type, noFragment) : -1;
   }
   buddy.freePages -= 1 << order;
-  return buddy.slotPfn[handle >>> SLOT_SHIFT]! + (handle & PAGE_IN_SECTION);
+  return buddy.slotPfn[handle >>> SLOT_SHIFT]! + ((handle >>> PAGE_SHIFT) & PAGE_IN_SECTION);
 }
 
-/** Take the first block of the smallest order that fits, in one type's lists; -1 if there is none. */
-function rmqueueSmallest(buddy: lists.Buddy, order: number, type: number): number {
-  const { next, prev, state } = buddy;
-  for (let current = order, head = order * LIST_STRIDE + type; current <= MAX_PAGE_ORDER; current++, head += LIST_STRIDE) {
-    const handle = next[head]!;
-    if (handle === head) continue;
-    if (current === MAX_PAGE_ORDER && (state[handle]! & RUN) !== 0) return takeRunBlock(buddy, order, type);
-    const second = next[handle]!;
-    next[head] = second;
-    prev[second] = head;
-    state[handle] = ALLOCATED;
-    for (let half = current; half > order; ) { // keep the lower half, list the upper
-      half--;
-      head -= LIST_STRIDE;
-      const upper = handle | (1 << half);
-      const first = next[head]!;
-      next[head] = upper;
-      next[upper] = first;
-      prev[upper] = head;
-      prev[first] = upper;
-      state[upper] = half + 1;
-    }
-    const memmap = buddy.memmaps[handle >>> SLOT_SHIFT]!;
-    if (memmap.length !== 0) writeTaken(memmap, handle & PAGE_IN_SECTION, order, current);
-    return handle;
+/** Take the first block of the smallest order from `wanted` on, and list all of it but the lower end; -1 if there is none. */
+function expand(buddy: lists.Buddy, list: number, wanted: number): number {
+  const { cells } = buddy;
+  const order = wanted | 0;
+  let current = order;
+  let head = list | 0;
+  let handle = cells[head]!;
+  while (handle === head) {
+    if (current === MAX_PAGE_ORDER) return -1;
+    current = (current + 1) | 0;
+    head = (head + (1 << ORDER_SHIFT)) | 0;
+    handle = cells[head]!;
   }
-  return -1;
-}
-
-/** The highest order's first entry is a run: make its first block an ordinary one, and try again. */
-function takeRunBlock(buddy: lists.Buddy, order: number, type: number): number {
-  splitRunHead(buddy, buddy.next[MAX_PAGE_ORDER * LIST_STRIDE + type]!);
-  return rmqueueSmallest(buddy, order, type);
+  const state = cells[handle | STATE]!;
+  if ((state & RUN) !== 0) {
+    splitRunHead(buddy, handle); // it may replace the array
+    return expand(buddy, list, wanted);
+  }
+  const second = cells[handle]!;
+  cells[head] = second;
+  cells[second | PREV] = head;
+  const made = state & MADE;
+  cells[handle | STATE] = ALLOCATED | made;
+  if (made !== 0) writeTaken(buddy, handle, order, current);
+  while (current > order) { // list the upper half; the list was empty, it was looked at on the way
+    current = (current - 1) | 0;
+    head = (head - (1 << ORDER_SHIFT)) | 0;
+    const upper = handle | (CELL << current);
+    cells[head] = upper;
+    cells[head | PREV] = upper;
+    cells[upper] = head;
+    cells[upper | PREV] = head;
+    cells[upper | STATE] = ((current + 1) | 0) | made;
+  }
+  return handle;
 }
 
 /** The struct pages of a block that was split from `from` to `order`. */
-function writeTaken(memmap: Int32Array, pageInSection: number, order: number, from: number): void {
-  clearFreeHead(memmap, pageInSection << 4);
-  memmap[(pageInSection << 4) | REFCOUNT] = 1;
-  for (let half = order; half < from; half++) writeFreeHead(memmap, (pageInSection | (1 << half)) << 4, half);
+function writeTaken(buddy: lists.Buddy, handle: number, order: number, from: number): void {
+  const memmap = lists.memmapOf(buddy, handle)!;
+  const word = lists.wordOf(handle);
+  clearFreeHead(memmap, word);
+  memmap[word + PAGE_REFCOUNT] = 1;
+  for (let half = order; half < from; half++) writeFreeHead(memmap, lists.wordOf(handle | (CELL << half)), half);
 }
 
 /**
@@ -91,18 +106,20 @@ function writeTaken(memmap: Int32Array, pageInSection: number, order: number, fr
  */
 export function putBlock(buddy: lists.Buddy, pfn: number, order: number): void {
   const inZone = pfn - buddy.firstSection * (PAGE_IN_SECTION + 1);
-  const slot = buddy.slotOfSection[inZone < WIDE_ZONE ? inZone >>> SLOT_SHIFT : Math.floor(inZone / (PAGE_IN_SECTION + 1))]!;
-  const handle = (slot << SLOT_SHIFT) | (inZone & PAGE_IN_SECTION);
-  const memmap = buddy.memmaps[slot]!;
-  if (memmap.length === 0) { // never looked at: there is no reference but the allocator's
-    if (buddy.state[handle] !== ALLOCATED) return putBulkBlock(buddy, pfn, order);
-  } else {
-    const word = (handle & PAGE_IN_SECTION) << 4;
-    const refcount = memmap[word | REFCOUNT]! - 1;
-    if (refcount < 0 || (memmap[word]! & RESERVED) !== 0) refuseFree(buddy, pfn);
-    memmap[word | REFCOUNT] = refcount;
-    if (refcount !== 0) return;
-  }
+  const handle = inZone < WIDE_ZONE ? (buddy.slotOfSection[inZone >>> SECTION_SHIFT]! << SLOT_SHIFT) | ((inZone & PAGE_IN_SECTION) << PAGE_SHIFT) : peekHandle(buddy, pfn);
+  if (buddy.cells[handle | STATE] === ALLOCATED) freeOnePage(buddy, handle, order, false); // not MADE: there is no reference but the allocator's
+  else putCounted(buddy, handle, pfn, order);
+}
+
+function putCounted(buddy: lists.Buddy, handle: number, pfn: number, order: number): void {
+  const memmap = lists.memmapOf(buddy, handle);
+  if (memmap === undefined) return putBulkBlock(buddy, pfn, order);
+  const word = lists.wordOf(handle);
+  const refcount = memmap[word + PAGE_REFCOUNT]! - 1;
+  if (refcount < 0 || (memmap[word]! & PG_RESERVED_MASK) !== 0) refuseFree(buddy, pfn);
+  memmap[word + PAGE_REFCOUNT] = refcount;
+  if (refcount > 0) return;
+  lists.setAllocated(buddy, handle); // it may be a page of a larger block, whose first page alone says so
   freeOnePage(buddy, handle, order, false);
 }
 
@@ -110,7 +127,7 @@ export function putBlock(buddy: lists.Buddy, pfn: number, order: number): void {
 function putBulkBlock(buddy: lists.Buddy, pfn: number, order: number): void {
   const inUse = buddy.bulk.some((range) => range.order !== undefined && pfn >= range.startPfn && pfn < range.endPfn && pfn % 2 ** range.order === 0);
   if (!inUse) refuseFree(buddy, pfn);
-  freeOnePage(buddy, lists.handleOf(buddy, pfn), order, false);
+  freeOnePage(buddy, handleOf(buddy, pfn), order, false);
 }
 
 function refuseFree(buddy: lists.Buddy, pfn: number): never {
@@ -121,59 +138,54 @@ function refuseFree(buddy: lists.Buddy, pfn: number): never {
 }
 
 /**
- * Put a block whose reference count is 0 into the lists, merged as far as it goes.
+ * Put a block in use, whose reference count is 0, into the lists, merged as far as it goes.
  * `toTail`: to be used last, as what boot and hot-add free (FPI_TO_TAIL).
  */
 export function freeOnePage(buddy: lists.Buddy, start: number, startOrder: number, toTail: boolean): void {
-  const { next, prev, state, blockType } = buddy;
-  const type = blockType[start >>> PAGEBLOCK_ORDER]!;
-  let handle = start;
-  let order = startOrder;
-  state[handle] = 0;
+  const { cells } = buddy;
+  const type = cells[(start & PAGEBLOCK_MASK) | TYPE]!;
+  let handle = start | 0;
+  let order = startOrder | 0;
+  const made = cells[handle | STATE]! & MADE;
+  cells[handle | STATE] = 0;
   while (order < MAX_PAGE_ORDER) {
-    const other = handle ^ (1 << order);
-    if (state[other] !== order + 1) break;
-    if (order === PAGEBLOCK_ORDER && !mayMerge(type, blockType[other >>> PAGEBLOCK_ORDER]!)) break;
-    const after = next[other]!;
-    const before = prev[other]!;
-    next[before] = after;
-    prev[after] = before;
-    state[other] = 0;
+    const other = handle ^ (CELL << order);
+    const larger = (order + 1) | 0;
+    if (cells[other | STATE] !== (larger | made)) break; // its buddy is no free block of this order
+    if (order === PAGEBLOCK_ORDER) {
+      const otherType = cells[(other & PAGEBLOCK_MASK) | TYPE]!;
+      if (otherType !== type && (otherType >= MIGRATE_PCPTYPES || type >= MIGRATE_PCPTYPES)) break;
+    }
+    const after = cells[other]!;
+    const before = cells[other | PREV]!;
+    cells[before] = after;
+    cells[after | PREV] = before;
+    cells[other | STATE] = 0;
     handle &= other;
-    order++;
+    order = larger;
   }
-  state[handle] = order + 1;
-  const head = order * LIST_STRIDE + type;
+  cells[handle | STATE] = ((order + 1) | 0) | made;
+  const head = (order << ORDER_SHIFT) | (type << TYPE_SHIFT);
   // Is the buddy of the next larger block free? Then this block's own buddy, once freed, makes one two orders up: keep this for last.
-  if (toTail || (order < MAX_PAGE_ORDER - 1 && state[(handle & ~(1 << order)) ^ (2 << order)] === order + 2)) {
-    const last = prev[head]!;
-    next[last] = handle;
-    next[handle] = head;
-    prev[handle] = last;
-    prev[head] = handle;
-  } else {
-    const first = next[head]!;
-    next[head] = handle;
-    next[handle] = first;
-    prev[handle] = head;
-    prev[first] = handle;
-  }
+  const bit = CELL << order;
+  const last = toTail || (order < MAX_PAGE_ORDER - 1 && cells[((handle & ~bit) ^ (bit << 1)) | STATE] === (((order + 2) | 0) | made));
+  const before = last ? cells[head | PREV]! : head;
+  const after = last ? head : cells[head]!;
+  cells[before] = handle;
+  cells[handle] = after;
+  cells[handle | PREV] = before;
+  cells[after | PREV] = handle;
   if (type !== MIGRATE_ISOLATE) buddy.freePages += 1 << startOrder;
-  const memmap = buddy.memmaps[handle >>> SLOT_SHIFT]!;
-  if (memmap.length !== 0) writeFreed(memmap, start & PAGE_IN_SECTION, startOrder, order);
+  if (made !== 0) writeFreed(lists.memmapOf(buddy, handle)!, start, startOrder, order);
 }
 
 /** The struct pages of a block of order `from` that was merged to `order`. */
-function writeFreed(memmap: Int32Array, pageInSection: number, from: number, order: number): void {
-  let page = pageInSection;
+function writeFreed(memmap: Int32Array, handle: number, from: number, order: number): void {
+  let block = handle;
   for (let merged = from; merged < order; merged++) {
-    const other = page ^ (1 << merged);
-    clearFreeHead(memmap, other << 4);
-    page &= other;
+    const other = block ^ (CELL << merged);
+    clearFreeHead(memmap, lists.wordOf(other));
+    block &= other;
   }
-  writeFreeHead(memmap, page << 4, order);
-}
-
-function mayMerge(type: number, other: number): boolean {
-  return type === other || (type < MIGRATE_PCPTYPES && other < MIGRATE_PCPTYPES);
+  writeFreeHead(memmap, lists.wordOf(block), order);
 }

@@ -5,7 +5,9 @@
  * Differs from Linux: no watermark boost after a take-over.
  */
 import { MAX_PAGE_ORDER, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER } from '@holdfast/lib';
-import { type Buddy, ORDER_MASK, RUN, blockTypeOf, listHead, memmapOf, pfnOf, wordOf } from './buddy.js';
+import {
+  type Buddy, CELL, PAGEBLOCK_CELLS, blockTypeOf, firstOf, freeOrder, isListEmpty, isRun, linkLast, listHead, memmapOf, pfnOf, setBlockTypes, unlink, wordOf,
+} from './buddy.js';
 import { splitRunHead } from './buddy-runs.js';
 import {
   MIGRATE_FALLBACKS, MIGRATE_HIGHATOMIC, MIGRATE_MOVABLE, MIGRATE_PCPTYPES, MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE,
@@ -36,8 +38,7 @@ function stealSmallest(buddy: Buddy, order: number, type: number): void {
 
 function findFallback(buddy: Buddy, order: number, type: number): number {
   for (const other of MIGRATE_FALLBACKS[type] ?? []) {
-    const head = listHead(order, other);
-    if (buddy.next[head] !== head) return other;
+    if (!isListEmpty(buddy, listHead(order, other))) return other;
   }
   return -1;
 }
@@ -48,12 +49,11 @@ function canSteal(order: number, type: number): boolean {
 }
 
 function stealBlock(buddy: Buddy, order: number, from: number, type: number): void {
-  const entry = buddy.next[listHead(order, from)]!;
-  const handle = (buddy.state[entry]! & RUN) === 0 ? entry : splitRunHead(buddy, entry);
+  const entry = firstOf(buddy, listHead(order, from));
+  const handle = isRun(buddy, entry) ? splitRunHead(buddy, entry) : entry;
   const oldType = blockTypeOf(buddy, handle);
   if (oldType !== MIGRATE_HIGHATOMIC && order >= PAGEBLOCK_ORDER) {
-    const first = handle >>> PAGEBLOCK_ORDER;
-    buddy.blockType.fill(type, first, first + (1 << (order - PAGEBLOCK_ORDER)));
+    setBlockTypes(buddy, handle, handle + (CELL << order), type);
   } else if (oldType !== MIGRATE_HIGHATOMIC && canSteal(order, type) && stealPageblock(buddy, handle, oldType, type)) {
     return;
   }
@@ -67,7 +67,7 @@ function stealPageblock(buddy: Buddy, handle: number, oldType: number, type: num
   let alike = 0;
   if (type === MIGRATE_MOVABLE) alike = movable;
   else if (oldType === MIGRATE_MOVABLE) alike = PAGEBLOCK_NR_PAGES - moved - movable;
-  if (moved + alike >= PAGEBLOCK_NR_PAGES >> 1) buddy.blockType[handle >>> PAGEBLOCK_ORDER] = type;
+  if (moved + alike >= PAGEBLOCK_NR_PAGES >> 1) setBlockTypes(buddy, handle, handle + CELL, type);
   return true;
 }
 
@@ -76,21 +76,21 @@ function stealPageblock(buddy: Buddy, handle: number, oldType: number, type: num
  * Also counts the pages in use that could be moved away: those on the LRU.
  */
 export function moveFreeBlocks(buddy: Buddy, handle: number, type: number): { readonly moved: number; readonly movable: number } {
-  const blockPfn = pfnOf(buddy, handle) - (handle % PAGEBLOCK_NR_PAGES);
-  const first = blockPfn < buddy.startPfn ? handle : handle & -PAGEBLOCK_NR_PAGES;
-  const end = (handle & -PAGEBLOCK_NR_PAGES) + PAGEBLOCK_NR_PAGES;
+  const block = handle & -PAGEBLOCK_CELLS;
+  const blockPfn = pfnOf(buddy, handle) - (handle - block) / CELL;
+  const end = block + PAGEBLOCK_CELLS;
   let moved = 0;
   let movable = 0;
   if (blockPfn + PAGEBLOCK_NR_PAGES > buddy.endPfn) return { moved, movable }; // as Linux: the zone ends inside, so hands off
-  for (let page = first; page < end; ) {
-    const order = (buddy.state[page]! & ORDER_MASK) - 1;
+  for (let page = blockPfn < buddy.startPfn ? handle : block; page < end; ) {
+    const order = freeOrder(buddy, page);
     if (order >= 0) {
       moveToFreeList(buddy, page, order, type);
       moved += 1 << order;
-      page += 1 << order;
+      page += CELL << order;
     } else {
       if (isOnLru(buddy, page)) movable++;
-      page++;
+      page += CELL;
     }
   }
   return { moved, movable };
@@ -98,28 +98,20 @@ export function moveFreeBlocks(buddy: Buddy, handle: number, type: number): { re
 
 function isOnLru(buddy: Buddy, handle: number): boolean {
   const memmap = memmapOf(buddy, handle);
-  return memmap.length !== 0 && (memmap[wordOf(handle) + PAGE_FLAGS]! & PG_LRU_MASK) !== 0;
+  return memmap !== undefined && (memmap[wordOf(handle) + PAGE_FLAGS]! & PG_LRU_MASK) !== 0;
 }
 
 /** Move a block, not a run's first, to the tail of another type's list of its order. */
 function moveToFreeList(buddy: Buddy, handle: number, order: number, type: number): void {
-  const { next, prev } = buddy;
-  next[prev[handle]!] = next[handle]!;
-  prev[next[handle]!] = prev[handle]!;
-  const head = listHead(order, type);
-  const last = prev[head]!;
-  next[last] = handle;
-  next[handle] = head;
-  prev[handle] = last;
-  prev[head] = handle;
+  unlink(buddy, handle);
+  linkLast(buddy, handle, listHead(order, type));
 }
 
 /** Does some list of `order` or above hold a block of a type that is handed out? */
 export function hasFreeBlock(buddy: Buddy, order: number): boolean {
   for (let current = order; current <= MAX_PAGE_ORDER; current++) {
     for (let type = 0; type < MIGRATE_PCPTYPES; type++) {
-      const head = listHead(current, type);
-      if (buddy.next[head] !== head) return true;
+      if (!isListEmpty(buddy, listHead(current, type))) return true;
     }
   }
   return false;

@@ -6,7 +6,8 @@
  * once they were asked for.
  */
 import { MAX_ORDER_NR_PAGES, PAGES_PER_SECTION } from '@holdfast/lib';
-import { ALLOCATED, type Buddy, LIST_STRIDE, NR_ORDERS, ORDER_MASK, RUN, peekHandle, pfnOf } from './buddy.js';
+import { ALLOCATED, type Buddy, CELL, LIST_STRIDE, ORDER_MASK, PREV, RUN, STATE, isListHead, pfnOf, setMemmap } from './buddy.js';
+import { peekHandle } from './buddy-slots.js';
 import { runHolding } from './buddy-runs.js';
 import { MIGRATE_TYPES } from './migratetype.js';
 import {
@@ -40,9 +41,10 @@ export function clearFreeHead(memmap: Int32Array, word: number): void {
 /** Connect a zone's lists with the memmap that shows them. `structPhys` is where its struct zone would lie, for the heads' addresses. */
 export function freeListOwner(buddy: Buddy, structPhys = 0): FreeListOwner {
   const addressOf = (handle: number, pfn: number): bigint => {
-    if (handle >= NR_ORDERS * LIST_STRIDE) return buddy.vmemmap.pfnToPage(pfn) + BigInt(PAGE_LRU_NEXT * 4);
-    const area = Math.floor(handle / LIST_STRIDE) * (MIGRATE_TYPES * 16 + 8); // free_area: a list_head a type, then nr_free
-    return DIRECT_MAP_BASE_L4 + BigInt(structPhys + area + (handle % LIST_STRIDE) * 16);
+    if (!isListHead(handle)) return buddy.vmemmap.pfnToPage(pfn) + BigInt(PAGE_LRU_NEXT * 4);
+    const list = handle / CELL;
+    const area = Math.floor(list / LIST_STRIDE) * (MIGRATE_TYPES * 16 + 8); // free_area: a list_head a type, then nr_free
+    return DIRECT_MAP_BASE_L4 + BigInt(structPhys + area + (list % LIST_STRIDE) * 16);
   };
   const lastPfnOf = (handle: number): number => (buddy.runs.get(handle)?.endPfn ?? pfnOf(buddy, handle) + MAX_ORDER_NR_PAGES) - MAX_ORDER_NR_PAGES;
 
@@ -50,14 +52,14 @@ export function freeListOwner(buddy: Buddy, structPhys = 0): FreeListOwner {
     describe: (startPfn, endPfn, words, at) => describeBlocks(buddy, startPfn, endPfn, words, at),
     adopt(sectionNr, words) {
       const handle = peekHandle(buddy, sectionNr * PAGES_PER_SECTION);
-      if (handle !== 0) buddy.memmaps[handle / PAGES_PER_SECTION] = words;
+      if (handle !== 0) setMemmap(buddy, handle, words);
     },
     writeLinks(pfn, words, at) {
       const place = placeInLists(buddy, pfn);
       if (place === undefined) return;
       const { first, last, handle } = place;
-      const next = buddy.next[handle]!;
-      const prev = buddy.prev[handle]!;
+      const next = buddy.cells[handle]!;
+      const prev = buddy.cells[handle | PREV]!;
       writeWord64(words, at + WORD.next, last ? addressOf(next, pfnOf(buddy, next)) : addressOf(handle, pfn + MAX_ORDER_NR_PAGES));
       writeWord64(words, at + WORD.prev, first ? addressOf(prev, lastPfnOf(prev)) : addressOf(handle, pfn - MAX_ORDER_NR_PAGES));
     },
@@ -67,7 +69,7 @@ export function freeListOwner(buddy: Buddy, structPhys = 0): FreeListOwner {
 /** The list entry that a block is, or is part of; and whether it is the first and the last block of it. */
 function placeInLists(buddy: Buddy, pfn: number): { handle: number; first: boolean; last: boolean } | undefined {
   const handle = peekHandle(buddy, pfn);
-  const state = handle === 0 ? 0 : buddy.state[handle]!;
+  const state = handle === 0 ? 0 : buddy.cells[handle | STATE]!;
   if ((state & ORDER_MASK) !== 0 && (state & RUN) === 0) return { handle, first: true, last: true };
   const run = runHolding(buddy, pfn);
   return run && { handle: run.handle, first: pfn === run.startPfn, last: pfn + MAX_ORDER_NR_PAGES === run.endPfn };
@@ -80,7 +82,7 @@ function describeBlocks(buddy: Buddy, startPfn: number, endPfn: number, words: I
     const handle = peekHandle(buddy, pfn);
     if (handle !== 0 && runHolding(buddy, pfn) === undefined) {
       const first = at + (pfn - startPfn) * WORDS_PER_PAGE;
-      for (let page = 0; page < blockEnd - pfn; page++) describePage(buddy.state[handle + page]!, words, first + page * WORDS_PER_PAGE);
+      for (let page = 0; page < blockEnd - pfn; page++) describePage(buddy.cells[(handle + page * CELL) | STATE]!, words, first + page * WORDS_PER_PAGE);
     }
     pfn = blockEnd;
   }
@@ -88,8 +90,9 @@ function describeBlocks(buddy: Buddy, startPfn: number, endPfn: number, words: I
 
 function describePage(state: number, words: Int32Array, word: number): void {
   const order = (state & ORDER_MASK) - 1;
-  words[word + WORD.refcount] = state === ALLOCATED ? 1 : 0;
+  const isAllocated = (state & ALLOCATED) !== 0;
+  words[word + WORD.refcount] = isAllocated ? 1 : 0;
   if (order >= 0) writeFreeHead(words, word, order);
-  else if (state === ALLOCATED || words[word + WORD.type] === PAGE_TYPE_BUDDY) clearFreeHead(words, word);
+  else if (isAllocated || words[word + WORD.type] === PAGE_TYPE_BUDDY) clearFreeHead(words, word);
 }
 

@@ -3,7 +3,10 @@
  * Mirrors memblock_free_pages, __free_pages_core, generic_online_page of mm/page_alloc.c and memory_hotplug.c, and mm/page_isolation.c.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, PAGES_PER_SECTION, bugOn } from '@holdfast/lib';
-import { type Buddy, ORDER_MASK, blockTypeOf, handleOf, listHead, memmapOf, peekHandle, wordOf } from './buddy.js';
+import {
+  type Buddy, CELL, PAGEBLOCK_CELLS, STATE, blockTypeOf, freeOrder, linkLast, listHead, memmapOf, setAllocated, setBlockTypes, setFree, unlink, wordOf,
+} from './buddy.js';
+import { handleOf, peekHandle } from './buddy-slots.js';
 import { freeOnePage } from './buddy-core.js';
 import { moveFreeBlocks } from './buddy-fallback.js';
 import { clearFreeHead, writeFreeHead } from './buddy-page.js';
@@ -49,6 +52,7 @@ function freeBlockCore(buddy: Buddy, pfn: number, order: number): void {
     memmap[word + PAGE_FLAGS]! &= ~PG_RESERVED_MASK;
     memmap[word + PAGE_REFCOUNT] = 0;
   }
+  setAllocated(buddy, handle);
   freeOnePage(buddy, handle, order, true);
 }
 
@@ -69,7 +73,7 @@ export function countPageblockTypes(buddy: Buddy, startPfn: number, endPfn: numb
     const from = Math.max(startPfn - sectionPfn, 0);
     const to = Math.min(endPfn - sectionPfn, PAGES_PER_SECTION);
     for (let page = Math.floor(from / PAGEBLOCK_NR_PAGES) * PAGEBLOCK_NR_PAGES; page < to; page += PAGEBLOCK_NR_PAGES) {
-      const type = blockTypeOf(buddy, slot * PAGES_PER_SECTION + page);
+      const type = blockTypeOf(buddy, (slot * PAGES_PER_SECTION + page) * CELL);
       if (type !== MIGRATE_MOVABLE) counts.set(type, (counts.get(type) ?? 0) + 1);
     }
   });
@@ -87,7 +91,7 @@ export function isolateRange(buddy: Buddy, startPfn: number, endPfn: number): vo
   forEachPageblock(buddy, startPfn, endPfn, (handle) => {
     if (blockTypeOf(buddy, handle) === MIGRATE_ISOLATE) return;
     buddy.freePages -= moveFreeBlocks(buddy, handle, MIGRATE_ISOLATE).moved;
-    buddy.blockType[handle >>> PAGEBLOCK_ORDER] = MIGRATE_ISOLATE;
+    setBlockTypes(buddy, handle, handle + CELL, MIGRATE_ISOLATE);
   });
 }
 
@@ -96,7 +100,7 @@ export function undoIsolateRange(buddy: Buddy, startPfn: number, endPfn: number)
   checkWhole(startPfn, endPfn);
   forEachPageblock(buddy, startPfn, endPfn, (handle) => {
     if (blockTypeOf(buddy, handle) !== MIGRATE_ISOLATE) return;
-    buddy.blockType[handle >>> PAGEBLOCK_ORDER] = MIGRATE_MOVABLE;
+    setBlockTypes(buddy, handle, handle + CELL, MIGRATE_MOVABLE);
     buddy.freePages += moveFreeBlocks(buddy, handle, MIGRATE_MOVABLE).moved;
   });
   for (const edge of [startPfn, endPfn - PAGEBLOCK_NR_PAGES]) mergeAgain(buddy, handleOf(buddy, edge));
@@ -105,27 +109,23 @@ export function undoIsolateRange(buddy: Buddy, startPfn: number, endPfn: number)
 /** Break the free block that a pageblock's edge cuts in two, if there is one (isolate_single_pageblock). */
 function splitAcross(buddy: Buddy, edgePfn: number): void {
   const upper = edgePfn % MAX_ORDER_NR_PAGES === 0 ? 0 : peekHandle(buddy, edgePfn);
-  const lower = upper - PAGEBLOCK_NR_PAGES;
-  if (upper === 0 || (buddy.state[lower]! & ORDER_MASK) !== MAX_PAGE_ORDER + 1) return;
+  const lower = upper - PAGEBLOCK_CELLS;
+  if (upper === 0 || freeOrder(buddy, lower) !== MAX_PAGE_ORDER) return;
   takeOff(buddy, lower);
   for (const half of [lower, upper]) {
-    const head = listHead(PAGEBLOCK_ORDER, blockTypeOf(buddy, half));
-    const last = buddy.prev[head]!;
-    buddy.next[last] = half;
-    buddy.next[half] = head;
-    buddy.prev[half] = last;
-    buddy.prev[head] = half;
-    buddy.state[half] = PAGEBLOCK_ORDER + 1;
+    linkLast(buddy, half, listHead(PAGEBLOCK_ORDER, blockTypeOf(buddy, half)));
+    setFree(buddy, half, PAGEBLOCK_ORDER);
     const memmap = memmapOf(buddy, half);
-    if (memmap.length !== 0) writeFreeHead(memmap, wordOf(half), PAGEBLOCK_ORDER);
+    if (memmap !== undefined) writeFreeHead(memmap, wordOf(half), PAGEBLOCK_ORDER);
   }
 }
 
 /** A free pageblock whose buddy's type it has again: make one block of the two (unset_migratetype_isolate). */
 function mergeAgain(buddy: Buddy, handle: number): void {
-  if ((buddy.state[handle]! & ORDER_MASK) !== PAGEBLOCK_ORDER + 1 || (buddy.state[handle ^ PAGEBLOCK_NR_PAGES]! & ORDER_MASK) !== PAGEBLOCK_ORDER + 1) return;
+  if (freeOrder(buddy, handle) !== PAGEBLOCK_ORDER || freeOrder(buddy, handle ^ PAGEBLOCK_CELLS) !== PAGEBLOCK_ORDER) return;
   takeOff(buddy, handle);
   buddy.freePages -= PAGEBLOCK_NR_PAGES;
+  setAllocated(buddy, handle);
   freeOnePage(buddy, handle, PAGEBLOCK_ORDER, true);
 }
 
@@ -134,7 +134,7 @@ export function firstBusyPfn(buddy: Buddy, startPfn: number, endPfn: number): nu
   for (let pfn = startPfn; pfn < endPfn; ) {
     const run = runHolding(buddy, pfn);
     const handle = peekHandle(buddy, pfn);
-    const order = handle === 0 ? -1 : (buddy.state[handle]! & ORDER_MASK) - 1;
+    const order = handle === 0 ? -1 : freeOrder(buddy, handle);
     if (run !== undefined) pfn = run.endPfn;
     else if (order >= 0) pfn += 2 ** order;
     else return pfn;
@@ -145,7 +145,7 @@ export function firstBusyPfn(buddy: Buddy, startPfn: number, endPfn: number): nu
 /** The frames of an isolated range that are not free, ascending. What is freed meanwhile is not looked at again. */
 export function* busyFrames(buddy: Buddy, startPfn: number, endPfn: number): Generator<number> {
   for (let pfn = startPfn; pfn < endPfn; ) {
-    const order = (buddy.state[handleOf(buddy, pfn)]! & ORDER_MASK) - 1;
+    const order = freeOrder(buddy, handleOf(buddy, pfn));
     if (order < 0) yield pfn;
     pfn += order < 0 ? 1 : 2 ** order;
   }
@@ -160,23 +160,22 @@ export function offlineRange(buddy: Buddy, startPfn: number, endPfn: number): nu
   let taken = 0;
   forEachPageblock(buddy, startPfn, endPfn, (block) => {
     bugOn(blockTypeOf(buddy, block) !== MIGRATE_ISOLATE, 'offlineRange: expected a range that was isolated');
-    for (let handle = block; handle < block + PAGEBLOCK_NR_PAGES; ) {
-      const order = (buddy.state[handle]! & ORDER_MASK) - 1;
+    for (let handle = block; handle < block + PAGEBLOCK_CELLS; ) {
+      const order = freeOrder(buddy, handle);
       if (order >= 0) takeOff(buddy, handle);
       taken += order >= 0 ? 1 << order : 0;
-      handle += order >= 0 ? 1 << order : 1;
+      handle += CELL << Math.max(order, 0);
     }
-    buddy.blockType[block >>> PAGEBLOCK_ORDER] = MIGRATE_MOVABLE;
+    setBlockTypes(buddy, block, block + CELL, MIGRATE_MOVABLE);
   });
   return taken;
 }
 
 function takeOff(buddy: Buddy, handle: number): void {
-  buddy.next[buddy.prev[handle]!] = buddy.next[handle]!;
-  buddy.prev[buddy.next[handle]!] = buddy.prev[handle]!;
-  buddy.state[handle] = 0;
+  unlink(buddy, handle);
+  buddy.cells[handle | STATE] = 0;
   const memmap = memmapOf(buddy, handle);
-  if (memmap.length !== 0) clearFreeHead(memmap, wordOf(handle));
+  if (memmap !== undefined) clearFreeHead(memmap, wordOf(handle));
 }
 
 function forEachPageblock(buddy: Buddy, startPfn: number, endPfn: number, visit: (handle: number) => void): void {

@@ -2,13 +2,14 @@
  * Runs: whole blocks of the highest order, untouched since boot or hot-add, that stand in the Movable list as one entry.
  * Mirrors deferred_init_memmap of mm/page_alloc.c in its purpose, with each block "initialised" when it is first taken.
  *
- * A run's list entry is a *node*: a handle of a slot that belongs to no section. So a run costs nine bytes, and none of its sections a slot,
+ * A run's list entry is a *node*: a handle of a slot that belongs to no section. So a run costs four words, and none of its sections a slot,
  * until a block of it is taken; and memory that goes online block by block, in any order, stays cheap.
  *
  * Invariant: a run's blocks follow each other in address and in list order. `runList` holds all runs by address, disjoint.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, firstIndexWhere } from '@holdfast/lib';
-import { type Buddy, type BuddyRun, NR_ORDERS, RUN, cutBulk, handleOf, listHead, makeNodeSlot } from './buddy.js';
+import { type Buddy, type BuddyRun, CELL, NR_ORDERS, PREV, RUN, STATE, lastOf, linkBetween, listHead, setFree, unlink } from './buddy.js';
+import { cutBulk, handleOf, makeNodeSlot } from './buddy-slots.js';
 import { MIGRATE_MOVABLE } from './migratetype.js';
 
 /** All runs, by address: one for each range that was handed over whole, and not yet used up. */
@@ -24,7 +25,7 @@ export function runHolding(buddy: Buddy, pfn: number): BuddyRun | undefined {
 
 /** Append `[startPfn, endPfn)` to the tail of the Movable list of the highest order: joined to the last run if it goes on from there. */
 export function addRun(buddy: Buddy, startPfn: number, endPfn: number): void {
-  const last = buddy.prev[listHead(MAX_PAGE_ORDER, MIGRATE_MOVABLE)]!;
+  const last = lastOf(buddy, listHead(MAX_PAGE_ORDER, MIGRATE_MOVABLE));
   const lastRun = buddy.runs.get(last);
   if (lastRun?.endPfn === startPfn) lastRun.endPfn = endPfn;
   else startRun(buddy, startPfn, endPfn, last);
@@ -33,8 +34,8 @@ export function addRun(buddy: Buddy, startPfn: number, endPfn: number): void {
 /** List the run `[startPfn, endPfn)` behind `at`: a handle, or a list's head. */
 export function startRun(buddy: Buddy, startPfn: number, endPfn: number, at: number): void {
   const handle = newNode(buddy); // first: it may replace the arrays
-  linkBetween(buddy, at, handle, buddy.next[at]!);
-  buddy.state[handle] = RUN | NR_ORDERS;
+  linkBetween(buddy, at, handle, buddy.cells[at]!);
+  buddy.cells[handle | STATE] = RUN | NR_ORDERS;
   const run: BuddyRun = { handle, startPfn, endPfn };
   buddy.runs.set(handle, run);
   buddy.runList.splice(firstEndingAfter(buddy.runList, startPfn), 0, run);
@@ -66,8 +67,8 @@ export function takeFromRun(buddy: Buddy, startPfn: number, endPfn: number): boo
 export function splitRunHead(buddy: Buddy, node: number): number {
   const run = buddy.runs.get(node)!;
   const handle = handleOf(buddy, run.startPfn); // first: it may replace the arrays
-  linkBetween(buddy, buddy.prev[node]!, handle, node);
-  buddy.state[handle] = NR_ORDERS;
+  linkBetween(buddy, buddy.cells[node | PREV]!, handle, node);
+  setFree(buddy, handle, MAX_PAGE_ORDER);
   startRunAt(buddy, run, run.startPfn + MAX_ORDER_NR_PAGES);
   return handle;
 }
@@ -91,10 +92,8 @@ export function splitRunsWithin(buddy: Buddy, startPfn: number, endPfn: number):
 }
 
 function endRun(buddy: Buddy, run: BuddyRun): void {
-  const { next, prev } = buddy;
-  next[prev[run.handle]!] = next[run.handle]!;
-  prev[next[run.handle]!] = prev[run.handle]!;
-  buddy.state[run.handle] = 0;
+  unlink(buddy, run.handle);
+  buddy.cells[run.handle | STATE] = 0;
   buddy.runs.delete(run.handle);
   buddy.runList.splice(firstEndingAfter(buddy.runList, run.startPfn), 1);
   buddy.spareNodes.push(run.handle);
@@ -105,15 +104,10 @@ function newNode(buddy: Buddy): number {
   const spare = buddy.spareNodes.pop();
   if (spare !== undefined) return spare;
   // A slot's handle 0 stays unused, so that a multiple of its size says that there is none left.
-  if (buddy.nextNode % PAGES_PER_SECTION === 0) buddy.nextNode = makeNodeSlot(buddy) * PAGES_PER_SECTION + 1;
-  return buddy.nextNode++;
-}
-
-function linkBetween(buddy: Buddy, before: number, handle: number, after: number): void {
-  buddy.next[before] = handle;
-  buddy.next[handle] = after;
-  buddy.prev[handle] = before;
-  buddy.prev[after] = handle;
+  if (buddy.nextNode % (PAGES_PER_SECTION * CELL) === 0) buddy.nextNode = makeNodeSlot(buddy) * PAGES_PER_SECTION * CELL + CELL;
+  const node = buddy.nextNode;
+  buddy.nextNode += CELL;
+  return node;
 }
 
 function firstEndingAfter(runs: readonly BuddyRun[], pfn: number): number {

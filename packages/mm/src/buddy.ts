@@ -2,39 +2,51 @@
  * The free lists of one zone: what a free block is, where it is linked, and how a frame finds its place there.
  * Mirrors struct zone's free_area[] of include/linux/mmzone.h.
  *
- * A section that was ever touched has a *slot* of flat arrays, nine bytes a page:
+ * A section that was ever touched has a *slot* in one flat array, four words a page:
  *
- *   handle = slot * 32768 + page in section     a small integer, so that no frame number above 2^31 is in the hot path; XOR finds the buddy
- *   next[handle], prev[handle]                  the circular lists; their heads are the handles of slot 0: order * 8 + type
- *   state[handle]                               order + 1 of the free block that starts there; ALLOCATED; else 0
+ *   handle = slot << 17 | page in section << 2    where the page's words begin: a small integer, so that no frame number above 2^31 is in the
+ *                                                 hot path; XOR with 4 << order finds the buddy
+ *   cells[handle], cells[handle | PREV]           the circular lists; their heads are the handles of slot 0: listHead(order, type)
+ *   cells[handle | STATE]                         order + 1 of the free block that starts there; ALLOCATED; else 0. With MADE, see below
+ *   cells[handle | TYPE]                          of a pageblock's first page: the pageblock's mobility type
  *
- * Struct pages follow from these arrays, so their bytes are not made until somebody looks (vmemmap.ts). From then on `memmaps[slot]` is not
- * empty, and page_type, private and refcount are kept in the bytes at each step; with that, a random order-0 load on 1 GiB runs at a third
- * of the speed (28 million operations per second against 9).
+ * One array, because V8 checks and loads each array anew in each loop, and because what is known of a page is then in one line of the host's
+ * cache. Struct pages follow from it, so their bytes are not made until somebody looks (vmemmap.ts). From then on `memmaps[slot]` is there, all
+ * states but 0 have MADE in them, which keeps the hot path away, and page_type, private and refcount are kept in the bytes at each step.
  *
  * Whole blocks of the highest order that nobody has touched since boot (or hot-add) are not listed one by one: a *run* of them is, ascending,
  * as one entry with RUN in its state, whose handle is no frame's (buddy-runs.ts). So a zone of 16 TiB is one list entry.
  *
- * Invariant: 0 < (state[h] & ORDER_MASK) exactly while `h` is in a list, and a made struct page says PageBuddy exactly then.
+ * Invariant: freeOrder(h) >= 0 exactly while `h` is in a list, and a made struct page says PageBuddy exactly then.
  * Differs from Linux: nr_free is counted when asked for; the two list pointers of a free page are written when somebody reads them.
  */
-import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGES_PER_SECTION, PAGEBLOCK_ORDER, bugOn } from '@holdfast/lib';
-import { MIGRATE_MOVABLE, MIGRATE_TYPES, type MigrateType } from './migratetype.js';
+import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGEBLOCK_NR_PAGES, PAGES_PER_SECTION } from '@holdfast/lib';
+import { MIGRATE_TYPES, type MigrateType } from './migratetype.js';
+import { WORDS_PER_PAGE } from './page.js';
 import type { Vmemmap } from './vmemmap.js';
 
 export const NR_ORDERS = MAX_PAGE_ORDER + 1;
-/** Lists are numbered `order * 8 + type`. */
+/** Words of a page in `cells`, beside the first: the next in its list. */
+export const PREV = 1;
+export const STATE = 2;
+export const TYPE = 3;
+/** Handles of neighbours differ by so much. */
+export const CELL = 4;
+/** Lists are numbered `order * 8 + type`; so are counts of their blocks. */
 export const LIST_STRIDE = 8;
-/** In `state`: the page is the first of a block in use. */
+/** In STATE: the page is the first of a block in use. */
 export const ALLOCATED = 0x40;
-/** In `state`: the list entry is a run. */
+/** In STATE: the list entry is a run. */
 export const RUN = 0x80;
-/** In `state`: order + 1. */
+/** In STATE, with what else it says: the struct pages of the section have bytes. */
+export const MADE = 0x100;
+/** In STATE: order + 1. */
 export const ORDER_MASK = 0x0f;
-const SLOT_SHIFT = 15; // log2(PAGES_PER_SECTION)
-const PAGEBLOCKS_PER_SECTION = PAGES_PER_SECTION >> PAGEBLOCK_ORDER;
-const FIRST_CAPACITY = 4;
-const NOT_MADE = new Int32Array(0);
+const SLOT_SHIFT = 17; // log2(PAGES_PER_SECTION * CELL)
+export const SLOT_CELLS = PAGES_PER_SECTION * CELL;
+export const PAGEBLOCK_CELLS = PAGEBLOCK_NR_PAGES * CELL;
+/** Slots of a new allocator's arrays. */
+const FIRST_CAPACITY = 2;
 
 export interface Buddy {
   readonly vmemmap: Vmemmap;
@@ -42,13 +54,10 @@ export interface Buddy {
   readonly zoneIndex: number;
   /** Free pages in all lists but Isolate's (NR_FREE_PAGES). */
   freePages: number;
-  next: Int32Array;
-  prev: Int32Array;
-  state: Uint8Array;
-  /** Mobility type by pageblock of a slot: `handle >>> 9`. Pageblocks without a slot are Movable. */
-  blockType: Uint8Array;
-  /** The struct pages of each slot; empty until their bytes are made. */
-  readonly memmaps: Int32Array[];
+  /** Four words a page, by slot. Pageblocks without a slot are Movable. */
+  cells: Int32Array;
+  /** The struct pages of each slot; undefined until their bytes are made. */
+  readonly memmaps: (Int32Array | undefined)[];
   /** First pfn of each slot. */
   slotPfn: Float64Array;
   /** Slot by section, counted from `firstSection`; 0 if it has none. */
@@ -92,11 +101,8 @@ export function createBuddy(vmemmap: Vmemmap, nid: number, zoneIndex: number): B
     nid,
     zoneIndex,
     freePages: 0,
-    next: new Int32Array(FIRST_CAPACITY * PAGES_PER_SECTION),
-    prev: new Int32Array(FIRST_CAPACITY * PAGES_PER_SECTION),
-    state: new Uint8Array(FIRST_CAPACITY * PAGES_PER_SECTION),
-    blockType: new Uint8Array(FIRST_CAPACITY * PAGEBLOCKS_PER_SECTION),
-    memmaps: [NOT_MADE], // slot 0 holds the lists' heads, and no section
+    cells: new Int32Array(FIRST_CAPACITY * SLOT_CELLS),
+    memmaps: [undefined], // slot 0 holds the lists' heads, and no section
     slotPfn: new Float64Array(FIRST_CAPACITY),
     slotOfSection: new Int32Array(0),
     firstSection: 0,
@@ -109,145 +115,122 @@ export function createBuddy(vmemmap: Vmemmap, nid: number, zoneIndex: number): B
     nextNode: 0,
     bulk: [],
   };
-  for (let head = 0; head < NR_ORDERS * LIST_STRIDE; head++) {
-    buddy.next[head] = head;
-    buddy.prev[head] = head;
-  }
+  for (let list = 0; list < NR_ORDERS * LIST_STRIDE; list++) linkBetween(buddy, list * CELL, list * CELL, list * CELL);
   return buddy;
 }
 
 /** The head of the list of free blocks of one order and type. */
 export function listHead(order: number, type: number): number {
-  return order * LIST_STRIDE + type;
+  return (order * LIST_STRIDE + type) * CELL;
 }
 
-/** Set the zone's span, and make room in the section table for it. A table never shrinks. */
-export function setSpan(buddy: Buddy, startPfn: number, endPfn: number): void {
-  buddy.startPfn = startPfn;
-  buddy.endPfn = endPfn;
-  const old = buddy.slotOfSection;
-  const oldFirst = old.length > 0 ? buddy.firstSection : Infinity;
-  const oldEnd = buddy.firstSection + old.length;
-  let first = Math.min(Math.floor(startPfn / PAGES_PER_SECTION), oldFirst);
-  let end = Math.max(Math.ceil(endPfn / PAGES_PER_SECTION), oldEnd);
-  if (first === oldFirst && end === oldEnd) return;
-  // Twice as large when it grows: memory is added block by block, and a table for each block would be a quadratic matter.
-  if (old.length > 0 && end > oldEnd) end = Math.max(end, oldEnd + old.length);
-  if (old.length > 0 && first < oldFirst) first = Math.max(0, Math.min(first, oldFirst - old.length));
-  buddy.slotOfSection = new Int32Array(end - first);
-  if (old.length > 0) buddy.slotOfSection.set(old, oldFirst - first);
-  buddy.firstSection = first;
-}
-
-// --- handles ---
-
-/** The handle of a frame inside the zone; its section gets a slot if it has none. */
-export function handleOf(buddy: Buddy, pfn: number): number {
-  const section = Math.floor(pfn / PAGES_PER_SECTION);
-  const slot = buddy.slotOfSection[section - buddy.firstSection] || makeSlot(buddy, section);
-  return slot * PAGES_PER_SECTION + (pfn - section * PAGES_PER_SECTION);
-}
-
-/** The handle of a frame, or 0 if its section has no slot: it is untouched, or outside the zone. */
-export function peekHandle(buddy: Buddy, pfn: number): number {
-  const section = Math.floor(pfn / PAGES_PER_SECTION);
-  const slot = buddy.slotOfSection[section - buddy.firstSection] ?? 0;
-  return slot === 0 ? 0 : slot * PAGES_PER_SECTION + (pfn - section * PAGES_PER_SECTION);
+/** Is it the head of a list, rather than an entry? */
+export function isListHead(handle: number): boolean {
+  return handle < NR_ORDERS * LIST_STRIDE * CELL;
 }
 
 /** The first frame of a list entry. */
 export function pfnOf(buddy: Buddy, handle: number): number {
-  if ((buddy.state[handle]! & RUN) !== 0) return buddy.runs.get(handle)!.startPfn;
-  return buddy.slotPfn[handle >>> SLOT_SHIFT]! + (handle & (PAGES_PER_SECTION - 1));
+  if (isRun(buddy, handle)) return buddy.runs.get(handle)!.startPfn;
+  return buddy.slotPfn[handle >>> SLOT_SHIFT]! + pageOf(handle);
 }
 
-/** The struct pages of a handle's section; empty if their bytes have not been made. */
-export function memmapOf(buddy: Buddy, handle: number): Int32Array {
-  return buddy.memmaps[handle >>> SLOT_SHIFT]!;
+/** The struct pages of a handle's section; undefined if their bytes have not been made. */
+export function memmapOf(buddy: Buddy, handle: number): Int32Array | undefined {
+  return buddy.memmaps[handle >>> SLOT_SHIFT];
+}
+
+/** A section's struct pages have bytes from now on. `handle` is its first. */
+export function setMemmap(buddy: Buddy, handle: number, memmap: Int32Array): void {
+  buddy.memmaps[handle >>> SLOT_SHIFT] = memmap;
+  for (let at = handle; at < handle + SLOT_CELLS; at += CELL) if (buddy.cells[at | STATE] !== 0) buddy.cells[at | STATE]! |= MADE;
 }
 
 /** The word at which a handle's struct page starts in its memmap. */
 export function wordOf(handle: number): number {
-  return (handle & (PAGES_PER_SECTION - 1)) << 4;
+  return pageOf(handle) * WORDS_PER_PAGE;
+}
+
+/** The page of a handle in its section. */
+function pageOf(handle: number): number {
+  return (handle & (SLOT_CELLS - 1)) / CELL;
+}
+
+// --- what is known of a page ---
+
+/** Of the free block that starts at a handle; -1 if none does. */
+export function freeOrder(buddy: Buddy, handle: number): number {
+  return (buddy.cells[handle | STATE]! & ORDER_MASK) - 1;
+}
+
+/** Say that the free block of `order` that starts at a handle is listed. */
+export function setFree(buddy: Buddy, handle: number, order: number): void {
+  buddy.cells[handle | STATE] = (order + 1) | madeOf(buddy, handle);
+}
+
+/** Say that a block in use starts at a handle. */
+export function setAllocated(buddy: Buddy, handle: number): void {
+  buddy.cells[handle | STATE] = ALLOCATED | madeOf(buddy, handle);
+}
+
+function madeOf(buddy: Buddy, handle: number): number {
+  return memmapOf(buddy, handle) === undefined ? 0 : MADE;
+}
+
+/** Is the list entry a run? */
+export function isRun(buddy: Buddy, handle: number): boolean {
+  return (buddy.cells[handle | STATE]! & RUN) !== 0;
 }
 
 export function blockTypeOf(buddy: Buddy, handle: number): MigrateType {
-  return buddy.blockType[handle >>> PAGEBLOCK_ORDER]! as MigrateType;
+  return buddy.cells[(handle & -PAGEBLOCK_CELLS) | TYPE]! as MigrateType;
 }
 
-/** A slot of no section: its handles are list entries of runs. */
-export function makeNodeSlot(buddy: Buddy): number {
-  const slot = newSlot(buddy);
-  buddy.memmaps[slot] = NOT_MADE;
-  buddy.slotPfn[slot] = NaN;
-  return slot;
+/** The type of the pageblocks of `[handle, end)`, which begins and ends with one. */
+export function setBlockTypes(buddy: Buddy, handle: number, end: number, type: number): void {
+  for (let block = handle & -PAGEBLOCK_CELLS; block < end; block += PAGEBLOCK_CELLS) buddy.cells[block | TYPE] = type;
 }
 
-function newSlot(buddy: Buddy): number {
-  const slot = buddy.spareSlots.pop() ?? buddy.memmaps.length;
-  if (slot === buddy.slotPfn.length) growSlots(buddy, slot * 2);
-  return slot;
+/** `[first, end)` is in use as blocks of `order`. */
+export function markAllocated(buddy: Buddy, first: number, end: number, order: number): void {
+  for (let handle = first; handle < end; handle += CELL << order) setAllocated(buddy, handle);
 }
 
-function makeSlot(buddy: Buddy, section: number): number {
-  const index = section - buddy.firstSection;
-  bugOn(!(index >= 0 && index < buddy.slotOfSection.length), `section ${section} is outside zone ${buddy.zoneIndex} of node ${buddy.nid}`);
-  const slot = newSlot(buddy);
-  buddy.memmaps[slot] = buddy.vmemmap.isMaterialised(section) ? buddy.vmemmap.memmap(section) : NOT_MADE;
-  buddy.slotPfn[slot] = section * PAGES_PER_SECTION;
-  buddy.slotOfSection[index] = slot;
-  buddy.blockType.fill(MIGRATE_MOVABLE, slot * PAGEBLOCKS_PER_SECTION, (slot + 1) * PAGEBLOCKS_PER_SECTION);
-  if (buddy.bulk.length > 0) unpackBulk(buddy, section * PAGES_PER_SECTION);
-  return slot;
+/** Nothing is known of `[first, end)`: neither free nor in use. */
+export function clearStates(buddy: Buddy, first: number, end: number): void {
+  for (let handle = first; handle < end; handle += CELL) buddy.cells[handle | STATE] = 0;
 }
 
-/** Write what is known of a section in bulk into its new slot. */
-function unpackBulk(buddy: Buddy, sectionPfn: number): void {
-  for (const range of cutBulk(buddy, sectionPfn, sectionPfn + PAGES_PER_SECTION)) {
-    const first = handleOf(buddy, range.startPfn);
-    const end = first + (range.endPfn - range.startPfn);
-    buddy.blockType.fill(range.type, first >>> PAGEBLOCK_ORDER, end >>> PAGEBLOCK_ORDER);
-    if (range.order === undefined) continue;
-    for (let handle = first; handle < end; handle += 1 << range.order) buddy.state[handle] = ALLOCATED;
-  }
+// --- lists ---
+
+export function firstOf(buddy: Buddy, head: number): number {
+  return buddy.cells[head]!;
 }
 
-/** Take the parts of bulk ranges inside `[startPfn, endPfn)` out of the record. */
-export function cutBulk(buddy: Buddy, startPfn: number, endPfn: number): BulkRange[] {
-  const inside: BulkRange[] = [];
-  buddy.bulk = buddy.bulk.flatMap((range) => {
-    const from = Math.max(range.startPfn, startPfn);
-    const to = Math.min(range.endPfn, endPfn);
-    if (from >= to) return [range];
-    inside.push({ ...range, startPfn: from, endPfn: to });
-    return [{ ...range, endPfn: from }, { ...range, startPfn: to }].filter((part) => part.startPfn < part.endPfn);
-  });
-  return inside;
+export function lastOf(buddy: Buddy, head: number): number {
+  return buddy.cells[head | PREV]!;
 }
 
-function growSlots(buddy: Buddy, capacity: number): void {
-  const { next, prev, state, blockType, slotPfn } = buddy;
-  buddy.next = new Int32Array(capacity * PAGES_PER_SECTION);
-  buddy.next.set(next);
-  buddy.prev = new Int32Array(capacity * PAGES_PER_SECTION);
-  buddy.prev.set(prev);
-  buddy.state = new Uint8Array(capacity * PAGES_PER_SECTION);
-  buddy.state.set(state);
-  buddy.blockType = new Uint8Array(capacity * PAGEBLOCKS_PER_SECTION);
-  buddy.blockType.set(blockType);
-  buddy.slotPfn = new Float64Array(capacity);
-  buddy.slotPfn.set(slotPfn);
+export function isListEmpty(buddy: Buddy, head: number): boolean {
+  return buddy.cells[head] === head;
 }
 
-/** Give up the slots of `[startPfn, endPfn)`: whole sections that were removed, with no free block left in them. */
-export function dropSlots(buddy: Buddy, startPfn: number, endPfn: number): void {
-  for (let pfn = startPfn; pfn < endPfn; pfn += PAGES_PER_SECTION) {
-    const handle = peekHandle(buddy, pfn);
-    if (handle === 0) continue;
-    buddy.state.fill(0, handle, handle + PAGES_PER_SECTION);
-    buddy.slotOfSection[pfn / PAGES_PER_SECTION - buddy.firstSection] = 0;
-    buddy.spareSlots.push(handle >>> SLOT_SHIFT);
-  }
+export function linkBetween({ cells }: Buddy, before: number, handle: number, after: number): void {
+  cells[before] = handle;
+  cells[handle] = after;
+  cells[handle | PREV] = before;
+  cells[after | PREV] = handle;
+}
+
+export function linkLast(buddy: Buddy, handle: number, head: number): void {
+  linkBetween(buddy, lastOf(buddy, head), handle, head);
+}
+
+export function unlink({ cells }: Buddy, handle: number): void {
+  const after = cells[handle]!;
+  const before = cells[handle | PREV]!;
+  cells[before] = after;
+  cells[after | PREV] = before;
 }
 
 // --- what the lists hold ---
@@ -258,9 +241,9 @@ export function countFreeBlocks(buddy: Buddy): Float64Array {
   for (let order = 0; order < NR_ORDERS; order++) {
     for (let type = 0; type < MIGRATE_TYPES; type++) {
       const head = listHead(order, type);
-      for (let at = buddy.next[head]!; at !== head; at = buddy.next[at]!) {
+      for (let at = firstOf(buddy, head); at !== head; at = buddy.cells[at]!) {
         const run = buddy.runs.get(at);
-        counts[head]! += run ? (run.endPfn - run.startPfn) / MAX_ORDER_NR_PAGES : 1;
+        counts[order * LIST_STRIDE + type]! += run ? (run.endPfn - run.startPfn) / MAX_ORDER_NR_PAGES : 1;
       }
     }
   }

@@ -13,7 +13,8 @@ export {
   type MigrateType,
   MIGRATETYPE_NAMES, MIGRATE_FALLBACKS, MIGRATE_HIGHATOMIC, MIGRATE_ISOLATE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES, MIGRATE_UNMOVABLE,
 } from './migratetype.js';
-export { type Buddy, countFreeBlocks, createBuddy, setSpan } from './buddy.js';
+export { type Buddy, countFreeBlocks, createBuddy } from './buddy.js';
+export { setSpan } from './buddy-slots.js';
 export { allocBlock, putBlock } from './buddy-core.js';
 export { freeListOwner } from './buddy-page.js';
 export { firstBusyPfn, freeRange, isolateRange, offlineRange, pageblockType, undoIsolateRange } from './buddy-range.js';

@@ -8,7 +8,8 @@
 import { KERN, KernelError, MAX_ORDER_NR_PAGES, PAGES_PER_SECTION, PAGE_SIZE, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn, physToPfn, physToPfnUp } from '@holdfast/lib';
 import { CHUNK_SIZE } from '@holdfast/machine';
 import { type PageAllocator, createPageAllocator } from './alloc-pages.js';
-import { type Buddy, dropSlots } from './buddy.js';
+import { type Buddy } from './buddy.js';
+import { dropSlots } from './buddy-slots.js';
 import { takeFromRun } from './buddy-runs.js';
 import { freeRange, isolateRange, offlineRange, undoIsolateRange } from './buddy-range.js';
 import { GFP_USER, __GFP_HIGHMEM, __GFP_MOVABLE, __GFP_NOWARN, __GFP_THISNODE } from './gfp.js';

@@ -2,7 +2,7 @@
  * The texts of /proc/buddyinfo and /proc/pagetypeinfo. Mirrors frag_show_print and pagetypeinfo_show of mm/vmstat.c of 6.1.
  */
 import { PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, PAGES_PER_SUBSECTION } from '@holdfast/lib';
-import { NR_ORDERS, countFreeBlocks, listHead } from './buddy.js';
+import { LIST_STRIDE, NR_ORDERS, countFreeBlocks } from './buddy.js';
 import { countPageblockTypes } from './buddy-range.js';
 import { MIGRATETYPE_NAMES, MIGRATE_MOVABLE, MIGRATE_TYPES } from './migratetype.js';
 import { type Pgdat, type Zone, isPopulated, zoneEndPfn } from './zone.js';
@@ -21,7 +21,7 @@ export function formatBuddyinfo(nodes: Iterable<Pgdat>): string {
   return populatedZones(nodes)
     .map((zone) => {
       const counts = countFreeBlocks(zone.buddy);
-      const columns = ORDERS.map((order) => TYPES.reduce((sum, type) => sum + counts[listHead(order, type)]!, 0));
+      const columns = ORDERS.map((order) => TYPES.reduce((sum, type) => sum + counts[order * LIST_STRIDE + type]!, 0));
       return `Node ${zone.nid}, zone ${zone.name.padStart(8)} ${columns.map((count) => `${String(count).padStart(6)} `).join('')}\n`;
     })
     .join('');
@@ -44,7 +44,7 @@ export function formatPagetypeinfo(nodes: Iterable<Pgdat>): string {
 function formatFreeCounts(zone: Zone): string[] {
   const counts = countFreeBlocks(zone.buddy);
   return MIGRATETYPE_NAMES.map((name, type) => {
-    const columns = ORDERS.map((order) => formatCount(counts[listHead(order, type)]!)).join('');
+    const columns = ORDERS.map((order) => formatCount(counts[order * LIST_STRIDE + type]!)).join('');
     return `Node ${String(zone.nid).padStart(4)}, zone ${zone.name.padStart(8)}, type ${name.padStart(12)} ${columns}\n`;
   });
 }

@@ -190,7 +190,7 @@ describe('a zone of 16 TiB', () => {
     expect(new Set(taken).size).toBe(3000);
     expect(countFreeBlocks(buddy)[10 * 8 + 1]).toBe(PAGES / 1024 - 3);
     expect(chunks.size).toBe(0);
-    expect(buddy.state.length).toBeLessThanOrEqual(4 * SECTION);
+    expect(buddy.cells.length).toBeLessThanOrEqual(4 * 4 * SECTION);
     for (const pfn of taken) putBlock(buddy, pfn, 0);
     expect(buddy.freePages).toBe(PAGES);
   });

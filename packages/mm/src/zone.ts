@@ -7,7 +7,8 @@
  * span. ZONE_DEVICE has a span only.
  */
 import { type NodeId, PAGES_PER_SUBSECTION, type Pfn, type Range, bugOn, firstEndingAfter } from '@holdfast/lib';
-import { type Buddy, createBuddy, setSpan } from './buddy.js';
+import { type Buddy, createBuddy } from './buddy.js';
+import { setSpan } from './buddy-slots.js';
 import { freeListOwner } from './buddy-page.js';
 import type { Vmemmap } from './vmemmap.js';
 import { MAX_NR_ZONES, type NodeLayout, type ZoneIndex, type ZoneName } from './zone-layout.js';

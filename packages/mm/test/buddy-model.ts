@@ -4,7 +4,8 @@
  */
 import { type PhysAddr, SECTION_MEMMAP_SIZE } from '@holdfast/lib';
 import { freeListOwner } from '../src/buddy-page.js';
-import { type Buddy, LIST_STRIDE, ORDER_MASK, RUN, createBuddy, pfnOf, setSpan } from '../src/buddy.js';
+import { type Buddy, PREV, createBuddy, firstOf, freeOrder, isRun, listHead, pfnOf } from '../src/buddy.js';
+import { setSpan } from '../src/buddy-slots.js';
 import { collectRuns } from '../src/buddy-runs.js';
 import { type Vmemmap, createVmemmap } from '../src/vmemmap.js';
 
@@ -34,13 +35,13 @@ export function testBuddy(startPfn: number, endPfn: number, vmemmap = testVmemma
 
 /** Every free block of a list, first to last, runs written out. */
 export function listedBlocks(buddy: Buddy, order: number, type: number): number[] {
-  const head = order * LIST_STRIDE + type;
+  const head = listHead(order, type);
   const blocks: number[] = [];
   const runs = new Map(collectRuns(buddy).map((run) => [run.handle, run]));
-  for (let at = buddy.next[head]!; at !== head; at = buddy.next[at]!) {
-    if (buddy.prev[buddy.next[at]!] !== at) throw new Error(`list ${order}/${type}: links disagree at ${at}`);
-    if ((buddy.state[at]! & ORDER_MASK) !== order + 1) throw new Error(`list ${order}/${type}: state of ${at} is ${buddy.state[at]}`);
-    const run = (buddy.state[at]! & RUN) !== 0 ? runs.get(at) : undefined;
+  for (let at = firstOf(buddy, head); at !== head; at = buddy.cells[at]!) {
+    if (buddy.cells[buddy.cells[at]! | PREV] !== at) throw new Error(`list ${order}/${type}: links disagree at ${at}`);
+    if (freeOrder(buddy, at) !== order) throw new Error(`list ${order}/${type}: ${at} is free as a block of order ${freeOrder(buddy, at)}`);
+    const run = isRun(buddy, at) ? runs.get(at) : undefined;
     for (let pfn = pfnOf(buddy, at); pfn < (run?.endPfn ?? pfnOf(buddy, at) + 1); pfn += 1024) blocks.push(pfn);
   }
   return blocks;

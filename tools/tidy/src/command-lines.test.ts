@@ -13,7 +13,7 @@ const CASES = [
   { tool: 'bench/bench.js', options: [], refused: [['boott']] },
   { tool: 'bench/block.js', options: ['--device', '--rounds', '--flush-every', '--json'], refused: [['--device', '0'], ['--device', '17']] },
   { tool: 'bench/boot.js', options: ['--rounds', '--json'], refused: [['--rounds', '1.5']] },
-  { tool: 'bench/buddy.js', options: ['--pages', '--rounds', '--made', '--json'], refused: [['--pages', '40000']] },
+  { tool: 'bench/buddy.js', options: ['--pages', '--rounds', '--turns', '--made', '--json'], refused: [['--pages', '40000']] },
   { tool: 'bench/microbench.js', options: ['--json'], refused: [['--rounds', '2']] },
   { tool: 'bench/nbd.js', options: ['--size', '--rounds', '--seconds', '--only', '--json', '--readme'], refused: [['--size', '1000'], ['--seconds', 'soon']] },
   { tool: 'capture/dist/main.js', options: ['--out', '--texts', '--timeout'], refused: [['case'], ['case', '--out', 'x', '--timeout', '-1']] },

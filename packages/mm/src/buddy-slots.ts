@@ -1,0 +1,112 @@
+/**
+ * Slots: where the words of a section are, from the zone's span to the handle of a frame; and what is known of sections that have none.
+ *
+ * Invariant: a section has a slot from when one of its frames is first asked for by {@link handleOf} until it is removed.
+ */
+import { PAGES_PER_SECTION, bugOn } from '@holdfast/lib';
+import { type Buddy, type BulkRange, CELL, SLOT_CELLS, clearStates, markAllocated, setBlockTypes } from './buddy.js';
+import { MIGRATE_MOVABLE } from './migratetype.js';
+
+/** Handles are positive numbers of 31 bits. */
+const MAX_SLOTS = 2 ** 31 / SLOT_CELLS;
+
+/** Set the zone's span, and make room in the section table for it. A table never shrinks. */
+export function setSpan(buddy: Buddy, startPfn: number, endPfn: number): void {
+  buddy.startPfn = startPfn;
+  buddy.endPfn = endPfn;
+  const old = buddy.slotOfSection;
+  const oldFirst = old.length > 0 ? buddy.firstSection : Infinity;
+  const oldEnd = buddy.firstSection + old.length;
+  let first = Math.min(Math.floor(startPfn / PAGES_PER_SECTION), oldFirst);
+  let end = Math.max(Math.ceil(endPfn / PAGES_PER_SECTION), oldEnd);
+  if (first === oldFirst && end === oldEnd) return;
+  // Twice as large when it grows: memory is added block by block, and a table for each block would be a quadratic matter.
+  if (old.length > 0 && end > oldEnd) end = Math.max(end, oldEnd + old.length);
+  if (old.length > 0 && first < oldFirst) first = Math.max(0, Math.min(first, oldFirst - old.length));
+  buddy.slotOfSection = new Int32Array(end - first);
+  if (old.length > 0) buddy.slotOfSection.set(old, oldFirst - first);
+  buddy.firstSection = first;
+}
+
+/** The handle of a frame inside the zone; its section gets a slot if it has none. */
+export function handleOf(buddy: Buddy, pfn: number): number {
+  const section = Math.floor(pfn / PAGES_PER_SECTION);
+  const slot = buddy.slotOfSection[section - buddy.firstSection] || makeSlot(buddy, section);
+  return slot * SLOT_CELLS + (pfn - section * PAGES_PER_SECTION) * CELL;
+}
+
+/** The handle of a frame, or 0 if its section has no slot: it is untouched, or outside the zone. */
+export function peekHandle(buddy: Buddy, pfn: number): number {
+  const section = Math.floor(pfn / PAGES_PER_SECTION);
+  const slot = buddy.slotOfSection[section - buddy.firstSection] ?? 0;
+  return slot === 0 ? 0 : slot * SLOT_CELLS + (pfn - section * PAGES_PER_SECTION) * CELL;
+}
+
+/** A slot of no section: its handles are list entries of runs. */
+export function makeNodeSlot(buddy: Buddy): number {
+  const slot = newSlot(buddy);
+  buddy.memmaps[slot] = undefined;
+  buddy.slotPfn[slot] = NaN;
+  return slot;
+}
+
+function newSlot(buddy: Buddy): number {
+  const slot = buddy.spareSlots.pop() ?? buddy.memmaps.length;
+  if (slot === buddy.slotPfn.length) growSlots(buddy, slot * 2);
+  return slot;
+}
+
+function makeSlot(buddy: Buddy, section: number): number {
+  const index = section - buddy.firstSection;
+  bugOn(!(index >= 0 && index < buddy.slotOfSection.length), `section ${section} is outside zone ${buddy.zoneIndex} of node ${buddy.nid}`);
+  const slot = newSlot(buddy);
+  buddy.memmaps[slot] = buddy.vmemmap.isMaterialised(section) ? buddy.vmemmap.memmap(section) : undefined;
+  buddy.slotPfn[slot] = section * PAGES_PER_SECTION;
+  buddy.slotOfSection[index] = slot;
+  setBlockTypes(buddy, slot * SLOT_CELLS, (slot + 1) * SLOT_CELLS, MIGRATE_MOVABLE);
+  if (buddy.bulk.length > 0) unpackBulk(buddy, section * PAGES_PER_SECTION);
+  return slot;
+}
+
+/** Write what is known of a section in bulk into its new slot. */
+function unpackBulk(buddy: Buddy, sectionPfn: number): void {
+  for (const range of cutBulk(buddy, sectionPfn, sectionPfn + PAGES_PER_SECTION)) {
+    const first = handleOf(buddy, range.startPfn);
+    const end = first + (range.endPfn - range.startPfn) * CELL;
+    setBlockTypes(buddy, first, end, range.type);
+    if (range.order !== undefined) markAllocated(buddy, first, end, range.order);
+  }
+}
+
+/** Take the parts of bulk ranges inside `[startPfn, endPfn)` out of the record. */
+export function cutBulk(buddy: Buddy, startPfn: number, endPfn: number): BulkRange[] {
+  const inside: BulkRange[] = [];
+  buddy.bulk = buddy.bulk.flatMap((range) => {
+    const from = Math.max(range.startPfn, startPfn);
+    const to = Math.min(range.endPfn, endPfn);
+    if (from >= to) return [range];
+    inside.push({ ...range, startPfn: from, endPfn: to });
+    return [{ ...range, endPfn: from }, { ...range, startPfn: to }].filter((part) => part.startPfn < part.endPfn);
+  });
+  return inside;
+}
+
+function growSlots(buddy: Buddy, capacity: number): void {
+  bugOn(capacity > MAX_SLOTS, `zone ${buddy.zoneIndex} of node ${buddy.nid}: more than ${MAX_SLOTS / 2} sections in use`);
+  const { cells, slotPfn } = buddy;
+  buddy.cells = new Int32Array(capacity * SLOT_CELLS);
+  buddy.cells.set(cells);
+  buddy.slotPfn = new Float64Array(capacity);
+  buddy.slotPfn.set(slotPfn);
+}
+
+/** Give up the slots of `[startPfn, endPfn)`: whole sections that were removed, with no free block left in them. */
+export function dropSlots(buddy: Buddy, startPfn: number, endPfn: number): void {
+  for (let pfn = startPfn; pfn < endPfn; pfn += PAGES_PER_SECTION) {
+    const handle = peekHandle(buddy, pfn);
+    if (handle === 0) continue;
+    clearStates(buddy, handle, handle + SLOT_CELLS);
+    buddy.slotOfSection[pfn / PAGES_PER_SECTION - buddy.firstSection] = 0;
+    buddy.spareSlots.push(handle / SLOT_CELLS);
+  }
+}
