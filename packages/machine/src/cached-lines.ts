@@ -129,6 +129,11 @@ export class CachedLines {
 
   /** A store past the caches: what they held of its lines goes with it. */
   drop(addr: number, length: number): void {
+    if (length === PAGE_SIZE && (addr & (PAGE_SIZE - 1)) === 0) this.#dropPage(addr / PAGE_SIZE);
+    else this.#dropRange(addr, length);
+  }
+
+  #dropRange(addr: number, length: number): void {
     const end = addr + length;
     for (let at = addr; at < end; ) {
       const page = Math.floor(at / PAGE_SIZE);
@@ -172,8 +177,8 @@ export class CachedLines {
   }
 
   #dropPage(page: number): void {
-    if (!this.#holds(page)) return;
     const index = page & (SECTORS - 1);
+    if (this.#groups[index >> GROUP_BITS] === EMPTY || !this.#holds(page)) return;
     if (this.#groups[index >> GROUP_BITS] !== MIXED) this.#ungroup(index >> GROUP_BITS);
     this.#tags[index] = 0;
   }

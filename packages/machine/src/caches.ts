@@ -19,6 +19,7 @@ import { CachedLines } from './cached-lines.js';
 import type { MachineClock } from './clock.js';
 import { copyBytes } from './copy-bytes.js';
 import { CACHE_LINE_SIZE, CHUNK_SIZE, PowerFailure, type PersistenceDomain, type PowercutTrigger, WORD_SIZE } from './hardware.js';
+import type { Ledger } from './ledger.js';
 import type { AddressSpace, Slot, Window } from './physical-memory.js';
 import { CACHED, COMBINING, UndoLog } from './undo-log.js';
 
@@ -47,10 +48,11 @@ const FILTER_BUCKETS = 1024;
 
 export class Caches {
   readonly log: UndoLog;
-  /** What the last-level cache holds: for costs and wear only. */
+  /** What the last-level cache holds: for costs and wear only. Whoever asks it has settled the ledger. */
   readonly lines: CachedLines;
   readonly #memory: AddressSpace;
   readonly #clock: MachineClock;
+  readonly #ledger: Ledger;
   readonly #domain: PersistenceDomain;
   readonly #exact: boolean;
   /** May a store be left out of the log altogether? Not where it says what another CPU's fence covers. */
@@ -75,9 +77,10 @@ export class Caches {
   #fencesLeft = Infinity;
 
   /** `limit` bounds the log's bytes: a power of two, or Infinity to forget nothing and sample nothing. */
-  constructor(memory: AddressSpace, clock: MachineClock, domain: PersistenceDomain, nrCpus: number, limit: number) {
+  constructor(memory: AddressSpace, clock: MachineClock, ledger: Ledger, domain: PersistenceDomain, nrCpus: number, limit: number) {
     this.#memory = memory;
     this.#clock = clock;
+    this.#ledger = ledger;
     this.lines = new CachedLines((addr, length) => this.#receive(addr, length));
     this.#domain = domain;
     this.#nrCpus = nrCpus;
@@ -119,13 +122,11 @@ export class Caches {
 
   /**
    * The short way for non-temporal stores that the caller makes after this: to `[within, within + length)` of the bytes of a chunk, all of
-   * it a persistent medium that is not hosted and has no image. Words, whole ones; nothing is {@link armed}. The medium's account is the
-   * caller's too.
+   * it a persistent medium that is not hosted and has no image. Words, whole ones; nothing is {@link armed}. The accounts are the caller's.
    */
   beforeStream(cpu: number, addr: number, bytes: Uint8Array, within: number, length: number): void {
     this.#rememberCombining(cpu, addr, bytes, within, length);
     this.#posted = true;
-    this.lines.drop(addr, length);
   }
 
   /** An armed power cut counts stores as the memory sees them, so they are made one by one. */
@@ -142,7 +143,8 @@ export class Caches {
 
   /** What a store costs its medium. RAM does not wear, and is not tracked line by line: the kernel stores to it all the time. */
   #account(kind: AccessKind, { start, medium }: Window, addr: number, length: number): void {
-    medium.bytesWritten += length;
+    this.#ledger.settle();
+    medium.countWritten(length);
     if (kind === CACHED) {
       if (!medium.volatile) this.lines.store(addr, length);
       return;
@@ -220,7 +222,7 @@ export class Caches {
 
   // Flushes and fences.
 
-  /** clwb and clflushopt: done at the CPU's next fence. */
+  /** clwb and clflushopt: done at the CPU's next fence. The caller has asked for the time, so that all before it is accounted for. */
   flush(cpu: number, addr: number, length: number): void {
     if (this.armed) this.#checkPower();
     this.#posted = true;
@@ -230,7 +232,7 @@ export class Caches {
     if (this.#mayHoldCached(lines)) this.#flushes[cpu]!.push(lines);
   }
 
-  /** clflush: done when it returns. */
+  /** clflush: done when it returns. The caller has asked for the time. */
   flushNow(addr: number, length: number): void {
     if (this.armed) this.#checkPower();
     this.lines.writeBack(addr, length);
@@ -265,12 +267,14 @@ export class Caches {
 
   /** Write `[start, end)` back, as before its medium is pulled, and as the host does. */
   settleRange(start: number, end: number): void {
+    this.#ledger.settle();
     this.lines.writeBackRange(start, end);
     this.#settle([this.#lines(start, end - start)]);
   }
 
   /** A power cycle: nothing is open, nothing is armed. */
   reset(): void {
+    this.#ledger.settle();
     this.log.clear();
     this.lines.clear();
     for (const pending of this.#flushes) pending.length = 0;

@@ -10,6 +10,7 @@ import { storeCost } from './costs.js';
 import { collectUndecided } from './crash-states.js';
 import { type CpuHost, createCpu } from './cpu.js';
 import type { Machine, Medium, MediumSlot, PersistenceDomain, PowercutReport, UndecidedUnit } from './hardware.js';
+import { Ledger } from './ledger.js';
 import { AddressSpace, type Window } from './physical-memory.js';
 import { CACHED } from './undo-log.js';
 
@@ -45,14 +46,15 @@ export function createMachine(spec: MachineSpec = {}): Machine {
   const undecidedBytes = spec.undecidedBytes ?? DEFAULT_UNDECIDED_BYTES;
   checkSpec(physBits, nrCpus, undecidedBytes);
 
-  const clock = createClock();
+  const ledger = new Ledger();
+  const clock = createClock(() => ledger.settle());
   const memory = new AddressSpace(physBits, (addr, source) => caches.store(CACHED, 0, addr, source, 0, source.length));
-  const caches: Caches = new Caches(memory, clock, persistence, nrCpus, undecidedBytes);
+  const caches: Caches = new Caches(memory, clock, ledger, persistence, nrCpus, undecidedBytes);
   const machineCheckHandlers = new Set<(addr: PhysAddr) => void>();
   const machineCheck = (addr: PhysAddr): void => {
     for (const handler of machineCheckHandlers) handler(addr);
   };
-  const host: CpuHost = { machineCheck, memory, caches, clock, physBits, hypervisor, mappings: new Map(), memtypes: new Set() };
+  const host: CpuHost = { machineCheck, memory, caches, ledger, clock, physBits, hypervisor, mappings: new Map(), memtypes: new Set() };
   const cpus = Array.from({ length: nrCpus }, (_, nr) => createCpu(host, nr));
   for (const slot of media) memory.attach(slot);
   let powerCycles = 0;
@@ -123,6 +125,7 @@ export function createMachine(spec: MachineSpec = {}): Machine {
     mediumAt: (addr): Medium | undefined => memory.windowAt(addr)?.medium,
     chargeStores(start, sizeBytes, type) {
       memory.checkBacked(start, sizeBytes);
+      ledger.settle();
       caches.lines.writeBackRange(start, start + sizeBytes);
       for (const window of memory.windows) {
         const from = Math.max(start, window.start);
@@ -136,6 +139,7 @@ export function createMachine(spec: MachineSpec = {}): Machine {
       }
     },
     poweroff() {
+      ledger.settle();
       caches.lines.writeBackRange(0, Infinity);
       powerLoss(++powerCycles);
     },

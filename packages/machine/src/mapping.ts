@@ -11,6 +11,7 @@ import type { MachineClock } from './clock.js';
 import { copyBytes } from './copy-bytes.js';
 import { type StoreCost, SFENCE_COST, mediumFigures, storeCost, uncachedLoadPerByte } from './costs.js';
 import { CACHE_LINE_SIZE, CHUNK_SIZE, MachineCheckPanic, type Mapping, type MemoryType, WORD_SIZE } from './hardware.js';
+import type { Debtor, Ledger } from './ledger.js';
 import { MediaController } from './media-controller.js';
 import type { MediumStore } from './medium.js';
 import type { AddressSpace } from './physical-memory.js';
@@ -20,6 +21,7 @@ import { CACHED, COMBINING } from './undo-log.js';
 export interface MappingHost {
   readonly memory: AddressSpace;
   readonly caches: Caches;
+  readonly ledger: Ledger;
   readonly clock: MachineClock;
   /** Tell who listens that a load met poison, and went on. */
   readonly machineCheck: (addr: PhysAddr) => void;
@@ -27,13 +29,14 @@ export interface MappingHost {
 
 const STORE_KIND: Record<MemoryType, AccessKind> = { UC: THROUGH, 'UC-': THROUGH, WT: THROUGH, WC: COMBINING, WB: CACHED };
 
-export class CpuMapping implements Mapping {
+export class CpuMapping implements Mapping, Debtor {
   readonly start: PhysAddr;
   readonly sizeBytes: number;
   readonly type: MemoryType;
   readonly #cpu: number;
   readonly #memory: AddressSpace;
   readonly #caches: Caches;
+  readonly #ledger: Ledger;
   readonly #clock: MachineClock;
   /** All of the mapping is timed as its first byte is: few span two media. */
   readonly #controller: MediaController;
@@ -59,9 +62,11 @@ export class CpuMapping implements Mapping {
     this.#cpu = cpu;
     this.#memory = host.memory;
     this.#caches = host.caches;
+    this.#ledger = host.ledger;
     this.#clock = host.clock;
     const window = host.memory.windowAt(start);
     this.#controller = window?.medium.controller ?? new MediaController(mediumFigures('dram'));
+    this.#controller.ledger = host.ledger;
     this.#mediumOffset = start - (window?.start ?? 0);
     this.#cost = storeCost(this.#controller.figures, type);
     this.#uncachedLoad = uncachedLoadPerByte(this.#controller.figures);
@@ -106,7 +111,7 @@ export class CpuMapping implements Mapping {
     const within = this.#phase + offset - nr * CHUNK_SIZE;
     const bytes = within + length <= CHUNK_SIZE ? this.#memory.bytes(this.#firstChunk + nr) : undefined;
     if (this.#uncached || this.type === 'WC') this.#loadUncached(offset, length);
-    else this.#clock.now += this.#controller.loadCost(this.#mediumOffset + offset, length, this.#caches.lines.load(this.start + offset, length));
+    else this.#ledger.record(this, offset, -1 - length);
     if (bytes !== undefined) copyBytes(target, targetOffset, bytes, within, length);
     else this.#memory.load(this.start + offset, target, targetOffset, length);
   }
@@ -122,20 +127,13 @@ export class CpuMapping implements Mapping {
   writeFlushCache(offset: number, source: Uint8Array, sourceOffset: number, length: number): void {
     if (this.#uncached) return this.write(offset, source, sourceOffset, length); // UC ignores the non-temporal hint
     this.#check(offset, length, source, sourceOffset);
-    const done = this.#clock.now + this.#cost.streamFixed + this.#cost.streamPerByte * length;
     const nr = Math.floor((this.#phase + offset) / CHUNK_SIZE);
     const within = this.#phase + offset - nr * CHUNK_SIZE;
     const bytes = this.#isPlainStream(within, length) ? this.#memory.bytes(this.#firstChunk + nr) : undefined;
-    if (bytes === undefined) {
-      this.#streamBytes(this.start + offset, source, sourceOffset, length);
-    } else {
-      // All is told before the bytes move: what the accounts miss in the host's caches is then fetched while they do.
-      this.#caches.beforeStream(this.#cpu, this.start + offset, bytes, within, length);
-      this.#medium!.bytesWritten += length;
-      this.#controller.receive(this.#clock, this.#mediumOffset + offset, length);
-      copyBytes(bytes, within, source, sourceOffset, length);
-    }
-    if (this.#clock.now < done) this.#clock.now = done;
+    if (bytes === undefined) return this.#streamBytes(offset, source, sourceOffset, length);
+    this.#caches.beforeStream(this.#cpu, this.start + offset, bytes, within, length);
+    this.#ledger.record(this, offset, length);
+    copyBytes(bytes, within, source, sourceOffset, length);
   }
 
   /** Most streams: whole words, to one chunk. */
@@ -144,7 +142,9 @@ export class CpuMapping implements Mapping {
     return ((within | length) & (WORD_SIZE - 1)) === 0 && within + length <= CHUNK_SIZE;
   }
 
-  #streamBytes(addr: number, source: Uint8Array, sourceOffset: number, length: number): void {
+  #streamBytes(offset: number, source: Uint8Array, sourceOffset: number, length: number): void {
+    const done = this.#clock.now + this.#streamCost(length);
+    const addr = this.start + offset;
     // The ends that movnti cannot store are plain stores, with their lines written back. `&` sees the low 32 bits, which hold what is
     // asked for; % on an address is a call, of 10 to 20 ns.
     const head = Math.min(-addr & (WORD_SIZE - 1), length);
@@ -152,6 +152,31 @@ export class CpuMapping implements Mapping {
     if (head > 0) this.#storeEdge(addr, source, sourceOffset, head);
     this.#caches.store(COMBINING, this.#cpu, addr + head, source, sourceOffset + head, length - head - tail);
     if (tail > 0) this.#storeEdge(addr + length - tail, source, sourceOffset + length - tail, tail);
+    if (this.#clock.now < done) this.#clock.now = done;
+  }
+
+  #streamCost(length: number): number {
+    return this.#cost.streamFixed + this.#cost.streamPerByte * length;
+  }
+
+  // Debtor.
+
+  charge(offset: number, length: number): void {
+    if (length < 0) this.#chargeLoad(offset, -1 - length);
+    else this.#chargeStream(offset, length);
+  }
+
+  #chargeLoad(offset: number, length: number): void {
+    const missing = this.#caches.lines.load(this.start + offset, length);
+    this.#clock.charged += this.#controller.loadCost(this.#mediumOffset + offset, length, missing);
+  }
+
+  #chargeStream(offset: number, length: number): void {
+    const done = this.#clock.charged + this.#streamCost(length);
+    this.#caches.lines.drop(this.start + offset, length);
+    this.#medium!.countWritten(length);
+    this.#controller.receive(this.#clock, this.#mediumOffset + offset, length);
+    if (this.#clock.charged < done) this.#clock.charged = done;
   }
 
   writeZeroes(offset: number, length: number): void {

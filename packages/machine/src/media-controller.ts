@@ -7,6 +7,7 @@
  *
  * Stores are posted. The medium works them off at its own speed, and a CPU waits only when more than the queue is waiting.
  * Invariant: a line that enters the buffer is counted as written then; it leaves the buffer once, at a power cut by ADR.
+ * Invariant: whoever calls receive, receiveBulk or loadCost has settled the ledger, so that all is accounted for in program order.
  * Differs from hardware: the buffer is direct-mapped, where Optane's replaces at random or by age; a partial line's read is not charged,
  * as the published bandwidths show none. Loads do not queue behind stores.
  */
@@ -14,6 +15,7 @@ import { PAGE_SIZE } from '@holdfast/lib';
 import type { MachineClock } from './clock.js';
 import { type MediumFigures, CACHE_HIT, CACHED_PER_BYTE } from './costs.js';
 import { CACHE_LINE_SIZE, type MediaWear, type WearClass } from './hardware.js';
+import type { Ledger } from './ledger.js';
 import { PageWear, wholePages } from './wear.js';
 
 const BUFFER_LINES = 64;
@@ -21,10 +23,12 @@ const BUFFER_LINES = 64;
 export class MediaController implements MediaWear {
   readonly figures: MediumFigures;
   readonly lineBytes: number;
-  bytesReceived = 0;
-  linesWritten = 0;
-  busyNs = 0;
+  /** Where accesses to the medium may still wait to be accounted for. */
+  ledger: Ledger | undefined;
 
+  #bytesReceived = 0;
+  #linesWritten = 0;
+  #busyNs = 0;
   /** By slot of the buffer: the number of the line in it, or -1. */
   readonly #lines = new Float64Array(BUFFER_LINES).fill(-1);
   /** By group of slots that the lines of one page fall in: the page, if all of them are its own, or -1: then ask by slot. */
@@ -61,10 +65,27 @@ export class MediaController implements MediaWear {
 
   /** A store of `[offset, offset + length)` of the medium arrives; the clock goes on if it has to wait. */
   receive(clock: MachineClock, offset: number, length: number): void {
-    if (length === 0) return;
-    this.bytesReceived += length;
+    if (length === PAGE_SIZE && (offset & (PAGE_SIZE - 1)) === 0) this.#receivePage(clock, offset / PAGE_SIZE);
+    else if (length > 0) this.#receivePart(clock, offset, length);
+  }
+
+  /** Most stores are of a page that displaces another one from the buffer, both whole: no look at lines. */
+  #receivePage(clock: MachineClock, page: number): void {
+    const group = page & (this.#whole.length - 1);
+    const before = this.#whole[group]!;
+    if (before < 0) return this.#receivePart(clock, page * PAGE_SIZE, PAGE_SIZE);
+    this.#bytesReceived += PAGE_SIZE;
+    if (before === page) return;
+    this.#whole[group] = page;
+    this.#pages.addPage(page);
+    this.#linesWritten += this.#linesPerPage;
+    this.#post(clock, this.#linesPerPage);
+  }
+
+  #receivePart(clock: MachineClock, offset: number, length: number): void {
+    this.#bytesReceived += length;
     const entered = this.#admit(offset, length);
-    this.linesWritten += entered;
+    this.#linesWritten += entered;
     this.#post(clock, entered);
   }
 
@@ -74,11 +95,11 @@ export class MediaController implements MediaWear {
     if (first === end) return this.receive(clock, offset, length);
     const [from, to] = [first * PAGE_SIZE, end * PAGE_SIZE];
     this.receive(clock, offset, from - offset);
-    this.bytesReceived += to - from;
+    this.#bytesReceived += to - from;
     this.#pages.addRange(first, end);
     this.#forget();
     const lines = (end - first) * this.#linesPerPage;
-    this.linesWritten += lines;
+    this.#linesWritten += lines;
     this.#post(clock, lines);
     this.receive(clock, to, offset + length - to);
   }
@@ -88,7 +109,7 @@ export class MediaController implements MediaWear {
     if (missing === 0) return CACHE_HIT + length * CACHED_PER_BYTE;
     const latency = Math.floor(offset / this.#openBytes) === this.#open ? this.#loadHit : this.#loadMiss;
     this.#open = Math.floor((offset + length - 1) / this.#openBytes);
-    this.busyNs += this.#readNs * (missing <= this.lineBytes ? 1 : missing / this.lineBytes);
+    this.#busyNs += this.#readNs * (missing <= this.lineBytes ? 1 : missing / this.lineBytes);
     // The latency brings the first line; the rest follows as fast as one module gives it.
     return missing <= CACHE_LINE_SIZE ? latency : latency + (missing - CACHE_LINE_SIZE) / this.#readBandwidth;
   }
@@ -100,20 +121,38 @@ export class MediaController implements MediaWear {
     this.#doneAt = 0;
   }
 
-  // MediaWear.
+  // MediaWear: for those who ask, all is settled.
+
+  get bytesReceived(): number {
+    this.ledger?.settle();
+    return this.#bytesReceived;
+  }
+
+  get linesWritten(): number {
+    this.ledger?.settle();
+    return this.#linesWritten;
+  }
+
+  get busyNs(): number {
+    this.ledger?.settle();
+    return this.#busyNs;
+  }
 
   pageWrites(page: number): number {
+    this.ledger?.settle();
     return this.#pages.pageWrites(page);
   }
 
   histogram(): readonly WearClass[] {
+    this.ledger?.settle();
     return this.#pages.histogram();
   }
 
   reset(): void {
-    this.bytesReceived = 0;
-    this.linesWritten = 0;
-    this.busyNs = 0;
+    this.ledger?.settle();
+    this.#bytesReceived = 0;
+    this.#linesWritten = 0;
+    this.#busyNs = 0;
     this.#pages.reset();
   }
 
@@ -202,8 +241,8 @@ export class MediaController implements MediaWear {
 
   #post(clock: MachineClock, lines: number): void {
     const work = lines * this.#lineNs;
-    this.busyNs += work;
-    this.#doneAt = (this.#doneAt > clock.now ? this.#doneAt : clock.now) + work;
-    if (this.#doneAt - this.#queueNs > clock.now) clock.now = this.#doneAt - this.#queueNs;
+    this.#busyNs += work;
+    this.#doneAt = (this.#doneAt > clock.charged ? this.#doneAt : clock.charged) + work;
+    if (this.#doneAt - this.#queueNs > clock.charged) clock.charged = this.#doneAt - this.#queueNs;
   }
 }

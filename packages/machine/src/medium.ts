@@ -68,13 +68,13 @@ export class MediumStore implements Medium {
   readonly sizeBytes: number;
   readonly volatile: boolean;
   readonly backing: ImageBacking | undefined;
-  bytesWritten = 0;
   /** Offsets in the medium of lines that are lost; see {@link MediaPoison}. */
   readonly poison = createRangeSet();
   readonly controller: MediaController;
   /** Plugged into a machine. */
   attached = false;
 
+  #bytesWritten = 0;
   #phase = 0;
   readonly #chunks = new Map<number, Chunk>();
   /** Volatile: chunks that read as noise of this seed until they are made. */
@@ -98,6 +98,15 @@ export class MediumStore implements Medium {
     this.volatile = isVolatile;
     this.backing = backing;
     this.controller = new MediaController(mediumFigures(kind, interleave));
+  }
+
+  get bytesWritten(): number {
+    this.controller.ledger?.settle();
+    return this.#bytesWritten;
+  }
+
+  countWritten(length: number): void {
+    this.#bytesWritten += length;
   }
 
   get wear(): MediaWear {
