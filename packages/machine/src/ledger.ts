@@ -8,6 +8,8 @@
  * Invariant: nobody sees an account that is not settled. All entries are of one mapping, in program order.
  */
 export interface Debtor {
+  /** Accesses at `entries[0]`, `entries[2]` and so on, below `used`, will be charged: fetch what that takes from the host's memory. */
+  prefetch(entries: Float64Array, used: number): void;
   /** Account for a stream of `length` bytes at `offset`, or, if `length` is negative, for a load of `-1 - length`. */
   charge(offset: number, length: number): void;
 }
@@ -43,6 +45,7 @@ export class Ledger {
     const used = this.#used;
     const debtor = this.#debtor!;
     this.#used = 0; // first: who charges asks for accounts
+    debtor.prefetch(entries, used);
     for (let at = 0; at < used; at += 2) debtor.charge(entries[at]!, entries[at + 1]!);
   }
 }

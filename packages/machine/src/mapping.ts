@@ -161,6 +161,10 @@ export class CpuMapping implements Mapping, Debtor {
 
   // Debtor.
 
+  prefetch(entries: Float64Array, used: number): void {
+    this.#controller.prefetch(this.#mediumOffset, entries, used);
+  }
+
   charge(offset: number, length: number): void {
     if (length < 0) this.#chargeLoad(offset, -1 - length);
     else this.#chargeStream(offset, length);

@@ -89,6 +89,11 @@ export class MediaController implements MediaWear {
     this.#post(clock, entered);
   }
 
+  /** Stores at `base + entries[2 * i]` will arrive: see {@link PageWear.prefetch}. */
+  prefetch(base: number, entries: Float64Array, used: number): void {
+    this.#pages.prefetch(base, entries, used);
+  }
+
   /** The same for a range of any size that is written once, in order; it does not stay in the buffer. */
   receiveBulk(clock: MachineClock, offset: number, length: number): void {
     const { first, end } = wholePages(offset, length);

@@ -45,11 +45,29 @@ export class PageWear {
   /** The leaf of the last access, and its number: most have the same as the one before. */
   #leafNr = -1;
   #leaf: Leaf | undefined;
+  /** Of no use, but loads whose values nobody keeps are not made. */
+  fetched = 0;
   #runs: Run[] = [];
   readonly #linesPerPage: number;
 
   constructor(linesPerPage: number) {
     this.#linesPerPage = linesPerPage;
+  }
+
+  /**
+   * Fetch the counters of the pages at byte `base + entries[2 * i]`, `2 * i < used`, from the host's memory, as far as they lie in the leaf of
+   * the last access. A loop this short has twenty of them on their way at once; where they are counted, one by one, each is waited for.
+   */
+  prefetch(base: number, entries: Float64Array, used: number): void {
+    if (this.#leaf === undefined) return;
+    const { pages } = this.#leaf;
+    const first = this.#leafNr * LEAF_PAGES * PAGE_SIZE - base;
+    let sum = 0;
+    for (let at = 0; at < used; at += 2) {
+      const i = ((entries[at]! - first) / PAGE_SIZE) | 0;
+      if (i >= 0 && i < LEAF_PAGES) sum = (sum + pages[i]!) | 0;
+    }
+    this.fetched = sum;
   }
 
   /** `lines` lines of `page` were written: at most all of it. */
