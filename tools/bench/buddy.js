@@ -3,7 +3,7 @@
  * Both run the same list of operations on one zone, drawn by a seeded generator before the clock runs, and must hand out the same frames,
  * which a checksum shows after it has stopped.
  *
- * Struct pages that nobody has looked at have no bytes yet; `--made` makes them all first, as if somebody had. Times are of the processor.
+ * Struct pages that nobody has looked at have no bytes yet; `--made` makes them all first, as if somebody had. Shown are the fastest of many short rounds.
  *
  *   node tools/bench/buddy.js --help
  */
@@ -123,7 +123,7 @@ function boot() {
   return buddy;
 }
 
-/** A workload on a zone of its own: what the last round handed out, and operations per second of processor time of the fastest one. */
+/** A workload on a zone of its own: what the last round handed out, and operations per second of the fastest one. */
 function measureOurs(workload) {
   const buddy = boot();
   const slots = new Int32Array(workload.slots);
@@ -131,10 +131,10 @@ function measureOurs(workload) {
   const frames = workload.batch ? slots : new Int32Array(operations.length);
   let best = Infinity;
   for (let round = 0; round < rounds; round++) {
-    const from = process.cpuUsage();
+    const from = process.hrtime.bigint();
     if (workload.batch) runBatches(buddy, slots);
     else runOperations(buddy, slots, operations, frames);
-    best = Math.min(best, process.cpuUsage(from).user / 1e6);
+    best = Math.min(best, Number(process.hrtime.bigint() - from) / 1e9);
   }
   return { checksum: checksum(frames), opsPerSecond: (operations?.length ?? OPERATIONS) / best };
 }

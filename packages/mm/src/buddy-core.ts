@@ -28,7 +28,7 @@ const PAGE_IN_SECTION = lib.PAGES_PER_SECTION - 1;
 const PAGEBLOCK_MASK = -lib.PAGEBLOCK_NR_PAGES * CELL;
 const MIGRATE_PCPTYPES = migrate.MIGRATE_PCPTYPES;
 const MIGRATE_ISOLATE = migrate.MIGRATE_ISOLATE;
-const WIDE_ZONE = 2 ** 32; // pages; from there on a shift no longer finds the section
+const WIDE_ZONE = 2 ** 31 - 1; // pages; from there on a shift no longer finds the section
 
 // `| 0` below keeps what changes in a loop a machine word: V8 would carry it as a tagged number, converted and checked at each use.
 
@@ -105,7 +105,7 @@ function writeTaken(buddy: lists.Buddy, handle: number, order: number, from: num
  * Freeing what is free or reserved is a bug of the caller: BugError.
  */
 export function putBlock(buddy: lists.Buddy, pfn: number, order: number): void {
-  const inZone = pfn - buddy.firstSection * (PAGE_IN_SECTION + 1);
+  const inZone = pfn - buddy.firstPfn;
   const handle = inZone < WIDE_ZONE ? (buddy.slotOfSection[inZone >>> SECTION_SHIFT]! << SLOT_SHIFT) | ((inZone & PAGE_IN_SECTION) << PAGE_SHIFT) : peekHandle(buddy, pfn);
   if (buddy.cells[handle | STATE] === ALLOCATED) freeOnePage(buddy, handle, order, false); // not MADE: there is no reference but the allocator's
   else putCounted(buddy, handle, pfn, order);

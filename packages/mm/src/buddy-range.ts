@@ -69,7 +69,7 @@ export function countPageblockTypes(buddy: Buddy, startPfn: number, endPfn: numb
   for (const range of buddy.bulk) counts.set(range.type, (counts.get(range.type) ?? 0) + (range.endPfn - range.startPfn) / PAGEBLOCK_NR_PAGES);
   buddy.slotOfSection.forEach((slot, index) => {
     if (slot === 0) return;
-    const sectionPfn = (buddy.firstSection + index) * PAGES_PER_SECTION;
+    const sectionPfn = buddy.firstPfn + index * PAGES_PER_SECTION;
     const from = Math.max(startPfn - sectionPfn, 0);
     const to = Math.min(endPfn - sectionPfn, PAGES_PER_SECTION);
     for (let page = Math.floor(from / PAGEBLOCK_NR_PAGES) * PAGEBLOCK_NR_PAGES; page < to; page += PAGEBLOCK_NR_PAGES) {

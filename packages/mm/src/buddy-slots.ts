@@ -15,8 +15,9 @@ export function setSpan(buddy: Buddy, startPfn: number, endPfn: number): void {
   buddy.startPfn = startPfn;
   buddy.endPfn = endPfn;
   const old = buddy.slotOfSection;
-  const oldFirst = old.length > 0 ? buddy.firstSection : Infinity;
-  const oldEnd = buddy.firstSection + old.length;
+  const before = buddy.firstPfn / PAGES_PER_SECTION;
+  const oldFirst = old.length > 0 ? before : Infinity;
+  const oldEnd = before + old.length;
   let first = Math.min(Math.floor(startPfn / PAGES_PER_SECTION), oldFirst);
   let end = Math.max(Math.ceil(endPfn / PAGES_PER_SECTION), oldEnd);
   if (first === oldFirst && end === oldEnd) return;
@@ -25,46 +26,51 @@ export function setSpan(buddy: Buddy, startPfn: number, endPfn: number): void {
   if (old.length > 0 && first < oldFirst) first = Math.max(0, Math.min(first, oldFirst - old.length));
   buddy.slotOfSection = new Int32Array(end - first);
   if (old.length > 0) buddy.slotOfSection.set(old, oldFirst - first);
-  buddy.firstSection = first;
+  buddy.firstPfn = first * PAGES_PER_SECTION;
 }
 
 /** The handle of a frame inside the zone; its section gets a slot if it has none. */
 export function handleOf(buddy: Buddy, pfn: number): number {
-  const section = Math.floor(pfn / PAGES_PER_SECTION);
-  const slot = buddy.slotOfSection[section - buddy.firstSection] || makeSlot(buddy, section);
-  return slot * SLOT_CELLS + (pfn - section * PAGES_PER_SECTION) * CELL;
+  const index = sectionIndex(buddy, pfn);
+  const slot = buddy.slotOfSection[index] || makeSlot(buddy, index);
+  return slot * SLOT_CELLS + (pfn % PAGES_PER_SECTION) * CELL;
 }
 
 /** The handle of a frame, or 0 if its section has no slot: it is untouched, or outside the zone. */
 export function peekHandle(buddy: Buddy, pfn: number): number {
-  const section = Math.floor(pfn / PAGES_PER_SECTION);
-  const slot = buddy.slotOfSection[section - buddy.firstSection] ?? 0;
-  return slot === 0 ? 0 : slot * SLOT_CELLS + (pfn - section * PAGES_PER_SECTION) * CELL;
+  const slot = buddy.slotOfSection[sectionIndex(buddy, pfn)] ?? 0;
+  return slot === 0 ? 0 : slot * SLOT_CELLS + (pfn % PAGES_PER_SECTION) * CELL;
+}
+
+/** Where the section of a frame is in the table. */
+function sectionIndex(buddy: Buddy, pfn: number): number {
+  return Math.floor((pfn - buddy.firstPfn) / PAGES_PER_SECTION);
 }
 
 /** A slot of no section: its handles are list entries of runs. */
 export function makeNodeSlot(buddy: Buddy): number {
   const slot = newSlot(buddy);
   buddy.memmaps[slot] = undefined;
-  buddy.slotPfn[slot] = NaN;
+  buddy.slotPfn[slot] = -1;
   return slot;
 }
 
 function newSlot(buddy: Buddy): number {
   const slot = buddy.spareSlots.pop() ?? buddy.memmaps.length;
-  if (slot === buddy.slotPfn.length) growSlots(buddy, slot * 2);
+  if (slot * SLOT_CELLS === buddy.cells.length) growSlots(buddy, slot * 2);
   return slot;
 }
 
-function makeSlot(buddy: Buddy, section: number): number {
-  const index = section - buddy.firstSection;
+function makeSlot(buddy: Buddy, index: number): number {
+  const pfn = buddy.firstPfn + index * PAGES_PER_SECTION;
+  const section = pfn / PAGES_PER_SECTION;
   bugOn(!(index >= 0 && index < buddy.slotOfSection.length), `section ${section} is outside zone ${buddy.zoneIndex} of node ${buddy.nid}`);
   const slot = newSlot(buddy);
   buddy.memmaps[slot] = buddy.vmemmap.isMaterialised(section) ? buddy.vmemmap.memmap(section) : undefined;
-  buddy.slotPfn[slot] = section * PAGES_PER_SECTION;
+  buddy.slotPfn[slot] = pfn;
   buddy.slotOfSection[index] = slot;
   setBlockTypes(buddy, slot * SLOT_CELLS, (slot + 1) * SLOT_CELLS, MIGRATE_MOVABLE);
-  if (buddy.bulk.length > 0) unpackBulk(buddy, section * PAGES_PER_SECTION);
+  if (buddy.bulk.length > 0) unpackBulk(buddy, pfn);
   return slot;
 }
 
@@ -93,11 +99,9 @@ export function cutBulk(buddy: Buddy, startPfn: number, endPfn: number): BulkRan
 
 function growSlots(buddy: Buddy, capacity: number): void {
   bugOn(capacity > MAX_SLOTS, `zone ${buddy.zoneIndex} of node ${buddy.nid}: more than ${MAX_SLOTS / 2} sections in use`);
-  const { cells, slotPfn } = buddy;
+  const { cells } = buddy;
   buddy.cells = new Int32Array(capacity * SLOT_CELLS);
   buddy.cells.set(cells);
-  buddy.slotPfn = new Float64Array(capacity);
-  buddy.slotPfn.set(slotPfn);
 }
 
 /** Give up the slots of `[startPfn, endPfn)`: whole sections that were removed, with no free block left in them. */
@@ -106,7 +110,7 @@ export function dropSlots(buddy: Buddy, startPfn: number, endPfn: number): void 
     const handle = peekHandle(buddy, pfn);
     if (handle === 0) continue;
     clearStates(buddy, handle, handle + SLOT_CELLS);
-    buddy.slotOfSection[pfn / PAGES_PER_SECTION - buddy.firstSection] = 0;
+    buddy.slotOfSection[sectionIndex(buddy, pfn)] = 0;
     buddy.spareSlots.push(handle / SLOT_CELLS);
   }
 }

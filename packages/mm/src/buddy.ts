@@ -59,10 +59,10 @@ export interface Buddy {
   /** The struct pages of each slot; undefined until their bytes are made. */
   readonly memmaps: (Int32Array | undefined)[];
   /** First pfn of each slot. */
-  slotPfn: Float64Array;
-  /** Slot by section, counted from `firstSection`; 0 if it has none. */
+  readonly slotPfn: number[];
+  /** Slot by section, counted from that of `firstPfn`; 0 if it has none. */
   slotOfSection: Int32Array;
-  firstSection: number;
+  firstPfn: number;
   /** The zone's span, `[startPfn, endPfn)`. */
   startPfn: number;
   endPfn: number;
@@ -103,9 +103,9 @@ export function createBuddy(vmemmap: Vmemmap, nid: number, zoneIndex: number): B
     freePages: 0,
     cells: new Int32Array(FIRST_CAPACITY * SLOT_CELLS),
     memmaps: [undefined], // slot 0 holds the lists' heads, and no section
-    slotPfn: new Float64Array(FIRST_CAPACITY),
+    slotPfn: [0],
     slotOfSection: new Int32Array(0),
-    firstSection: 0,
+    firstPfn: 0,
     startPfn: 0,
     endPfn: 0,
     spareSlots: [],
