@@ -67,6 +67,7 @@ const MACHINES: readonly { readonly name: string; readonly options: BootCommandO
     ],
   },
   { name: 'a legacy range of 1 GiB', options: { memory: '8G', cmdline: 'memmap=1G!4G' }, refusals: [{ ask: 'ndctl create-namespace -f -e namespace0.0 -m fsdax -M dev -a 1G' }] },
+  { name: 'a legacy range of 1 GiB off the 1 GiB grid', options: { memory: '8G', cmdline: 'memmap=1G!4160M' }, refusals: [{ ask: ['ndctl create-namespace -f -e namespace0.0 -m fsdax -M dev -a 1G', 'ndctl create-namespace -f -e namespace0.0 -m devdax -a 1G'] }] },
   { name: 'a legacy range of 100 MiB', options: { memory: '8G', cmdline: 'memmap=100M!4G' }, refusals: [{ ask: ['ndctl create-namespace -f -e namespace0.0 -m raw', 'ndctl create-namespace -f -e namespace0.0 -m fsdax'] }] },
   { name: 'a legacy range of 4 MiB', options: { memory: '8G', cmdline: 'memmap=4M!4G' }, refusals: [{ ask: ['ndctl create-namespace -f -e namespace0.0 -m sector'] }] },
   { name: 'a legacy range off the 2 MiB grid', options: { memory: '8G', cmdline: 'memmap=512M!0x100010000' }, refusals: [{ ask: ['ndctl create-namespace -f -e namespace0.0 -m devdax'] }] },

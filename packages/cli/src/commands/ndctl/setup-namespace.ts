@@ -31,7 +31,18 @@ export function setupNamespace(ctx: NdctlContext, region: Region, ns: Namespace,
   }
   const json = namespaceJson(ctx, ns, { dax: true });
   if (json) ctx.out(`${jsonText(json)}\n`);
+  if (json?.size === 0) explainEmpty(ctx, ns, plan);
   return undefined;
+}
+
+/** Neither ndctl nor the kernel minds. Linux 6.1 does later: where pages map nothing, it crashes when they go (memunmap_pages). */
+function explainEmpty(ctx: NdctlContext, ns: Namespace, { align }: NamespacePlan): void {
+  const start = readNumber(ctx, ns.path, 'resource') ?? 0;
+  ctx.explain({
+    rule: `${ns.name} is made, of 0 bytes: from 0x${start.toString(16)} on, nothing is left between multiples of ${align} bytes; Linux crashes when it is destroyed`,
+    ...(align > 2 * MIB ? { nearest: [ctx.again({ align: String(2 * MIB) })] } : {}),
+  });
+  ctx.refused();
 }
 
 function storeLabel(ctx: NdctlContext, ns: Namespace, { uuid, name, size }: NamespacePlan): Failure {
