@@ -6,7 +6,7 @@
  * Not facts: what differs at each boot or says nothing of memory (uuid, cookies of tables, ioctl masks).
  */
 import type { VfsDir } from '@holdfast/kernel';
-import { dirAt, naturalOrder, nodeAt, textAt } from './sysfs.js';
+import { dirAt, naturalOrder, nodeAt, textOfFile } from './sysfs.js';
 
 /** Attributes by device; a path below the device, such as `queue/dax`, is one name. */
 export type DeviceFacts = Record<string, Record<string, string>>;
@@ -48,8 +48,7 @@ function filesIn(root: VfsDir, path: string, only?: readonly string[]): [string,
   const dir = dirAt(root, path);
   if (!dir) return [];
   return [...(only ?? [...dir.list()].sort())].flatMap((name): [string, string][] => {
-    if (NOT_CAPTURED.test(name) || nodeAt(root, `${path}/${name}`, { follow: false })?.kind !== 'file') return [];
-    const text = textAt(root, `${path}/${name}`);
+    const text = NOT_CAPTURED.test(name) ? undefined : textOfFile(dir.lookup(name));
     return text === undefined ? [] : [[name, text]];
   });
 }

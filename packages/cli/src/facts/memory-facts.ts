@@ -6,7 +6,7 @@
  * {@link parseMemoryBlocks} makes facts of such a text.
  */
 import type { VfsDir } from '@holdfast/kernel';
-import { dirAt, naturalOrder, textAt } from './sysfs.js';
+import { dirAt, naturalOrder, textAt, textOfFile } from './sysfs.js';
 
 export interface MemoryBlockFact {
   block: number;
@@ -43,8 +43,9 @@ export function memoryAttributes(root: VfsDir): string {
 }
 
 function blockLine(root: VfsDir, name: string): string {
-  const value = (attribute: string): string => textAt(root, `${MEMORY}/${name}/${attribute}`) ?? '';
-  const nodes = [...(dirAt(root, `${MEMORY}/${name}`)?.list() ?? [])].filter((entry) => /^node\d+$/.test(entry)).sort(naturalOrder);
+  const block = dirAt(root, `${MEMORY}/${name}`);
+  const value = (attribute: string): string => textOfFile(block?.lookup(attribute)) ?? '';
+  const nodes = [...(block?.list() ?? [])].filter((entry) => /^node\d+$/.test(entry)).sort(naturalOrder);
   const links = nodes.map((node) => `node=${node.slice(4)} `).join('');
   return `${name} phys_index=${value('phys_index')} state=${value('state')} removable=${value('removable')} ${links}valid_zones=${value('valid_zones')}`;
 }

@@ -21,8 +21,17 @@ export function dirAt(root: VfsDir, path: string): VfsDir | undefined {
 
 /** A file's text without its last newline, or undefined if it cannot be read. */
 export function textAt(root: VfsDir, path: string): string | undefined {
+  return textOf(() => readFile(root, path));
+}
+
+/** The same of a node that is at hand: the way to it is not walked again. */
+export function textOfFile(node: VfsNode | undefined): string | undefined {
+  return node?.kind === 'file' && node.read ? textOf(() => node.read!()) : undefined;
+}
+
+function textOf(read: () => string | Uint8Array): string | undefined {
   try {
-    const content = readFile(root, path);
+    const content = read();
     return (typeof content === 'string' ? content : new TextDecoder('latin1').decode(content)).replace(/\n$/, '');
   } catch (error) {
     if (error instanceof KernelError) return undefined;
