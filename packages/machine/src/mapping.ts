@@ -246,13 +246,15 @@ export class CpuMapping implements Mapping, Debtor {
   /** Not in range, for NaN too, or not enough bytes in the buffer. */
   #check(offset: number, length: number, buffer?: Uint8Array, bufferOffset = 0): void {
     if (!(offset >= 0 && length >= 0 && offset + length <= this.#limit)) this.#refuse(offset, length);
-    if (buffer !== undefined && !(bufferOffset >= 0 && bufferOffset + length <= buffer.length)) {
-      throw new BugError(`mapping: ${length} bytes from offset ${bufferOffset} of a buffer of ${buffer.length}`);
-    }
+    if (buffer !== undefined && !(bufferOffset >= 0 && bufferOffset + length <= buffer.length)) refuseBuffer(buffer, bufferOffset, length);
   }
 
   #refuse(offset: number, length: number): never {
     if (this.#limit < 0) throw new BugError(`mapping: access at offset ${offset} of a mapping that is gone`);
     throw new BugError(`mapping: access at offset ${offset}, ${length} bytes, of a mapping of ${this.sizeBytes} bytes`);
   }
+}
+
+function refuseBuffer(buffer: Uint8Array, offset: number, length: number): never {
+  throw new BugError(`mapping: ${length} bytes from offset ${offset} of a buffer of ${buffer.length}`);
 }

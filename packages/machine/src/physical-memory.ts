@@ -252,11 +252,18 @@ export class AddressSpace implements PhysicalMemory {
     }
   }
 
+  // The hot path is in short functions, what happens seldom in others: V8 puts only short ones into their callers, and each call that is left
+  // costs a 4 KiB I/O some nanoseconds.
+
   #raw(nr: number): Slot {
     const slot = this.make(nr);
-    if (slot === undefined) throw new KernelError('EFAULT', `memory: nothing at ${hexRange(nr * CHUNK_SIZE, (nr + 1) * CHUNK_SIZE)}`);
-    if (slot.hasImage) for (const window of this.#windowsIn(nr)) window.medium.touchRaw(nr - chunkNr(window.gridStart));
+    if (slot === undefined) refuseEmpty(nr);
+    if (slot.hasImage) this.#touchRaw(nr);
     return slot;
+  }
+
+  #touchRaw(nr: number): void {
+    for (const window of this.#windowsIn(nr)) window.medium.touchRaw(nr - chunkNr(window.gridStart));
   }
 
   #resolve(nr: number, create: boolean): Slot | undefined {
@@ -321,6 +328,10 @@ export class AddressSpace implements PhysicalMemory {
 
 function chunkNr(addr: number): number {
   return Math.floor(addr / CHUNK_SIZE);
+}
+
+function refuseEmpty(nr: number): never {
+  throw new KernelError('EFAULT', `memory: nothing at ${hexRange(nr * CHUNK_SIZE, (nr + 1) * CHUNK_SIZE)}`);
 }
 
 export function hexRange(start: number, end: number): string {

@@ -49,10 +49,12 @@ export function pmemOperations(pmem: PmemDevice): BlockDeviceOperations {
 
   function transfer(bio: Bio): BlkStatus {
     const write = opIsWrite(bio.opf);
-    if (isOnePiece(bio, pmem.badblocks)) {
-      const vec = bio.idx * VEC.WORDS;
-      return movePiece(pmem, write, bio.sector, bio.vecs[vec + VEC.PFN] as Pfn, bio.vecs[vec + VEC.OFFSET]!, bio.sizeBytes);
-    }
+    if (!isOnePiece(bio, pmem.badblocks)) return transferPieces(bio, write);
+    const vec = bio.idx * VEC.WORDS;
+    return movePiece(pmem, write, bio.sector, bio.vecs[vec + VEC.PFN] as Pfn, bio.vecs[vec + VEC.OFFSET]!, bio.sizeBytes);
+  }
+
+  function transferPieces(bio: Bio, write: boolean): BlkStatus {
     const next = pmem.badblocks.count > 0 ? nextSegment : nextBvec;
     startIter(iter, bio);
     while (next(iter, bio)) {
@@ -141,14 +143,14 @@ export function healForWrite(pmem: PmemDevice, sector: Sector, at: number, lengt
 
 /** From byte `offset` of frame `pfn` on into the mapping at `at`. */
 function copyIn(pmem: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset: number, length: number): void {
-  const { memory, mapping } = pmem;
   // Whole frames are the common case, and views of them are kept: nothing is allocated, here or below.
-  const whole = offset === 0 ? memory.frames(pfn, length) : undefined;
-  if (whole !== undefined) {
-    if (store === 'write') mapping.write(at, whole, 0, length);
-    else mapping.writeFlushCache(at, whole, 0, length);
-    return;
-  }
+  const whole = offset === 0 ? pmem.memory.frames(pfn, length) : undefined;
+  if (whole === undefined) copyInParts(pmem, store, at, pfn, offset, length);
+  else if (store === 'write') pmem.mapping.write(at, whole, 0, length);
+  else pmem.mapping.writeFlushCache(at, whole, 0, length);
+}
+
+function copyInParts({ memory, mapping }: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset: number, length: number): void {
   const addr = pfn * PAGE_SIZE + offset;
   for (let done = 0; done < length;) {
     const nr = Math.floor((addr + done) / CHUNK_SIZE);
@@ -161,9 +163,12 @@ function copyIn(pmem: PmemDevice, store: StoreName, at: number, pfn: Pfn, offset
 }
 
 /** From the mapping at `at` to byte `offset` of frame `pfn` and on; false if poison was in the way (copy_mc_to_kernel). */
-function copyOut({ memory, mapping }: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): boolean {
-  const whole = offset === 0 ? memory.frames(pfn, length) : undefined;
-  if (whole !== undefined) return mapping.readRecoverable(at, whole, 0, length) === 0;
+function copyOut(pmem: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): boolean {
+  const whole = offset === 0 ? pmem.memory.frames(pfn, length) : undefined;
+  return whole === undefined ? copyOutParts(pmem, at, pfn, offset, length) : pmem.mapping.readRecoverable(at, whole, 0, length) === 0;
+}
+
+function copyOutParts({ memory, mapping }: PmemDevice, at: number, pfn: Pfn, offset: number, length: number): boolean {
   const addr = pfn * PAGE_SIZE + offset;
   for (let done = 0; done < length;) {
     const nr = Math.floor((addr + done) / CHUNK_SIZE); // not %: on doubles that is a call, of 10 to 20 ns
