@@ -9,7 +9,7 @@ import { allocBio, bioAddPage, resetBio } from './bio.js';
 import { BLK_STS } from './blk-status.js';
 import { REQ_OP } from './blk-types.js';
 import type { BlockDevice, Gendisk } from './blk-types.js';
-import { addPartition, deletePartition, partitionsOf } from './partition.js';
+import { addPartition, dropPartition, freePartitionNumber, partitionsOf } from './partition.js';
 import { parseGpt } from './partition-gpt.js';
 import { parseMsdos } from './partition-msdos.js';
 import type { ParseResult, ParsedPartition, TableReader } from './partition-table.js';
@@ -39,8 +39,9 @@ export function rereadPartitions({ disk, partno, name }: BlockDevice, held: bool
   if (!held && disk.part0.holder !== undefined) throw new KernelError('EBUSY', `${name} is held by ${disk.part0.holder}`);
   syncBlockdev(disk.part0);
   invalidateBdev(disk.part0);
-  for (const { partno: number } of partitionsOf(disk)) deletePartition(disk, number);
+  const dropped = partitionsOf(disk).map(({ partno: number }) => dropPartition(disk, number));
   scanPartitions(disk);
+  dropped.forEach(freePartitionNumber); // too late for those found now, which get other numbers
 }
 
 function parseTable(reader: TableReader, name: string, forceGpt: boolean): ParseResult {

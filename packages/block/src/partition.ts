@@ -49,12 +49,22 @@ export function addPartition(disk: Gendisk, partno: number, start: number, nrSec
 
 /** @throws KernelError ENXIO if there is no such partition. */
 export function deletePartition(disk: Gendisk, partno: number): void {
+  freePartitionNumber(dropPartition(disk, partno));
+}
+
+/** Take a partition away that keeps its device number until {@link freePartitionNumber}. @throws KernelError ENXIO if there is none */
+export function dropPartition(disk: Gendisk, partno: number): BlockDevice {
   const partition = disk.partitions.get(partno);
   if (!partition) throw new KernelError('ENXIO', `${disk.name} has no partition ${partno}`);
   flushDyingBdev(partition);
   disk.partitions.delete(partno);
   partition.nrSectors = 0;
-  if (partition.major === BLOCK_EXT_MAJOR) freeExtMinor(disk.block, partition.minor);
+  return partition;
+}
+
+/** bdev_free_inode, which Linux runs one grace period of RCU after the partition is gone. */
+export function freePartitionNumber({ disk, major, minor }: BlockDevice): void {
+  if (major === BLOCK_EXT_MAJOR) freeExtMinor(disk.block, minor);
 }
 
 /** The partitions of a disk, by number. */
