@@ -56,6 +56,12 @@ describe('ndctl read-infoblock', () => {
     }]);
   });
 
+  it('finds no block in a namespace that never had one, and warns of it', async () => {
+    const run = await boot(LEGACY);
+    await run('ndctl disable-namespace namespace0.0');
+    expect(await run('ndctl read-infoblock -j namespace0.0')).toEqual({ out: '[\n]\n', err: '  Warning: no matching devices found\n\nread 1 infoblock\n', rc: 0 });
+  });
+
   it.each([
     { command: 'read-infoblock bogus', err: 'error reading infoblock data: No such device or address\nread 0 infoblocks\n', rc: 250 },
     { command: 'read-infoblock -i /dev/null', err: 'error reading infoblock data: Input/output error\nread 0 infoblocks\n', rc: 251 },

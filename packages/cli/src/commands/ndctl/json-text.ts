@@ -12,7 +12,8 @@ export function jsonText(value: Json, depth = 0): string {
   const items = Array.isArray(value)
     ? (value as readonly Json[]).map((item) => jsonText(item, depth + 1))
     : Object.entries(value).map(([name, item]) => `${jsonText(name)}:${jsonText(item, depth + 1)}`);
-  if (items.length === 0) return `${open}${close}`;
+  if (items.length === 0 && open === '{') return `${open}${close}`;
+  if (items.length === 0) return `${open}\n${'  '.repeat(depth)}${close}`;
   const indent = '  '.repeat(depth + 1);
   return `${open}\n${items.map((item) => indent + item).join(',\n')}\n${'  '.repeat(depth)}${close}`;
 }

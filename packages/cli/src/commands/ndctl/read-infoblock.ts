@@ -61,7 +61,10 @@ export function readInfoblock(ctx: NdctlContext, args: readonly string[]): numbe
       });
     }
   }
-  if (asJson && processed > 0) parts.push(toBytes(jsonList(found)));
+  if (asJson && processed > 0) {
+    if (found.length === 0) ['  Warning: no matching devices found', ''].forEach((line) => ctx.line(line)); // util_display_json_array
+    parts.push(toBytes(jsonList(found)));
+  }
   deliver(ctx, options.value('output'), parts);
   if (failure) ctx.line(`error reading infoblock data: ${strerror(failure)}`);
   ctx.line(`read ${processed} infoblock${processed === 1 ? '' : 's'}`);
