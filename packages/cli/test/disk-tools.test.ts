@@ -87,6 +87,21 @@ it('finds partitions that were written, and not while somebody holds the disk', 
   expect(held[1]).toEqual({ rc: 1, out: '', err: ['blockdev: /dev/pmem0: Device or resource busy'] });
 });
 
+it('numbers partitions anew while their predecessors still have their numbers, and says which of them are too small', async () => {
+  // One partition of type 0x83 from sector 2048 on, of 8 sectors.
+  const entry = String.raw`\x00\x00\x00\x00\x83\x00\x00\x00\x00\x08\x00\x00\x08\x00\x00\x00`;
+  const said = await run([
+    `printf '${entry}' | dd of=/dev/pmem0 bs=1 seek=446 conv=notrunc; ${String.raw`printf '\x55\xaa' | dd of=/dev/pmem0 bs=1 seek=510 conv=notrunc`}`,
+    ...[1, 2, 3].map(() => 'blockdev --rereadpt /dev/pmem0; cat /sys/block/pmem0/pmem0p1/dev'),
+    'mkfs.ext4 -q -F /dev/pmem0p1 2>&1 | tail -n 1', 'mkfs.xfs -q -f /dev/pmem0p1 2>&1 | head -n 1', 'mount -t xfs /dev/pmem0p1 /mnt', 'mkswap /dev/pmem0p2',
+  ]);
+  expect(said.slice(1, 4).map(({ out }) => out)).toEqual(['259:1', '259:2', '259:1']);
+  expect(said.slice(4).map(({ out, err }) => [...err, out].join())).toEqual([
+    '/dev/pmem0p1: Not enough space to build proposed filesystem while setting up superblock', 'size 1 of data subvolume is too small, minimum 4096 blocks',
+    'mount: mounting /dev/pmem0p1 on /mnt failed: Invalid argument,', "mkswap: can't open '/dev/pmem0p2': No such file or directory,",
+  ]);
+});
+
 const MEDIA: readonly [string, string][] = [
   ['ext4', 'mkfs.ext4 -q -F -L data /dev/pmem0'],
   ['ext4 of 4 KiB blocks without a journal', 'mkfs.ext4 -q -F -b 4096 -O ^has_journal,^metadata_csum /dev/pmem0'],

@@ -16,10 +16,12 @@ export const mkswap: Command = {
     const [device, kbytes, more] = options.operands;
     if (device === undefined || more !== undefined) throw new UsageError('expected a device, and at most a size in KiB');
     if (kbytes !== undefined && !/^\d+$/.test(kbytes)) throw new UsageError(`invalid number '${kbytes}'`);
+    let isOpen = false;
     try {
       const { node } = resolvePath(root, resolve(device));
       if (node.kind !== 'block') throw new KernelError('EINVAL', `${device} is no block device`);
       const file = node.open();
+      isOpen = true;
       try {
         const sizeBytes = kbytes === undefined ? file.sizeBytes : Math.min(file.sizeBytes, Number(kbytes) * 1024);
         const nrPages = Math.floor(sizeBytes / PAGE_SIZE);
@@ -35,7 +37,7 @@ export const mkswap: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      err(`mkswap: ${device}: ${strerror(error.code)}`);
+      err(`mkswap: ${isOpen || error.code === 'EINVAL' ? `${device}:` : `can't open '${device}':`} ${strerror(error.code)}`);
       explain({ rule: error.message });
       return 1;
     }

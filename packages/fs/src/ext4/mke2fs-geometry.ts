@@ -161,7 +161,6 @@ function tooSmallLastGroup({ sb, groups, descBlocks, inodeBlocksPerGroup }: Geom
   const rest = (blocksCountOf(sb) - sb.firstDataBlock) % sb.blocksPerGroup;
   if (rest === 0) return 0;
   const overhead = 2 + inodeBlocksPerGroup + (groupHasSuper(sb, groups - 1) ? 1 + descBlocks + sb.reservedGdtBlocks : 0);
-  if (groups === 1) return rest < overhead ? rest : 0;
   return rest < overhead + 50 ? rest : 0;
 }
 

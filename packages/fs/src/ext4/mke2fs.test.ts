@@ -74,7 +74,7 @@ describe.skipIf(!hasTools)('a new file system', () => {
 
 it('refuses what no file system can have', () => {
   expect(() => make(64 * MIB, 'ext4', 3000)).toThrow(/block size 3000/);
-  expect(() => make(20_000, 'ext2', 1024)).toThrow(/full/);
+  expect(() => make(20_000, 'ext2', 1024)).toThrow(/too small/);
   expect(() => make(600 * MIB, 'ext4', 4096, { ...TYPE_FEATURES.ext4, incompat: INCOMPAT.FILETYPE })).toThrow(/without the feature extents/);
 });
 

@@ -44,6 +44,7 @@ describe.skipIf(!hasTools)('a new XFS', () => {
 });
 
 it.each([
+  { name: 'a device of one block', options: { sizeBytes: 4096 }, line: 'size 1 of data subvolume is too small, minimum 4096 blocks' },
   { name: 'a device of 200 MiB', options: { sizeBytes: 200 * MIB }, line: 'Filesystem must be larger than 300MB.' },
   { name: 'stripes that leave no room for the log', options: { sizeBytes: 512 * MIB, stripeUnitBytes: 2 * MIB, stripeWidthBytes: 2 * MIB }, line: 'Log size must be at least 64MB.' },
 ])('refuses $name', ({ options, line }) => {

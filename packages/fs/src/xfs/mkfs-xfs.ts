@@ -26,6 +26,7 @@ const INODE_BYTES = 512;
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const TIB = 2 ** 40;
+const XFS_AG_MIN_BYTES = 16 * MIB;
 
 /** What mkfs.xfs says, and then ends with its usage. */
 export class XfsUsage extends KernelError {
@@ -37,6 +38,8 @@ export class XfsUsage extends KernelError {
 /** Sizes of everything. @throws XfsUsage for what mkfs.xfs refuses */
 export function planXfs({ sizeBytes, blockBytes, sectorBytes, uuid, label = '', hasReflink = true, stripeUnitBytes = 0, stripeWidthBytes = 0 }: MkfsXfsOptions): XfsGeometry {
   const allBlocks = Math.floor(sizeBytes / blockBytes);
+  const fewest = XFS_AG_MIN_BYTES / blockBytes;
+  if (allBlocks < fewest) throw new XfsUsage(`size ${allBlocks} of data subvolume is too small, minimum ${fewest} blocks`);
   const sunit = stripeUnitBytes / blockBytes;
   const swidth = stripeWidthBytes / blockBytes;
   const { agBlocks, agCount, dblocks } = planGroups(allBlocks, blockBytes, sunit, swidth);
@@ -79,7 +82,7 @@ function planGroups(blocks: number, blockBytes: number, sunit: number, swidth: n
   }
   // A last group of less than 16 MiB is left out.
   const rest = blocks % agBlocks;
-  const isTiny = rest > 0 && rest * blockBytes < 16 * MIB && agCount > 1;
+  const isTiny = rest > 0 && rest * blockBytes < XFS_AG_MIN_BYTES && agCount > 1;
   return { agBlocks, agCount: isTiny ? agCount - 1 : agCount, dblocks: isTiny ? blocks - rest : blocks };
 }
 

@@ -115,7 +115,7 @@ function readSuper(bdev: BlockDevice, silent: boolean, readOnly: boolean, messag
     if (!silent) message(text, KERN.warning);
     throw new KernelError(code, `${bdev.name}: ${text}`);
   };
-  if (size < 65536) return fail('SB read failed', 'EIO');
+  if (size < logicalBlockSize) return fail('SB read failed', 'EIO');
   const head = createBuffers(bdev, 4096).read(0, 4096);
   const { u16, u32 } = wordsOf(head);
   if (u32(0) !== XFS_SB_MAGIC) return fail('Invalid superblock magic number');

@@ -1,7 +1,7 @@
 /**
  * mkfs.ext2 and mkfs.ext4: mke2fs(8) of e2fsprogs 1.47. What it makes is in packages/fs; here are its options, its words, and its choices.
  */
-import { type Features, type MadeExt4, TYPE_FEATURES, defaultJournalBlocks, makeExt4, usageBySize } from '@holdfast/fs';
+import { type Features, type MadeExt4, TYPE_FEATURES, defaultJournalBlocks, makeExt4, planExt4, usageBySize } from '@holdfast/fs';
 import { KernelError, PAGE_SIZE, isPowerOf2, strerror } from '@holdfast/lib';
 import type { Command, CommandIo } from '../../console/command.js';
 import { UsageError, getopt } from '../../console/getopt.js';
@@ -9,6 +9,9 @@ import { type MkfsDevice, mkfsDevice } from './device.js';
 import { editFeatures } from './mke2fs-features.js';
 
 const VERSION = 'mke2fs 1.47.0 (5-Feb-2023)';
+
+/** EXT2_ET_TOOSMALL. */
+const TOO_SMALL = 'Not enough space to build proposed filesystem';
 
 export const mkfsExt4 = mke2fsAs('mkfs.ext4', 'ext4');
 export const mkfsExt2 = mke2fsAs('mkfs.ext2', 'ext2');
@@ -56,21 +59,22 @@ function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
       io.err(`${path} is capable of DAX but current block size ${blockSize} is different from system page size ${PAGE_SIZE} so filesystem will not support DAX.`);
     }
     const isTooSmall = (features.compat & 0x4) !== 0 && defaultJournalBlocks(Math.floor(sizeBytes / blockSize)) === undefined;
-    if (isTooSmall) ['', 'Filesystem too small for a journal'].forEach((line) => io.err(line));
-    if (has('dry-run')) return 0;
     const uuid = bytesOf(value('uuid') ?? io.system.randomUuid(), name, io);
     const options = {
       sizeBytes, blockSize, features, inodeRatio: Math.max(inodeRatio, blockSize), uuid, hashSeed: hashSeedOf(io, value('extended'), name), now: io.kernel.now(), label: value('label') ?? '',
       reservedPercent: Number(value('reserved') ?? 5), inodeSize: Number(value('inode-size') ?? 256), stride, stripeWidth, lazyItable: true,
       ...(has('inodes') ? { inodes: Number(value('inodes')) } : {}),
     };
+    planExt4(options); // before the journal, of which ext2fs_initialize says nothing
+    if (isTooSmall) ['', 'Filesystem too small for a journal'].forEach((line) => io.err(line));
+    if (has('dry-run')) return 0;
     const made = device.write((store) => makeExt4(store, options));
     if (!isQuiet) report(io, made, blockSize, uuid);
     return 0;
   } catch (error) {
     if (error instanceof Refused) return 1;
     if (!(error instanceof KernelError)) throw error;
-    io.err(`${path}: ${strerror(error.code)} while setting up superblock`);
+    io.err(`${path}: ${error.code === 'ENOSPC' ? TOO_SMALL : strerror(error.code)} while setting up superblock`);
     io.explain({ rule: error.message });
     return 1;
   }
