@@ -150,6 +150,7 @@ function writeReadme(table) {
 const missing = ['fio', 'nbdcopy', 'nbdkit'].filter((program) => !has(program));
 if (missing.length > 0) {
   console.log(`nbd: skipped, for want of ${missing.join(' and ')} (Debian: fio libnbd-bin nbdkit qemu-utils)`);
+  rmSync(folder, { recursive: true });
   process.exit(0);
 }
 const servers = SERVERS.filter(({ needs }) => has(needs));
