@@ -41,11 +41,13 @@ export function allocBlock(buddy: lists.Buddy, order: number, type: number, noFr
   const { cells } = buddy;
   const head = (order << ORDER_SHIFT) | (type << TYPE_SHIFT);
   let handle = cells[head]!;
-  if (cells[handle | STATE] === order + 1) { // an ordinary block, neither MADE nor a run; the state of a list's head is 0
+  const state = cells[handle | STATE]!;
+  if ((state & ~MADE) === order + 1) { // an ordinary block, no run; the state of a list's head is 0
     const second = cells[handle]!;
     cells[head] = second;
     cells[second | PREV] = head;
-    cells[handle | STATE] = ALLOCATED;
+    cells[handle | STATE] = ALLOCATED | (state & MADE);
+    if (state > MADE) writeTaken(buddy, handle);
   } else {
     handle = expand(buddy, head, order);
     if (handle < 0) return stealFallback(buddy, order, type, noFragment) ? allocBlock(buddy, order, type, noFragment) : -1;
@@ -77,7 +79,7 @@ function expand(buddy: lists.Buddy, list: number, wanted: number): number {
   cells[second | PREV] = head;
   const made = state & MADE;
   cells[handle | STATE] = ALLOCATED | made;
-  if (made !== 0) writeTaken(buddy, handle, order, current);
+  const memmap = made === 0 ? undefined : writeTaken(buddy, handle);
   while (current > order) { // list the upper half; the list was empty, it was looked at on the way
     current = (current - 1) | 0;
     head = (head - (1 << ORDER_SHIFT)) | 0;
@@ -87,17 +89,18 @@ function expand(buddy: lists.Buddy, list: number, wanted: number): number {
     cells[upper] = head;
     cells[upper | PREV] = head;
     cells[upper | STATE] = ((current + 1) | 0) | made;
+    if (memmap !== undefined) writeFreeHead(memmap, lists.wordOf(upper), current);
   }
   return handle;
 }
 
-/** The struct pages of a block that was split from `from` to `order`. */
-function writeTaken(buddy: lists.Buddy, handle: number, order: number, from: number): void {
+/** The first struct page of a block that was taken. Returns those of its section. */
+function writeTaken(buddy: lists.Buddy, handle: number): Int32Array {
   const memmap = lists.memmapOf(buddy, handle)!;
   const word = lists.wordOf(handle);
   clearFreeHead(memmap, word);
   memmap[word + PAGE_REFCOUNT] = 1;
-  for (let half = order; half < from; half++) writeFreeHead(memmap, lists.wordOf(handle | (CELL << half)), half);
+  return memmap;
 }
 
 /**
