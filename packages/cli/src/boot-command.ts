@@ -41,7 +41,7 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
   try {
     const { machine, firmware, drives } = assembleHardware(plan, images);
     const pci = await plugCards(machine, plan.cards, files);
-    const virtio = await plugVirtio(machine, firmware, virtioPlans);
+    const virtio = await plugVirtio(machine, firmware, virtioPlans, plan.dimms);
     files.push(...virtio.images);
     const { cmdline, release, config, seed, dimms } = plan;
     return createSystem({ machine, images: files, virtio: virtio.devices, dimms, drives, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });

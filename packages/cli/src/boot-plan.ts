@@ -15,7 +15,7 @@ import { type DimmImages, placeDimmImages, withImageLabels } from './dimm-images
 import { type DrivePlan, createDrives, openDriveImages, parseDisk } from './drives.js';
 import { parseFields } from './fields.js';
 import { type LoadedFirmware, loadFirmware } from './firmware.js';
-import type { DimmPlan } from './host/monitor.js';
+import type { DimmPlan } from './host/slot-layout.js';
 import { labelledDimmFirmware } from './labelled-dimms.js';
 import { type MachinePlan, planMachine } from './machine-plan.js';
 import { pcMap, pmemLines } from './pc-map.js';

@@ -9,7 +9,7 @@ import type { Firmware, FirmwareDimm, KernelConfig } from '@holdfast/kernel';
 import { KernelError, parseRelease } from '@holdfast/lib';
 import { createConfigArea } from '@holdfast/nvdimm';
 import { bootLogLines, zonesHeading } from './facts/boot-log.js';
-import type { DimmPlan } from './host/monitor.js';
+import type { DimmPlan } from './host/slot-layout.js';
 import { parseMemoryDevices } from './memory-devices.js';
 import { sratOfLog } from './srat-of-log.js';
 

@@ -1,6 +1,6 @@
 // A machine that can be booted, powered off, and cut from power.
 export { type System, type SystemOptions, createSystem } from './system.js';
-export type { DimmPlan } from './host/monitor.js';
+export type { DimmPlan } from './host/slot-layout.js';
 export { type BootCommandOptions, bootFromOptions } from './boot-command.js';
 export { CliError } from './cli-error.js';
 export { type LoadedFirmware, loadFirmware } from './firmware.js';

@@ -3,7 +3,7 @@
  * the kernel finds as ACPI's memory devices (`-device pc-dimm` of QEMU).
  */
 import { KernelError } from '@holdfast/lib';
-import type { DimmPlan } from './host/monitor.js';
+import type { DimmPlan } from './host/slot-layout.js';
 
 const EXPECTED = 'expected { "id", "memdev", "size" and, if it matters, "node" and "addr" }, in a list';
 

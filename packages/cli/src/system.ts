@@ -10,7 +10,8 @@ import type { PowercutReport } from '@holdfast/machine';
 import { formatUuid } from '@holdfast/nvdimm';
 import type { PciHost } from '@holdfast/pci';
 import { userRoot } from './console/user-root.js';
-import { type DimmPlan, type Monitor, createMonitor } from './host/monitor.js';
+import { type Monitor, createMonitor } from './host/monitor.js';
+import type { DimmPlan } from './host/slot-layout.js';
 import type { HostDevice } from './virtio-devices.js';
 
 /** An image file, or what else is open of the host. */

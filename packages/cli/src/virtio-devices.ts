@@ -2,11 +2,11 @@
  * Memory that the hypervisor gives its guest as virtio devices: what `--virtio-pmem` and `--virtio-mem` ask for, put into a machine.
  */
 import type { Firmware } from '@holdfast/kernel';
-import { KernelError, parseSize } from '@holdfast/lib';
+import { KernelError, type Range, parseSize } from '@holdfast/lib';
 import { type Machine, VIRTIO_MEM_BLOCK_SIZE, type VirtioMem, type VirtioPmem, createDram, createHostedFile, createVirtioMem, createVirtioPmem } from '@holdfast/machine';
 import { CliError } from './cli-error.js';
 import { MonitorError } from './host/monitor-error.js';
-import { slotLayout } from './host/slot-layout.js';
+import { type DimmPlan, type SlotLayout, slotLayout } from './host/slot-layout.js';
 
 /** A device to be. Sizes in bytes. */
 export type VirtioPlan =
@@ -71,17 +71,21 @@ function sizeField(fields: ReadonlyMap<string, string>, name: string, usage: str
   return size;
 }
 
-/** Plug devices in behind the RAM, in order. @throws CliError for two of one name, or that do not fit, KernelError for bad sizes and images */
-export async function plugVirtio(machine: Machine, firmware: Firmware, plans: readonly VirtioPlan[]): Promise<PluggedVirtio> {
+/**
+ * Plug devices in behind the RAM, in order, and behind the DIMMs that the monitor will plug before the first boot.
+ * @throws CliError for two of one name, or that do not fit, KernelError for bad sizes and images
+ */
+export async function plugVirtio(machine: Machine, firmware: Firmware, plans: readonly VirtioPlan[], dimms: readonly DimmPlan[] = []): Promise<PluggedVirtio> {
   const devices: HostDevice[] = [];
   const images: { close(): void }[] = [];
   if (plans.length === 0) return { devices, images };
   const layout = slotLayout(firmware, machine.cpu.physBits);
   try {
+    const ofDimms = dimmRanges(layout, dimms);
     for (const plan of plans) {
       const { id, sizeBytes } = plan;
       if (devices.some((device) => device.id === id)) throw new CliError(`duplicate virtio device ID '${id}'`);
-      const taken = devices.map((device) => ({ start: device.start, end: device.start + device.sizeBytes }));
+      const taken = [...ofDimms, ...devices.map((device) => ({ start: device.start, end: device.start + device.sizeBytes }))];
       const start = layout.firstFit(sizeBytes, taken, plan.kind === 'mem' ? Math.max(plan.blockBytes, VIRTIO_MEM_BLOCK_SIZE) : undefined);
       const hardware = plan.kind === 'pmem' ? await plugPmem(machine, start, plan, images) : plugMem(machine, start, plan);
       devices.push({ id, start, sizeBytes, hardware });
@@ -91,6 +95,13 @@ export async function plugVirtio(machine: Machine, firmware: Firmware, plans: re
     for (const image of images) image.close();
     throw error instanceof MonitorError ? new CliError(error.message) : error;
   }
+}
+
+/** Where the monitor will find room for the DIMMs. @throws MonitorError */
+function dimmRanges(layout: SlotLayout, dimms: readonly DimmPlan[]): Range[] {
+  const taken: Range[] = [];
+  for (const { sizeBytes, start = layout.firstFit(sizeBytes, taken) } of dimms) taken.push({ start, end: start + sizeBytes });
+  return taken;
 }
 
 async function plugPmem(machine: Machine, start: number, { sizeBytes, image }: VirtioPlan & { kind: 'pmem' }, images: { close(): void }[]): Promise<VirtioPmem> {

@@ -5,7 +5,7 @@ import { buildMachine } from '../src/build-machine.js';
 import { planMachine } from '../src/machine-plan.js';
 import { pcMap } from '../src/pc-map.js';
 import { createCommandRunner } from '../src/run-commands.js';
-import type { DimmPlan } from '../src/host/monitor.js';
+import type { DimmPlan } from '../src/host/slot-layout.js';
 import { parseMemoryDevices } from '../src/memory-devices.js';
 import { createSystem } from '../src/system.js';
 

@@ -1,4 +1,7 @@
 /** RAM that the host gives and takes: what the kernel shows of it, and what it keeps because somebody uses it. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { bootFromOptions, createCommandRunner } from '@holdfast/cli';
 
@@ -18,6 +21,20 @@ async function boot(virtioMem: string, cmdline = 'memhp_default_state=online_mov
   };
   return { system, run, zone, log: () => system.log.lines.map(({ text }) => text).filter((text) => text.startsWith('virtio_mem')) };
 }
+
+it('lies behind the DIMMs that a firmware description has, in blocks of its own', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-virtio-mem-'));
+  try {
+    writeFileSync(join(folder, 'e820.txt'), 'BIOS-e820: [mem 0x0000000000100000-0x000000003fffffff] usable\n');
+    writeFileSync(join(folder, 'memory-devices.json'), JSON.stringify([{ id: 'a', memdev: 'ma', size: 256 * MIB }, { id: 'b', memdev: 'mb', size: 130 * MIB }]));
+    const system = await bootFromOptions({ firmware: folder, cmdline: '', virtioMem: ['size=1G,requested=512M,block=4M'] });
+    expect(system.monitor.run('info memory-devices', system.kernel)).toContain('memaddr: 0x118400000\n');
+    expect(system.monitor.memoryDevices().map(({ start }) => start)).toEqual([0x1_0000_0000, 0x1_1000_0000]);
+    system.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 describe('--virtio-mem in sub-blocks', () => {
   it('is plugged as far as is requested, in whole memory blocks of which only that is managed', async () => {

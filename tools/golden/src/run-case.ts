@@ -27,7 +27,7 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
     // What is protected at any of the boots is non-volatile at all of them.
     const plan = planMachine({ firmware: first, cmdline: boots.map(({ cmdline }) => cmdline).join(' '), release: DEFAULT_RELEASE, la57: golden.la57 });
     const { machine } = await buildMachine(plan);
-    const virtio = await plugVirtio(machine, first, golden.virtio);
+    const virtio = await plugVirtio(machine, first, golden.virtio, memoryDevices);
     const { dimms } = first; // with the label areas, which outlive a boot
     const results: Comparison[] = [];
     for (const [index, boot] of boots.entries()) {

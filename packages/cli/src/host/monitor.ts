@@ -8,7 +8,7 @@ import { KernelError, type Range, hex, parseSize } from '@holdfast/lib';
 import { type Machine, type Medium, type VirtioMem, createDram } from '@holdfast/machine';
 import type { HostDevice } from '../virtio-devices.js';
 import { MonitorError } from './monitor-error.js';
-import { BACKEND_ALIGN, slotLayout } from './slot-layout.js';
+import { BACKEND_ALIGN, type DimmPlan, slotLayout } from './slot-layout.js';
 
 /** A DIMM as firmware tells the kernel of it. */
 type MemoryDevice = NonNullable<Firmware['memoryDevices']>[number];
@@ -29,16 +29,6 @@ interface Dimm extends MemoryDevice {
   readonly medium: Medium;
   /** False: it was there when the machine was switched on. */
   readonly hotplugged: boolean;
-}
-
-/** A DIMM that is in the machine when it is switched on, and in no memory map: `-device pc-dimm` of QEMU. */
-export interface DimmPlan {
-  readonly id: string;
-  readonly memdev: string;
-  readonly sizeBytes: number;
-  /** The first place that is free, if left out. */
-  readonly start?: number;
-  readonly pxm?: number;
 }
 
 /** What was there when the machine was switched on. */

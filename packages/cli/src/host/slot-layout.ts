@@ -11,6 +11,16 @@ import { MonitorError } from './monitor-error.js';
 export const BACKEND_ALIGN = 2 * MIB;
 const FOUR_GIB = 4 * GIB;
 
+/** A DIMM that is in the machine when it is switched on, and in no memory map: `-device pc-dimm` of QEMU. */
+export interface DimmPlan {
+  readonly id: string;
+  readonly memdev: string;
+  readonly sizeBytes: number;
+  /** The first place that is free, if left out. */
+  readonly start?: number;
+  readonly pxm?: number;
+}
+
 export interface SlotLayout {
   /** The lowest address where a device fits, in multiples of `align` (2 MiB). @throws MonitorError */
   firstFit(sizeBytes: number, taken: readonly Range[], align?: number): number;
