@@ -93,11 +93,11 @@ it('numbers partitions anew while their predecessors still have their numbers, a
   const said = await run([
     `printf '${entry}' | dd of=/dev/pmem0 bs=1 seek=446 conv=notrunc; ${String.raw`printf '\x55\xaa' | dd of=/dev/pmem0 bs=1 seek=510 conv=notrunc`}`,
     ...[1, 2, 3].map(() => 'blockdev --rereadpt /dev/pmem0; cat /sys/block/pmem0/pmem0p1/dev'),
-    'mkfs.ext4 -q -F /dev/pmem0p1 2>&1 | tail -n 1', 'mkfs.xfs -q -f /dev/pmem0p1 2>&1 | head -n 1', 'mount -t xfs /dev/pmem0p1 /mnt', 'mkswap /dev/pmem0p2',
+    'mkswap /dev/pmem0p1', 'swapon /dev/pmem0p1', 'mkfs.ext4 -q -F /dev/pmem0p1 2>&1 | tail -n 1', 'mkfs.xfs -q -f /dev/pmem0p1 2>&1 | head -n 1', 'mount -t xfs /dev/pmem0p1 /mnt', 'mkswap /dev/pmem0p2',
   ]);
   expect(said.slice(1, 4).map(({ out }) => out)).toEqual(['259:1', '259:2', '259:1']);
   expect(said.slice(4).map(({ out, err }) => [...err, out].join())).toEqual([
-    '/dev/pmem0p1: Not enough space to build proposed filesystem while setting up superblock', 'size 1 of data subvolume is too small, minimum 4096 blocks',
+    'mkswap: image is too small,', 'swapon: /dev/pmem0p1: Invalid argument,', '/dev/pmem0p1: Not enough space to build proposed filesystem while setting up superblock', 'size 1 of data subvolume is too small, minimum 4096 blocks',
     'mount: mounting /dev/pmem0p1 on /mnt failed: Invalid argument,', "mkswap: can't open '/dev/pmem0p2': No such file or directory,",
   ]);
 });

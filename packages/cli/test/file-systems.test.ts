@@ -152,6 +152,34 @@ describe('who uses a device', () => {
     expect((await sh('grep /mnt /proc/mounts')).stdout).toMatch(shown);
   });
 
+  it.each<[string, string, string[], string]>([
+    ['', 'noload', ['mounted filesystem without journal. Quota mode: none.'], 'rw,relatime,norecovery'],
+    ['', 'resuid=5,max_batch_time=0,inode_readahead_blks=16,nouid32,init_itable=3', ['mounted filesystem with ordered data mode. Quota mode: none.'], 'rw,relatime,nouid32,resuid=5,max_batch_time=0,inode_readahead_blks=16,init_itable=3'],
+    ['', 'journal_async_commit', ["can't mount with journal_async_commit in data=ordered mode"], ''],
+    ['-O ^has_journal', 'journal_async_commit', ["can't mount with journal_async_commit, fs mounted w/o journal"], ''],
+    ['-O ^has_journal', 'commit=30', ["can't mount with commit=30, fs mounted w/o journal"], ''],
+    ['-O ^has_journal', 'data=writeback', ["can't mount with data=, fs mounted w/o journal"], ''],
+  ])('mounts an ext4 made with \'%s\' and -o %s as a 6.1 does', async (features, option, log, shown) => {
+    const { sh } = await machine();
+    await sh(`mkfs.ext4 -q -F -b 4096 ${features} /dev/pmem0`);
+    const { rc, dmesg } = await sh(`mount -t ext4 -o ${option} /dev/pmem0 /mnt`);
+    expect([rc, dmesg]).toEqual([shown === '' ? 255 : 0, log.map((text) => `EXT4-fs (pmem0): ${text}`)]);
+    expect((await sh('grep /mnt /proc/mounts')).stdout?.split(' ')[3] ?? '').toBe(shown);
+  });
+
+  it('tells of removed options, of small blocks without locks, and of timestamps that end', async () => {
+    const { sh } = await machine();
+    expect((await sh('mkfs.ext2 -q -F -b 4096 -I 128 /dev/pmem0')).stdout).toBe('128-byte inodes cannot handle dates beyond 2038 and are deprecated');
+    expect((await sh('mount -t ext4 -o i_version /dev/pmem0 /mnt')).dmesg).toEqual([
+      'EXT4-fs: Ignoring removed i_version option', 'EXT4-fs (pmem0): mounted filesystem without journal. Quota mode: none.',
+      'ext4 filesystem being mounted at /mnt supports timestamps until 2038-01-19 (0x7fffffff)',
+    ]);
+    await sh('umount /mnt; mkfs.ext4 -q -F -b 1024 /dev/pmem0');
+    expect((await sh('mount -t ext4 -o dioread_nolock /dev/pmem0 /mnt')).dmesg).toContain(
+      "EXT4-fs: Warning: mounting with an experimental mount option 'dioread_nolock' for blocksize < PAGE_SIZE",
+    );
+  });
+
   it('reads an XFS without recovery only where it cannot be written', async () => {
     const { sh } = await machine('320M');
     await sh('mkfs.xfs -q -f /dev/pmem0');

@@ -12,6 +12,9 @@ import type { FileSystemType, FsNeeds, FsParameter, SuperBlock } from './super-b
 export const MOUNT_FLAGS = ['nosuid', 'nodev', 'noexec', 'noatime', 'nodiratime', 'relatime'] as const;
 export type MountFlag = (typeof MOUNT_FLAGS)[number];
 
+/** Seconds that a machine may run on: 30 years (TIME_UPTIME_SEC_MAX). */
+const UPTIME_MAX = 30 * 365 * 24 * 3600;
+
 export interface MountCall {
   /** The device that the source names (lookup_bdev). @throws KernelError ENOENT, ENOTBLK */
   readonly lookup: () => BlockDevice;
@@ -115,6 +118,10 @@ export function createMounts(needs: FsNeeds, types: readonly FileSystemType[]): 
       if (topOf(call.target)?.sb === sb) throw new KernelError('EBUSY', `${call.source} is mounted at ${call.target} already`);
       const { source, target, type, readOnly = false, flags = new Set<MountFlag>(['relatime']) } = call;
       mounts = [...mounts, { source, target, type, sb, readOnly, flags }];
+      if (!readOnly && sb.timeMax !== undefined && needs.now() + UPTIME_MAX > sb.timeMax) {
+        const [date] = new Date(sb.timeMax * 1000).toISOString().split('T');
+        needs.printk(`${type} filesystem being mounted at ${target} supports timestamps until ${date} (0x${sb.timeMax.toString(16)})`, KERN.warning);
+      }
     },
     remount(target, { readOnly, synchronous = false, flags, parameters = [] }) {
       const mount = mountAt(target);

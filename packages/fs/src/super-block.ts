@@ -69,6 +69,8 @@ export interface SuperBlock {
   readonly bdev: BlockDevice;
   readonly root: FsDirectory;
   readonly state: MountState;
+  /** The last second since 1970 that its timestamps can tell (s_time_max), where that is near. */
+  readonly timeMax?: number;
   /** What /proc/mounts shows behind `rw,relatime`, each with its comma. */
   showOptions(): string;
   statfs(): Kstatfs;

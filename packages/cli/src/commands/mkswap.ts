@@ -7,6 +7,8 @@ import { UsageError, getopt } from '../console/getopt.js';
 
 /** Bytes at the start that a boot loader may have. */
 const BOOT_BITS = 1024;
+/** Bytes, below which busybox sees no image. */
+const SMALLEST = 16 * 1024;
 
 export const mkswap: Command = {
   usage: 'mkswap [-L LABEL] BLOCKDEV [KBYTES]',
@@ -24,6 +26,10 @@ export const mkswap: Command = {
       isOpen = true;
       try {
         const sizeBytes = kbytes === undefined ? file.sizeBytes : Math.min(file.sizeBytes, Number(kbytes) * 1024);
+        if (file.sizeBytes < SMALLEST) {
+          err('mkswap: image is too small');
+          return 1;
+        }
         const nrPages = Math.floor(sizeBytes / PAGE_SIZE);
         const uuid = system.randomUuid();
         const label = options.value('label');

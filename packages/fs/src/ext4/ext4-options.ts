@@ -19,24 +19,28 @@ const SWITCHES = [
   { on: 'discard', off: 'nodiscard', initial: () => false },
   { on: 'delalloc', off: 'nodelalloc', initial: (_: Superblock, isExt4: boolean) => isExt4 },
   { on: 'journal_checksum', off: 'nojournal_checksum', initial: (sb: Superblock) => hasRoCompat(sb, RO_COMPAT.METADATA_CSUM) },
-  { on: 'noload', off: '', initial: () => false },
+  { on: 'journal_async_commit', off: '', initial: () => false },
+  { on: 'norecovery', off: '', initial: () => false },
   { on: 'barrier', off: 'nobarrier', initial: () => true },
   { on: 'auto_da_alloc', off: 'noauto_da_alloc', initial: () => true },
   { on: 'init_itable', off: 'noinit_itable', initial: () => true },
   { on: 'user_xattr', off: 'nouser_xattr', initial: () => true },
   { on: 'acl', off: 'noacl', initial: () => true },
+  { on: 'nouid32', off: '', initial: () => false },
   { on: 'debug', off: '', initial: () => false },
 ] as const;
 
 const FLAG = { kind: 'flag' } as const;
 
 /** Options that are taken, and change nothing here. */
-const PASSED = ['nomblk_io_submit', 'mblk_io_submit', 'nocheck', 'oldalloc', 'orlov', 'prefetch_block_bitmaps', 'no_prefetch_block_bitmaps', 'lazytime', 'nolazytime', 'i_version', 'journal_async_commit', 'warn_on_error', 'nowarn_on_error'];
+const PASSED = ['no_prefetch_block_bitmaps', 'lazytime', 'nolazytime', 'warn_on_error', 'nowarn_on_error'];
+/** Options of older kernels, which the log tells of (Opt_removed). */
+const REMOVED = ['nocheck', 'reservation', 'noreservation', 'bh', 'nobh', 'oldalloc', 'orlov', 'mblk_io_submit', 'nomblk_io_submit', 'prefetch_block_bitmaps', 'i_version'];
 
 const SPECS: ParameterSpecs = {
-  ...Object.fromEntries(PASSED.map((name) => [name, FLAG])),
+  ...Object.fromEntries([...PASSED, ...REMOVED].map((name) => [name, FLAG])),
   ...Object.fromEntries(SWITCHES.flatMap(({ on, off }) => [on, off]).filter((name) => name !== '').map((name) => [name, FLAG])),
-  norecovery: FLAG,
+  noload: FLAG,
   sysvgroups: FLAG,
   bsdgroups: FLAG,
   barrier: { kind: 'optional-number' },
@@ -86,17 +90,23 @@ export function parseExt4Options(type: string, parameters: readonly FsParameter[
     const found = SWITCHES.find(({ on, off }) => on === key || off === key);
     if (key === 'dax') dax = value === undefined ? 'always' : (value as DaxOption);
     else if (key === 'data') data = value as DataMode;
-    else if (key === 'norecovery') switches.set('noload', true);
+    else if (key === 'noload') switches.set('norecovery', true);
+    else if (REMOVED.includes(key)) printk(`EXT4-fs: Ignoring removed ${key} option`, KERN.warning);
     else if (found) switches.set(found.on, found.on === key && value !== '0');
-    else if (value !== undefined) values.set(key, value);
+    const isNumber = found === undefined || key === 'init_itable'; // which is both
+    if (isNumber && key !== 'dax' && key !== 'data' && value !== undefined) values.set(key, value);
   }
   return { dax, data, switches, values };
 }
 
-/** ext4_check_opt_consistency: is all of it for this type? Asked when the superblock has been read. @throws KernelError EINVAL */
-export function checkOptionsFor(type: string, parameters: readonly FsParameter[], printk: Printk): void {
+/** ext4_check_opt_consistency: is all of it for this type and its blocks? @throws KernelError EINVAL */
+export function checkOptionsFor(type: string, sb: Superblock, parameters: readonly FsParameter[], printk: Printk): void {
   const wrong = parameters.find(({ key, value }) => NOT_FOR[type]?.includes(key === 'dax' && value !== undefined ? 'dax=' : key));
-  if (!wrong) return;
+  if (!wrong) {
+    const isSmall = blockSizeOf(sb) < PAGE_SIZE && parameters.some(({ key }) => key === 'dioread_nolock');
+    if (isSmall) printk("EXT4-fs: Warning: mounting with an experimental mount option 'dioread_nolock' for blocksize < PAGE_SIZE", KERN.warning);
+    return;
+  }
   printk(`EXT4-fs: Mount option(s) incompatible with ${type}`, KERN.err);
   throw new KernelError('EINVAL', `mount option ${wrong.key} is not for ${type}`);
 }
@@ -112,14 +122,24 @@ export function showExt4Options(type: string, sb: Superblock, options: Ext4Optio
     const now = journalsData && (on === 'delalloc' || on === 'dioread_nolock') ? false : (options.switches.get(on) ?? before);
     if (now !== before) shown.push(now ? on : off);
   }
+  const number = (name: string, usual: string): void => {
+    const value = options.values.get(name);
+    if (value !== undefined && Number(value) !== Number(usual)) shown.push(`${name}=${Number(value)}`);
+  };
+  number('resuid', '0');
+  number('resgid', '0');
   const errors = options.values.get('errors');
   const usual = ['', 'continue', 'remount-ro', 'panic'][sb.errors];
   if (errors !== undefined && errors !== usual) shown.push(`errors=${errors}`);
-  const commit = options.values.get('commit');
-  if (commit !== undefined && commit !== '5' && commit !== '0') shown.push(`commit=${commit}`);
+  if (options.values.get('commit') !== '0') number('commit', '5');
+  number('min_batch_time', '0');
+  number('max_batch_time', '15000');
   const stripe = stripeSize(sb, options);
   if (stripe > 0) shown.push(`stripe=${stripe}`);
   if (options.data !== undefined && hasCompat(sb, COMPAT.HAS_JOURNAL)) shown.push(`data=${options.data}`);
+  number('inode_readahead_blks', '32');
+  number('init_itable', '10');
+  number('max_dir_size_kb', '0');
   if (options.values.get('data_err') === 'abort') shown.push('data_err=abort');
   if (options.dax === 'always') shown.push(type === 'ext2' ? 'dax' : 'dax=always');
   else if (options.dax !== undefined) shown.push(`dax=${options.dax}`);

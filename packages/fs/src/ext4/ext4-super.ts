@@ -11,7 +11,7 @@ import { type Buffers, createBuffers } from '../buffer-cache.js';
 import { type FileSystemType, type FsNeeds, type MountRequest, type SuperBlock, VAIN_DISCARD, newMountState } from '../super-block.js';
 import { createExt4Inodes } from './ext4-inode.js';
 import { type Ext4Options, checkOptionsFor, parseExt4Options, showExt4Options } from './ext4-options.js';
-import { inodeSizeOf } from './inode.js';
+import { GOOD_OLD_INODE_SIZE, inodeSizeOf } from './inode.js';
 import { isJournalEmpty } from './journal.js';
 import {
   COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_ERROR_FS, EXT4_SUPER_MAGIC, EXT4_VALID_FS, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, descSizeOf, groupCountOf,
@@ -55,7 +55,7 @@ function fillSuper(type: string, given: Ext4Options, { bdev, readOnly, synchrono
   let options = given;
   const dax = fsDaxGetByBdev(needs.daxHosts, bdev, printk);
   const sb = readSuper(bdev, silent, fail);
-  checkOptionsFor(type, parameters, printk);
+  checkOptionsFor(type, sb, parameters, printk);
   if (options.data === 'journal') checkJournalData(options, printk, once, fail);
   checkFeatures(type, sb, { readOnly, silent, bdev, message, fail });
   const hasDax = checkDax(sb, dax, options, { printk, message, fail });
@@ -63,9 +63,10 @@ function fillSuper(type: string, given: Ext4Options, { bdev, readOnly, synchrono
 
   const buffers = createBuffers(bdev, blockSizeOf(sb));
   const volume = load(sb, buffers, needs.now, fail);
-  const hasJournal = hasCompat(sb, COMPAT.HAS_JOURNAL) && options.switches.get('noload') !== true;
+  const hasJournal = hasCompat(sb, COMPAT.HAS_JOURNAL) && options.switches.get('norecovery') !== true;
   const needsRecovery = hasJournal && hasIncompat(sb, INCOMPAT.RECOVER);
   if (hasJournal) checkJournal(volume, needsRecovery, fail);
+  checkJournalOptions(options, hasJournal, fail);
   const state = newMountState({ readOnly, synchronous });
   const sync = (): void => {
     buffers.flush();
@@ -107,11 +108,12 @@ function fillSuper(type: string, given: Ext4Options, { bdev, readOnly, synchrono
     bdev,
     root: inodes.root,
     state,
+    ...(inodeSizeOf(sb) <= GOOD_OLD_INODE_SIZE ? { timeMax: 2 ** 31 - 1 } : {}),
     showOptions: () => showExt4Options(type, sb, options),
     statfs: () => statfsOf(volume, options),
     reconfigure(request) {
       const next = parseExt4Options(type, request.parameters, printk);
-      checkOptionsFor(type, request.parameters, printk);
+      checkOptionsFor(type, sb, request.parameters, printk);
       if (next.dax !== undefined && next.dax !== options.dax) {
         printk('EXT4-fs: can\'t change dax mount option while remounting', KERN.err);
         throw new KernelError('EINVAL', `${bdev.name}: dax=${next.dax} needs a fresh mount`);
@@ -151,7 +153,7 @@ type Fail = (text: string, why?: string, code?: KernelError['code']) => never;
 
 /** @throws KernelError EINVAL if there is none, or it cannot be right */
 function readSuper(bdev: BlockDevice, silent: boolean, fail: Fail): Superblock {
-  if (bdevSizeBytes(bdev) < SUPER_OFFSET + SUPER_LAYOUT.size) return fail('unable to read superblock', 'the device is too small for a superblock', 'EIO');
+  if (bdevSizeBytes(bdev) < SUPER_OFFSET + SUPER_LAYOUT.size) return fail('unable to read superblock', 'the device is too small for a superblock', 'ENOMEM');
   const image = createBuffers(bdev, 4096 > bdevSizeBytes(bdev) ? 1024 : 4096).read(SUPER_OFFSET, SUPER_LAYOUT.size);
   const sb = SUPER_LAYOUT.decode(image);
   if (sb.magic !== EXT4_SUPER_MAGIC) {
@@ -251,6 +253,20 @@ function checkJournal(volume: Ext4Volume, needsRecovery: boolean, fail: Fail): v
     fail('error loading journal', error.message, error.code);
   }
   fail('error loading journal', 'its journal holds what a crash left, and recovery is not simulated: run e2fsck on the image', 'EOPNOTSUPP');
+}
+
+/** What of ext4_load_and_init_journal and ext4_load_super does not fit the journal, or the lack of one. */
+function checkJournalOptions({ data, switches, values }: Ext4Options, hasJournal: boolean, fail: Fail): void {
+  const isAsync = switches.get('journal_async_commit') === true;
+  if (hasJournal) {
+    if (isAsync && (data ?? 'ordered') === 'ordered') fail("can't mount with journal_async_commit in data=ordered mode");
+    return;
+  }
+  const commit = Number(values.get('commit') ?? 5) || 5;
+  if (isAsync) fail("can't mount with journal_async_commit, fs mounted w/o journal");
+  if (switches.get('journal_checksum') === true) fail("can't mount with journal_checksum, fs mounted w/o journal");
+  if (commit !== 5) fail(`can't mount with commit=${commit}, fs mounted w/o journal`);
+  if (data !== undefined) fail("can't mount with data=, fs mounted w/o journal");
 }
 
 /** ext4_setup_super. */

@@ -17,6 +17,8 @@ export interface MkfsDevice {
   /** Bytes; 0 if there is none to speak of. */
   readonly minIo: number;
   readonly optIo: number;
+  /** By how many bytes its start misses a physical block. */
+  readonly alignmentOffset: number;
   readonly isDax: boolean;
   readonly isRotational: boolean;
   readonly isMounted: boolean;
@@ -40,6 +42,7 @@ export function mkfsDevice(io: CommandIo, path: string): MkfsDevice | undefined 
     physicalBlockSize: file.physicalBlockSize,
     minIo: sys('minimum_io_size'),
     optIo: sys('optimal_io_size'),
+    alignmentOffset: Number(textAt(io.root, `/sys/class/block/${node.bdev.name}/alignment_offset`) ?? 0),
     isDax: sys('dax') === 1,
     isRotational: sys('rotational') === 1,
     isMounted: mountLines(io).some(({ source }) => source === resolved),

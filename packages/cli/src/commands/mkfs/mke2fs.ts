@@ -13,6 +13,9 @@ const VERSION = 'mke2fs 1.47.0 (5-Feb-2023)';
 /** EXT2_ET_TOOSMALL. */
 const TOO_SMALL = 'Not enough space to build proposed filesystem';
 
+const NO_SIZE = "Device size reported to be zero.  Invalid partition specified, or\n\tpartition table wasn't reread after running fdisk, due to\n"
+  + '\ta modified partition being busy and in use.  You may need to reboot\n\tto re-read your partition table.\n';
+
 export const mkfsExt4 = mke2fsAs('mkfs.ext4', 'ext4');
 export const mkfsExt2 = mke2fsAs('mkfs.ext2', 'ext2');
 export const mke2fs = mke2fsAs('mke2fs', 'ext2');
@@ -47,6 +50,7 @@ function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
     const type = fsType(value('type') ?? usual);
     const device = openDevice(io, path, name);
     checkInUse(io, device);
+    if (size === undefined && device.sizeBytes < 1024) return refuse(io, `${name}: ${NO_SIZE}`);
     const sizeBytes = size === undefined ? device.sizeBytes : Math.min(device.sizeBytes, blocksArgument(size, value('block-size'), name));
     const blockSize = chooseBlockSize(io, device, sizeBytes, value('block-size'), name);
     const start: Features = { ...TYPE_FEATURES[type] };
@@ -58,6 +62,8 @@ function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
     if (device.isDax && blockSize !== PAGE_SIZE) {
       io.err(`${path} is capable of DAX but current block size ${blockSize} is different from system page size ${PAGE_SIZE} so filesystem will not support DAX.`);
     }
+    if (device.alignmentOffset !== 0) io.out(`${path} alignment is offset by ${device.alignmentOffset} bytes.\nThis may result in very poor performance, (re)-partitioning suggested.\n`);
+    if (value('inode-size') === '128') io.out('128-byte inodes cannot handle dates beyond 2038 and are deprecated\n');
     const isTooSmall = (features.compat & 0x4) !== 0 && defaultJournalBlocks(Math.floor(sizeBytes / blockSize)) === undefined;
     const uuid = bytesOf(value('uuid') ?? io.system.randomUuid(), name, io);
     const options = {
