@@ -36,7 +36,8 @@ function boot(cmdline = ''): { mm: Mm; hotplug: MemoryHotplug; iomem: () => stri
   const mm = bootMm(log);
   const online = [NODE0];
   const withMemory = new Set([0]);
-  const numa = { online, setOnline: (nid: NodeId) => online.push(nid), setMemory: (nid: NodeId, has: boolean) => void (has ? withMemory.add(nid) : withMemory.delete(nid)) };
+  const setOnline = (nid: NodeId, isOnline: boolean): void => void (isOnline ? online.push(nid) : online.splice(online.indexOf(nid), 1));
+  const numa = { online, withCpu: [NODE0], setOnline, setMemory: (nid: NodeId, has: boolean) => void (has ? withMemory.add(nid) : withMemory.delete(nid)) };
   const onliner = createMemoryOnline({
     mm, numa, onNodeZonelists: (nid) => log.push(`lists of node ${nid}`), onZonePopulated: (zone) => log.push(`zone ${zone.name} of node ${zone.nid}`),
   });
@@ -75,6 +76,17 @@ describe('memory that is plugged', () => {
     expect([log.slice(1), [...withMemory], zone(mm, nodeId(1), 2)]).toEqual([['zone Normal of node 1'], [0, 1], [32, 1, 1, 1]]);
     hotplug.offlineBlock(FIRST);
     expect([[...withMemory], online]).toEqual([[0], [0, 1]]);
+  });
+
+  it('takes a node offline with its last block, even if that never was online', () => {
+    const { hotplug, online } = boot();
+    hotplug.addMemory(nodeId(1), FIRST * BLOCK, BLOCK);
+    hotplug.addMemory(nodeId(1), (FIRST + 1) * BLOCK, BLOCK);
+    hotplug.onlineBlock(FIRST, 'online');
+    hotplug.removeMemory((FIRST + 1) * BLOCK, BLOCK);
+    expect(online).toEqual([0, 1]);
+    hotplug.offlineAndRemoveMemory(FIRST * BLOCK, BLOCK);
+    expect(online).toEqual([0]);
   });
 
   it('stays with a frame that is in use, whose struct page is shown', () => {

@@ -170,6 +170,7 @@ export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
     checkRemovable(numbers, start, sizeBytes);
     deps.firmwareMap?.remove(start, start + sizeBytes, 'System RAM');
     const leaving = new Set<MemoryGroup>();
+    const { nid } = blocks.block(numbers.start);
     for (let nr = numbers.start; nr < numbers.end; nr++) {
       const { group } = blocks.block(nr);
       if (group) leaving.add(group);
@@ -182,6 +183,7 @@ export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
     onliner.removePages(range);
     sections.removeRange(range, source);
     releaseMemoryResource(iomem, start, start + sizeBytes - 1);
+    if (![...blocks.numbers()].some((nr) => blocks.block(nr).nid === nid)) onliner.offlineNode(nid);
   }
 
   function checkRemovable({ start: first, end }: Range, start: number, sizeBytes: number): void {

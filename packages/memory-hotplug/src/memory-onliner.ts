@@ -50,6 +50,8 @@ export interface BlockFrames extends Range<Pfn> {
 export interface MemoryOnliner extends ZoneViews {
   /** A node that had nothing gets memory: it builds its zonelists, and is online then. Does nothing if it is online. */
   onlineNode(nid: NodeId): void;
+  /** The last block of a node is gone: the node goes offline, unless it has a CPU or spans a device's pages. */
+  offlineNode(nid: NodeId): void;
   /** Make frames memory of a zone. */
   onlinePages(frames: BlockFrames, zone: ZoneId): void;
   /**

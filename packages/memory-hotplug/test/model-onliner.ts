@@ -23,6 +23,7 @@ export function modelOnliner(boot: readonly ModelZone[], nodes: readonly number[
     events,
     zones: () => nodes.flatMap((nid) => NAMES.map((_, index) => view(nodeId(nid), index, of({ nid: nodeId(nid), index })))),
     onlineNode: (nid) => events.push(`node ${nid}`),
+    offlineNode: (nid) => events.push(`node ${nid} has no block left`),
     onlinePages({ start, end, nrVmemmap, early }: BlockFrames, zone: ZoneId) {
       events.push(`+ ${start}-${end} ${NAMES[zone.index]}${nrVmemmap > 0 ? ` but ${nrVmemmap}` : ''}`);
       ranges.set(`${zone.nid} ${zone.index}`, [...of(zone), { start, end, early }]);

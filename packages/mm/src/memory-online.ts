@@ -1,6 +1,6 @@
 /**
  * What memory hot-plug asks of zones and nodes: frames that join and leave, and nodes that get their first memory.
- * Mirrors the parts of mm/memory_hotplug.c that are not about blocks: online_pages, offline_pages, try_online_node.
+ * Mirrors the parts of mm/memory_hotplug.c that are not about blocks: online_pages, offline_pages, try_online_node, try_offline_node.
  *
  * Invariant: a node counts as having memory from before its first zone's lists are built until after its last zone's are.
  */
@@ -12,7 +12,7 @@ import { ZONE_DEVICE, type ZoneIndex } from './zone-layout.js';
 
 export interface MemoryOnlineNeeds {
   readonly mm: Mm;
-  readonly numa: Pick<Numa, 'online' | 'setOnline' | 'setMemory'>;
+  readonly numa: Pick<Numa, 'online' | 'withCpu' | 'setOnline' | 'setMemory'>;
   /** A node that is not online yet builds its own zonelists. */
   readonly onNodeZonelists: (nid: NodeId) => void;
   /** A zone that had no memory has some now. */
@@ -32,6 +32,7 @@ export interface OnlineFrames extends Range<Pfn> {
 export interface MemoryOnline {
   zones(): readonly Zone[];
   onlineNode(nid: NodeId): void;
+  offlineNode(nid: NodeId): void;
   onlinePages(frames: OnlineFrames, zone: { readonly nid: NodeId; readonly index: number }): void;
   /** @throws KernelError EBUSY, after logging the page that is in use; nothing has changed then. */
   offlinePages(frames: OnlineFrames, zone: { readonly nid: NodeId; readonly index: number }): void;
@@ -44,7 +45,11 @@ export function createMemoryOnline({ mm, numa, onNodeZonelists, onZonePopulated 
     onlineNode(nid) {
       if (numa.online.includes(nid)) return;
       onNodeZonelists(nid);
-      numa.setOnline(nid);
+      numa.setOnline(nid, true);
+    },
+    offlineNode(nid) {
+      const spansAny = mm.nodes.get(nid)!.zones.some(({ spanned }) => spanned > 0);
+      if (!spansAny && !numa.withCpu.includes(nid)) numa.setOnline(nid, false);
     },
     onlinePages({ start, end, nrVmemmap, nrKept, early, offline }, { nid, index }) {
       const zone = mm.zone(nid, index as ZoneIndex);

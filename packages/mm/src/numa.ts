@@ -53,8 +53,8 @@ export interface Numa {
   physToTargetNode(addr: number): NodeId;
   /** The node of memory that is added at an address; the first node if nobody knows (memory_add_physaddr_to_nid). */
   memoryAddPhysaddrToNid(addr: number): NodeId;
-  /** A possible node comes online (node_set_online). */
-  setOnline(nid: NodeId): void;
+  /** A possible node comes online, or goes (node_set_online, node_set_offline). */
+  setOnline(nid: NodeId, isOnline: boolean): void;
   /** A node's first memory came, or its last went (node_states_set_node, node_states_clear_node). */
   setMemory(nid: NodeId, hasMemory: boolean): void;
 }
@@ -204,7 +204,7 @@ function createNuma(config: Configuration, { memblock, maxPfn, nrCpus }: NumaNee
     pxmToNode: (pxm) => parsed.pxmToNode.get(pxm) ?? NUMA_NO_NODE,
     physToTargetNode: (addr) => memblkNode(blocks, addr) ?? memblkNode(reserved, addr) ?? NUMA_NO_NODE,
     memoryAddPhysaddrToNid: (addr) => memblkNode(blocks, addr) ?? blocks[0]?.nid ?? nodeId(0),
-    setOnline: (nid) => setMember(online, nid, true),
+    setOnline: (nid, isOnline) => setMember(online, nid, isOnline),
     setMemory: (nid, hasMemory) => setMember(withMemory, nid, hasMemory),
   };
 }
