@@ -39,6 +39,15 @@ describe('ndctl inject-error', () => {
     expect((await run('ndctl inject-error namespace0.0 -t -u')).out).toContain('"block":"0x8"');
   });
 
+  it.each<[string, BootCommandOptions, string, number]>([
+    ['an NFIT without scrubs', { ...LABELLED, ars: false }, 'No such file or directory', 254],
+    ['the memory map', { memory: '2G', cmdline: 'memmap=64M!1G' }, 'Operation not supported', 161],
+  ])('has no scrub to start or wait for on the bus of %s', async (_what, options, why, rc) => {
+    const run = await boot(options);
+    expect(await run('ndctl start-scrub')).toEqual({ out: '', err: `error starting scrub: ${why}\n`, rc });
+    expect(await run('ndctl wait-scrub')).toEqual({ out: '', err: `error waiting for scrub completion: ${why}\n`, rc });
+  });
+
   it('tells nobody with --no-notify, until a scrub finds them', async () => {
     const run = await boot(LABELLED);
     await run('ndctl wait-scrub');

@@ -14,8 +14,13 @@ export function scrubState(ctx: NdctlContext, bus: NdBus): ScrubState | undefine
   return match ? { count: Number(match[1]), active: match[2] === '+' } : undefined;
 }
 
+/** An NFIT's bus has the attribute only where its firmware scrubs; another bus has none. */
+function whyNoScrub(ctx: NdctlContext, bus: NdBus): Failure {
+  return readAttr(ctx, bus.path, 'nfit/revision') === undefined ? 'EOPNOTSUPP' : 'ENOENT';
+}
+
 export function startBusScrub(ctx: NdctlContext, bus: NdBus): Failure {
-  if (!scrubState(ctx, bus)) return 'EOPNOTSUPP';
+  if (!scrubState(ctx, bus)) return whyNoScrub(ctx, bus);
   const refused = writeAttr(ctx, `${bus.path}/nfit/scrub`, '1\n');
   if (refused !== 'EBUSY') return refused;
   // The kernel may only be waiting before it looks again.
@@ -27,7 +32,7 @@ export function pollScrub(ctx: NdctlContext, bus: NdBus, timeout = Infinity): Fa
   const provider = readAttr(ctx, bus.path, 'provider') ?? '';
   for (let waited = 0; ; waited++) {
     const state = scrubState(ctx, bus);
-    if (!state) return 'EOPNOTSUPP';
+    if (!state) return whyNoScrub(ctx, bus);
     if (!state.active) {
       dbg(ctx, 'ndctl_bus_poll_scrub_completion', `${provider}: scrub complete, status: '${state.count}'`);
       return undefined;

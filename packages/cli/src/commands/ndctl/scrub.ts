@@ -47,6 +47,6 @@ function forEachBus(ctx: NdctlContext, args: readonly string[], { usage, options
   }
   failure ??= 'ENXIO';
   ctx.line(`error ${doing}: ${strerror(failure)}`);
-  if (failure === 'EOPNOTSUPP') ctx.explain({ rule: 'this bus has no address range scrub: its firmware does not offer one, and sysfs shows no nfit/scrub' });
+  if (failure === 'EOPNOTSUPP' || failure === 'ENOENT') ctx.explain({ rule: 'this bus has no address range scrub: its firmware does not offer one, and sysfs shows no nfit/scrub' });
   return exitStatus(failure);
 }
