@@ -31,7 +31,7 @@ function run(steps: readonly { name: string; at: number; length: number }[], end
     clflush: (at, length) => mapping.clflush(at, length),
     zero: (at, length) => mapping.writeZeroes(at, length),
     sfence: () => machine.cpu.sfence(),
-    dma: (at, length) => machine.dma.write(mapping.start + at, bytes.subarray(0, length)),
+    dma: (at, length) => machine.dma.write(physAddr(mapping.start + at), bytes.subarray(0, length)),
     charge: (at, length) => machine.chargeStores(physAddr(mapping.start + at), length, 'WB'),
     other: () => void (mapping = mappings[1 - mappings.indexOf(mapping)]!),
   };
