@@ -109,6 +109,8 @@ const MEDIA: readonly [string, string][] = [
   ['swap', 'mkswap -L fast /dev/pmem0'],
   ['nothing', 'true'],
 ];
+/** Only root has these on its path. */
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin`, TZ: 'UTC' };
 const hasReal = ['blkid', 'dumpe2fs'].every((name) => existsSync(`/usr/sbin/${name}`) || existsSync(`/sbin/${name}`));
 
 describe.skipIf(!hasReal)('like the real ones: e2fsprogs and util-linux', () => {
@@ -117,11 +119,11 @@ describe.skipIf(!hasReal)('like the real ones: e2fsprogs and util-linux', () => 
     const forms = ['', '-p', '-o value', '-o export', '-p -o udev', '-s TYPE'];
     const said = await run([make, 'sync', ...forms.map((form) => `blkid ${form} /dev/pmem0`), 'dumpe2fs -h /dev/pmem0'], image);
     for (const [index, form] of forms.entries()) {
-      const { status, stdout } = spawnSync('blkid', ['-c', '/dev/null', ...form.split(' ').filter((word) => word !== ''), image], { encoding: 'utf8' });
+      const { status, stdout } = spawnSync('blkid', ['-c', '/dev/null', ...form.split(' ').filter((word) => word !== ''), image], { encoding: 'utf8', env });
       expect({ form, rc: said[index + 2]!.rc, out: said[index + 2]!.out.replaceAll('/dev/pmem0', image) }).toEqual({ form, rc: status, out: stdout.trimEnd() });
     }
     if (!name.startsWith('ext')) return;
-    const real = execFileSync('dumpe2fs', ['-h', image], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, TZ: 'UTC' } });
+    const real = execFileSync('dumpe2fs', ['-h', image], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env });
     expect(said.at(-1)!.out).toBe(real.trimEnd());
   });
 });

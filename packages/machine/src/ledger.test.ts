@@ -59,7 +59,7 @@ it('asking for the time or the wear, or not, changes neither', () => {
       let asked = 0;
       const never = run(steps, end, () => {});
       expect(run(steps, end, ({ clock }) => clock.now)).toEqual(never);
-      expect(run(steps, end, (machine) => (asked++ % rarely === 0 ? machine.mediumAt(0)!.wear.busyNs : 0))).toEqual(never);
+      expect(run(steps, end, (machine) => (asked++ % rarely === 0 ? machine.mediumAt(physAddr(0))!.wear.busyNs : 0))).toEqual(never);
     }),
     { numRuns: 300 },
   );
