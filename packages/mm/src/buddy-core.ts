@@ -26,6 +26,7 @@ const SECTION_SHIFT = 15;
 const SLOT_SHIFT = 17;
 const PAGE_IN_SECTION = lib.PAGES_PER_SECTION - 1;
 const PAGEBLOCK_MASK = -lib.PAGEBLOCK_NR_PAGES * CELL;
+const MIGRATE_MOVABLE = migrate.MIGRATE_MOVABLE;
 const MIGRATE_PCPTYPES = migrate.MIGRATE_PCPTYPES;
 const MIGRATE_ISOLATE = migrate.MIGRATE_ISOLATE;
 const WIDE_ZONE = 2 ** 31 - 1; // pages; from there on a shift no longer finds the section
@@ -146,7 +147,7 @@ function refuseFree(buddy: lists.Buddy, pfn: number): never {
  */
 export function freeOnePage(buddy: lists.Buddy, start: number, startOrder: number, toTail: boolean): void {
   const { cells } = buddy;
-  const type = cells[(start & PAGEBLOCK_MASK) | TYPE]!;
+  const type = cells[(start & PAGEBLOCK_MASK) | TYPE]! ^ MIGRATE_MOVABLE;
   let handle = start | 0;
   let order = startOrder | 0;
   const made = cells[handle | STATE]! & MADE;
@@ -156,7 +157,7 @@ export function freeOnePage(buddy: lists.Buddy, start: number, startOrder: numbe
     const larger = (order + 1) | 0;
     if (cells[other | STATE] !== (larger | made)) break; // its buddy is no free block of this order
     if (order === PAGEBLOCK_ORDER) {
-      const otherType = cells[(other & PAGEBLOCK_MASK) | TYPE]!;
+      const otherType = cells[(other & PAGEBLOCK_MASK) | TYPE]! ^ MIGRATE_MOVABLE;
       if (otherType !== type && (otherType >= MIGRATE_PCPTYPES || type >= MIGRATE_PCPTYPES)) break;
     }
     const after = cells[other]!;

@@ -1,11 +1,11 @@
 /**
  * Slots: where the words of a section are, from the zone's span to the handle of a frame; and what is known of sections that have none.
  *
- * Invariant: a section has a slot from when one of its frames is first asked for by {@link handleOf} until it is removed.
+ * Invariant: a slot that nobody has is all zeros: nothing free, nothing in use, Movable. A section has one from when one of its frames is
+ * first asked for by {@link handleOf} until it is removed.
  */
 import { PAGES_PER_SECTION, bugOn } from '@holdfast/lib';
-import { type Buddy, type BulkRange, CELL, SLOT_CELLS, clearStates, markAllocated, setBlockTypes } from './buddy.js';
-import { MIGRATE_MOVABLE } from './migratetype.js';
+import { type Buddy, type BulkRange, CELL, SLOT_CELLS, markAllocated, setBlockTypes } from './buddy.js';
 
 /** Handles are positive numbers of 31 bits. */
 const MAX_SLOTS = 2 ** 31 / SLOT_CELLS;
@@ -69,7 +69,6 @@ function makeSlot(buddy: Buddy, index: number): number {
   buddy.memmaps[slot] = buddy.vmemmap.isMaterialised(section) ? buddy.vmemmap.memmap(section) : undefined;
   buddy.slotPfn[slot] = pfn;
   buddy.slotOfSection[index] = slot;
-  setBlockTypes(buddy, slot * SLOT_CELLS, (slot + 1) * SLOT_CELLS, MIGRATE_MOVABLE);
   if (buddy.bulk.length > 0) unpackBulk(buddy, pfn);
   return slot;
 }
@@ -109,7 +108,7 @@ export function dropSlots(buddy: Buddy, startPfn: number, endPfn: number): void 
   for (let pfn = startPfn; pfn < endPfn; pfn += PAGES_PER_SECTION) {
     const handle = peekHandle(buddy, pfn);
     if (handle === 0) continue;
-    clearStates(buddy, handle, handle + SLOT_CELLS);
+    buddy.cells.fill(0, handle, handle + SLOT_CELLS);
     buddy.slotOfSection[sectionIndex(buddy, pfn)] = 0;
     buddy.spareSlots.push(handle / SLOT_CELLS);
   }

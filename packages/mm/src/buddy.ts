@@ -8,7 +8,7 @@
  *                                                 hot path; XOR with 4 << order finds the buddy
  *   cells[handle], cells[handle | PREV]           the circular lists; their heads are the handles of slot 0: listHead(order, type)
  *   cells[handle | STATE]                         order + 1 of the free block that starts there; ALLOCATED; else 0. With MADE, see below
- *   cells[handle | TYPE]                          of a pageblock's first page: the pageblock's mobility type
+ *   cells[handle | TYPE]                          of a pageblock's first page: the pageblock's mobility type ^ Movable, so that most are 0
  *
  * One array, because V8 checks and loads each array anew in each loop, and because what is known of a page is then in one line of the host's
  * cache. Struct pages follow from it, so their bytes are not made until somebody looks (vmemmap.ts). From then on `memmaps[slot]` is there, all
@@ -21,7 +21,7 @@
  * Differs from Linux: nr_free is counted when asked for; the two list pointers of a free page are written when somebody reads them.
  */
 import { MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, PAGEBLOCK_NR_PAGES, PAGES_PER_SECTION } from '@holdfast/lib';
-import { MIGRATE_TYPES, type MigrateType } from './migratetype.js';
+import { MIGRATE_MOVABLE, MIGRATE_TYPES, type MigrateType } from './migratetype.js';
 import { WORDS_PER_PAGE } from './page.js';
 import type { Vmemmap } from './vmemmap.js';
 
@@ -45,8 +45,8 @@ export const ORDER_MASK = 0x0f;
 const SLOT_SHIFT = 17; // log2(PAGES_PER_SECTION * CELL)
 export const SLOT_CELLS = PAGES_PER_SECTION * CELL;
 export const PAGEBLOCK_CELLS = PAGEBLOCK_NR_PAGES * CELL;
-/** Slots of a new allocator's arrays. */
-const FIRST_CAPACITY = 2;
+/** Slots of a new allocator's array: what boot takes of a zone. To grow is to touch all of it, where the host gives zeros that cost nothing. */
+const FIRST_CAPACITY = 4;
 
 export interface Buddy {
   readonly vmemmap: Vmemmap;
@@ -183,12 +183,12 @@ export function isRun(buddy: Buddy, handle: number): boolean {
 }
 
 export function blockTypeOf(buddy: Buddy, handle: number): MigrateType {
-  return buddy.cells[(handle & -PAGEBLOCK_CELLS) | TYPE]! as MigrateType;
+  return (buddy.cells[(handle & -PAGEBLOCK_CELLS) | TYPE]! ^ MIGRATE_MOVABLE) as MigrateType;
 }
 
 /** The type of the pageblocks of `[handle, end)`, which begins and ends with one. */
 export function setBlockTypes(buddy: Buddy, handle: number, end: number, type: number): void {
-  for (let block = handle & -PAGEBLOCK_CELLS; block < end; block += PAGEBLOCK_CELLS) buddy.cells[block | TYPE] = type;
+  for (let block = handle & -PAGEBLOCK_CELLS; block < end; block += PAGEBLOCK_CELLS) buddy.cells[block | TYPE] = type ^ MIGRATE_MOVABLE;
 }
 
 /** `[first, end)` is in use as blocks of `order`. */
