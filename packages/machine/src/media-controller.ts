@@ -65,26 +65,10 @@ export class MediaController implements MediaWear {
 
   /** A store of `[offset, offset + length)` of the medium arrives; the clock goes on if it has to wait. */
   receive(clock: MachineClock, offset: number, length: number): void {
-    if (length === PAGE_SIZE && (offset & (PAGE_SIZE - 1)) === 0) this.#receivePage(clock, offset / PAGE_SIZE);
-    else if (length > 0) this.#receivePart(clock, offset, length);
-  }
-
-  /** Most stores are of a page that displaces another one from the buffer, both whole: no look at lines. */
-  #receivePage(clock: MachineClock, page: number): void {
-    const group = page & (this.#whole.length - 1);
-    const before = this.#whole[group]!;
-    if (before < 0) return this.#receivePart(clock, page * PAGE_SIZE, PAGE_SIZE);
-    this.#bytesReceived += PAGE_SIZE;
-    if (before === page) return;
-    this.#whole[group] = page;
-    this.#pages.addPage(page);
-    this.#linesWritten += this.#linesPerPage;
-    this.#post(clock, this.#linesPerPage);
-  }
-
-  #receivePart(clock: MachineClock, offset: number, length: number): void {
+    if (length === 0) return;
     this.#bytesReceived += length;
-    const entered = this.#admit(offset, length);
+    const isPage = length === PAGE_SIZE && (offset & (PAGE_SIZE - 1)) === 0; // most are
+    const entered = isPage ? this.#admitPage(offset / PAGE_SIZE) : this.#admit(offset, length);
     this.#linesWritten += entered;
     this.#post(clock, entered);
   }
@@ -164,7 +148,6 @@ export class MediaController implements MediaWear {
   /** The lines of `[offset, offset + length)` enter the buffer; returns how many were not there. Page by page: most stores lie in one. */
   #admit(offset: number, length: number): number {
     let page = Math.floor(offset / PAGE_SIZE);
-    if (length === PAGE_SIZE && offset === page * PAGE_SIZE) return this.#admitPage(page);
     const end = offset + length;
     let entered = 0;
     for (let at = offset; at < end; at = page * PAGE_SIZE) {
