@@ -31,6 +31,7 @@ import { devBlock } from './sysfs-block.js';
 import { devDax } from './sysfs-dax.js';
 import { devNvdimm } from './sysfs-nvdimm.js';
 import { createSwapCalls } from './swap-calls.js';
+import { pciIommuInit } from './swiotlb.js';
 import { createSys } from './sysfs.js';
 import { createUserAccess } from './user-access.js';
 import { createMountCalls, vfsOfFs, withMounts } from './vfs-mounts.js';
@@ -64,7 +65,7 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
 
   // From zones to pages that can be handed out.
   const devicePages = createDevicePagesMap();
-  const mm = mmInit({ arch, machine, release, printk, cmdline, image: DEBIAN_6_1_IMAGE, devicePages });
+  const mm = mmInit({ arch, machine, release, printk, cmdline, params, image: DEBIAN_6_1_IMAGE, devicePages });
   if (!arch.hasTrampoline) throw new KernelPanic('Real mode trampoline was not allocated');
 
   // Memory as sysfs and drivers see it.
@@ -126,7 +127,8 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   });
   chargeDeferredInit(machine, arch); // page_alloc_init_late
   const showMemmap: Initcall = { level: 'late', name: 'firmware_memmap_init', run: () => firmwareMemmap.showBootRows() };
-  const undoInitcalls = runInitcalls([...initcalls, showMemmap], initcallBlacklist(params));
+  const pciIommu: Initcall = { level: 'rootfs', name: 'pci_iommu_init', run: () => pciIommuInit(mm.swiotlb, release, printk) };
+  const undoInitcalls = runInitcalls([pciIommu, ...initcalls, showMemmap], initcallBlacklist(params));
 
   // File systems, on disks that are there now.
   const now = (): number => RTC_AT_POWER_ON + Math.floor(machine.clock.now / 1e9);

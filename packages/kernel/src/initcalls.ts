@@ -6,7 +6,7 @@
  */
 import { KernelError, type KernelParam } from '@holdfast/lib';
 
-export const INITCALL_LEVELS = ['early', 'core', 'postcore', 'arch', 'subsys', 'fs', 'device', 'late'] as const;
+export const INITCALL_LEVELS = ['early', 'core', 'postcore', 'arch', 'subsys', 'fs', 'rootfs', 'device', 'late'] as const;
 export type InitcallLevel = (typeof INITCALL_LEVELS)[number];
 
 export interface Initcall {

@@ -1,7 +1,7 @@
 /**
  * From what setup_arch laid out to pages that can be handed out. Mirrors init/main.c: mm_init, and mm/page_alloc.c: memblock_free_all.
  */
-import { KernelError, type KernelRelease, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, type Range, intersectRanges, physAddr, physToPfn } from '@holdfast/lib';
+import { KernelError, type KernelParam, type KernelRelease, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, type Range, intersectRanges, physAddr, physToPfn } from '@holdfast/lib';
 import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
@@ -15,6 +15,7 @@ import {
 import type { VirtioMemPages } from '@holdfast/virtio';
 import type { KernelImage } from './kernel-image.js';
 import type { Arch } from './setup-arch.js';
+import { type Swiotlb, swiotlbInit } from './swiotlb.js';
 import type { NodeTexts } from './sysfs-memory.js';
 
 export interface MmInitNeeds {
@@ -23,6 +24,7 @@ export interface MmInitNeeds {
   readonly release: KernelRelease;
   readonly printk: Printk;
   readonly cmdline: string;
+  readonly params: readonly KernelParam[];
   readonly image: KernelImage;
   readonly devicePages: DevicePagesMap;
 }
@@ -58,6 +60,7 @@ export interface MemoryManagement {
   readonly pageRuns: readonly PageRun[];
   readonly pageCache: PageCache;
   readonly swap: Swap;
+  readonly swiotlb: Swiotlb;
   readonly texts: MmTexts;
   readonly nodeTexts: NodeTexts;
   totalRamBytes(): number;
@@ -65,7 +68,7 @@ export interface MemoryManagement {
 
 const PAGE_K = PAGE_SIZE / 1024;
 
-export function mmInit({ arch, machine, release, printk, cmdline, image, devicePages }: MmInitNeeds): MemoryManagement {
+export function mmInit({ arch, machine, release, printk, cmdline, params, image, devicePages }: MmInitNeeds): MemoryManagement {
   const { layout, numa, sections, memblock } = arch;
   let cpusUp = false; // no CPU is attached to its node yet when boot builds the lists
   const fallbackOrders = (possible = numa.possible): Map<NodeId, NodeId[]> => {
@@ -86,6 +89,7 @@ export function mmInit({ arch, machine, release, printk, cmdline, image, deviceP
   logLists(layout.totalPages, layout.policyZone);
   printk(`Kernel command line: ${cmdline}`);
 
+  const swiotlb = swiotlbInit({ params, memblock, maxPossiblePfn: numa.maxPossiblePfn, nrCpus: machine.cpus.length, release, printk });
   const free = memblock.freeRanges();
   mm.freeAll(free);
   const { code, rwdata, rodata, init, bss } = image.sizes;
@@ -111,7 +115,7 @@ export function mmInit({ arch, machine, release, printk, cmdline, image, deviceP
   const views = viewsOf(mm, onliner, arch, machine, createSwap(printk, release));
   mm.movable.register(pageCacheOwner(views.pageCache));
   mm.movable.register(anonPageOwner(userPages, mm.vmemmap));
-  return { ...views, userPages };
+  return { ...views, userPages, swiotlb };
 }
 
 /** KiB that are taken of the memory whose struct pages are made before the allocator starts. */
@@ -130,7 +134,7 @@ function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[])
   return reserved * PAGE_K;
 }
 
-function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine, swap: Swap): Omit<MemoryManagement, 'userPages'> {
+function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine, swap: Swap): Omit<MemoryManagement, 'userPages' | 'swiotlb'> {
   const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
   const home = numa.withMemory[0]!;
   const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);

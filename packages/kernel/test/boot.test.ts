@@ -12,7 +12,7 @@ describe('boot', () => {
       'Linux version', 'Command line:', 'BIOS-provided physical RAM map:', 'e820: update', 'e820: remove', 'last_pfn', 'No NUMA configuration found',
       'Zone ranges:', 'Movable zone start', 'Early memory node ranges', 'Initmem setup node 0', 'PM: hibernation: Registered nosave memory',
       '[mem 0xc0000000-0xfffbffff] available for PCI devices', 'Fallback order for Node 0', 'Built 1 zonelists', 'Policy zone', 'Kernel command line:',
-      'Memory:', 'x86/mm: Memory block size', 'e820: reserve RAM buffer', 'nd_pmem namespace0.0: unable to guarantee persistence of writes',
+      'software IO TLB: area num 1.', 'Memory:', 'x86/mm: Memory block size', 'e820: reserve RAM buffer', 'software IO TLB: mapped', 'nd_pmem namespace0.0: unable to guarantee persistence of writes',
     ];
     const lines = logTexts(bootPc());
     const at = landmarks.map((landmark) => lines.findIndex((line) => line.startsWith(landmark)));
@@ -37,6 +37,14 @@ describe('boot', () => {
       .flatMap((match) => match[1]!.trim().split(/ +/).map((count, order) => Number(count) * 2 ** order))
       .reduce((sum, pages) => sum + pages, 0);
     expect(text(kernel, '/proc/meminfo')).toMatch(new RegExp(`MemFree: +${free * 4} kB`));
+  });
+
+  it('keeps a bounce buffer at the top of low memory, with which its blocks stay online', () => {
+    const offline = (kernel: Kernel, block: number): void => writeFile(kernel.root, `/sys/devices/system/memory/memory${block}/state`, 'offline');
+    const kernel = bootedPc({ cmdline: 'swiotlb=131072' }); // 256 MiB, down from 0xbffe0000: into block 21
+    for (const block of [21, 22]) expect(() => offline(kernel, block)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+    offline(kernel, 20);
+    offline(bootedPc(), 22); // 64 MiB stay in block 23, which has a hole at its end
   });
 
   it('pays for the struct pages of a device from RAM, and gets them back when it is unbound', () => {
