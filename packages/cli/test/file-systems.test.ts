@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type System, bootFromOptions, createCommandRunner } from '@holdfast/cli';
-import { type BlockDeviceFile, type DiskPatch, encodeGpt, encodeMbr } from '@holdfast/block';
+import { type BlockDeviceFile, type BlockOpenOptions, type DiskPatch, encodeGpt, encodeMbr } from '@holdfast/block';
 import { resolvePath } from '@holdfast/kernel';
 import { KernelError } from '@holdfast/lib';
 
@@ -33,10 +33,10 @@ async function machine(size = '64M'): Promise<{ system: System; sh(line: string)
   };
 }
 
-function openDisk(system: System, device: string): BlockDeviceFile {
+function openDisk(system: System, device: string, options?: BlockOpenOptions): BlockDeviceFile {
   const { node } = resolvePath(system.root, device);
   if (node.kind !== 'block') throw new Error(`${device} is no block device`);
-  return node.open();
+  return node.open(options);
 }
 
 /** What a checker says to the device's bytes: 0 is clean; and where there is none. */
@@ -45,7 +45,7 @@ function fsck(system: System, [program, ...args]: readonly string[] = E2FSCK, de
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-fsck-'));
   const path = join(folder, 'image');
   const fd = openSync(path, 'w');
-  const file = openDisk(system, device);
+  const file = openDisk(system, device, { direct: true }); // past the page cache, which would make memory for each page
   try {
     const [piece, zeros] = [new Uint8Array(2 ** 20), new Uint8Array(2 ** 20)];
     for (let at = 0; at < file.sizeBytes; at += piece.length) {
