@@ -134,7 +134,7 @@ function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[])
   return reserved * PAGE_K;
 }
 
-function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock }: Machine, swap: Swap): Omit<MemoryManagement, 'userPages' | 'swiotlb'> {
+function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock, cpus: { length: nrCpus } }: Machine, swap: Swap): Omit<MemoryManagement, 'userPages' | 'swiotlb'> {
   const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
   const home = numa.withMemory[0]!;
   const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);
@@ -166,7 +166,7 @@ function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memor
       kpageflags: () => formatKpageflags(onlineNodes(), mm.vmemmap),
       meminfo: () => formatMeminfo(onlineNodes(), { pageCache: countPageCache(pageCache), swapPages: swap.totalPages }),
       pagetypeinfo: () => formatPagetypeinfo(onlineNodes()),
-      zoneinfo: () => formatZoneinfo(onlineNodes()),
+      zoneinfo: () => formatZoneinfo(onlineNodes(), { count: nrCpus, countOf: (nid) => numa.cpusOf(nid).length }),
       swaps: () => swap.format(),
       vmstat: () => formatVmstat(pageCache, freePages()),
     },

@@ -72,7 +72,7 @@ export { type PageFlagsRun, type PageFlagsWord, formatKpageflags, kpageflagsRuns
 export { type MeminfoExtras, formatMeminfo, formatNodeMeminfo } from './proc-meminfo.js';
 export { formatVmstat } from './proc-vmstat.js';
 export { formatNodeVmstat, formatNumastat } from './node-texts.js';
-export { formatZoneinfo } from './proc-zoneinfo.js';
+export { type OnlineCpus, formatZoneinfo } from './proc-zoneinfo.js';
 export { dumpPage } from './page-dump.js';
 
 // memblock: early boot's record of memory, and its allocator.

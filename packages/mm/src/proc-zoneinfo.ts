@@ -1,9 +1,11 @@
 /**
- * The text of /proc/zoneinfo. Mirrors zoneinfo_show_print of mm/vmstat.c of 6.1.
+ * The text of /proc/zoneinfo. Mirrors zoneinfo_show_print of mm/vmstat.c of 6.1, and what it shows of mm/page_alloc.c: zone_batchsize,
+ * zone_highsize, and of mm/vmstat.c: calculate_normal_threshold.
  *
- * Differs from Linux: no `pagesets` (there are no per-cpu lists) and, of the counters, only those of free pages and of NUMA ever count: what
- * they would count does not exist here.
+ * Differs from Linux: the per-cpu lists are always drained (there are none) and, of the counters, only those of free pages and of NUMA ever
+ * count: what they would count does not exist here.
  */
+import { type NodeId, PAGE_SIZE, MIB, roundDownPow2 } from '@holdfast/lib';
 import { type Pgdat, type Zone, isPopulated } from './zone.js';
 
 export const NODE_COUNTERS = [
@@ -21,17 +23,23 @@ export const ZONE_COUNTERS = [
   'nr_mlock', 'nr_bounce', 'nr_zspages', 'nr_free_cma',
 ] as const;
 
+/** CPUs that are online, and how many of them are a node's. */
+export interface OnlineCpus {
+  readonly count: number;
+  countOf(nid: NodeId): number;
+}
+
 /** `nodes`: the online nodes, ascending. */
-export function formatZoneinfo(nodes: Iterable<Pgdat>): string {
+export function formatZoneinfo(nodes: Iterable<Pgdat>, cpus: OnlineCpus): string {
   let text = '';
   for (const { zones } of nodes) {
     const first = zones.find(isPopulated);
-    for (const zone of zones) text += formatZone(zone, zone === first);
+    for (const zone of zones) text += formatZone(zone, zone === first, cpus);
   }
   return text;
 }
 
-function formatZone(zone: Zone, withNodeStats: boolean): string {
+function formatZone(zone: Zone, withNodeStats: boolean, cpus: OnlineCpus): string {
   const lines = [`Node ${zone.nid}, zone ${zone.name.padStart(8)}`];
   if (withNodeStats) lines.push('  per-node stats', ...NODE_COUNTERS.map((name) => counter(name, 0)));
   lines.push(
@@ -46,11 +54,12 @@ function formatZone(zone: Zone, withNodeStats: boolean): string {
     '        cma      0',
     `        protection: (${zone.lowmemReserve.join(', ')})`,
   );
-  if (isPopulated(zone)) lines.push(...populatedLines(zone));
+  if (isPopulated(zone)) lines.push(...populatedLines(zone, cpus));
   return `${lines.join('\n')}\n`;
 }
 
-function populatedLines({ buddy, numa, startPfn }: Zone): string[] {
+function populatedLines(zone: Zone, cpus: OnlineCpus): string[] {
+  const { buddy, numa, startPfn } = zone;
   return [
     counter('nr_free_pages', buddy.freePages),
     ...ZONE_COUNTERS.map((name) => counter(name, 0)),
@@ -60,9 +69,42 @@ function populatedLines({ buddy, numa, startPfn }: Zone): string[] {
     counter('numa_interleave', 0),
     counter('numa_local', numa.local),
     counter('numa_other', numa.other),
+    '  pagesets',
+    ...pagesetLines(zone, cpus),
     '  node_unreclaimable:  0',
     `  start_pfn:           ${startPfn}`,
   ];
+}
+
+/** The same lines for each CPU. */
+function pagesetLines(zone: Zone, cpus: OnlineCpus): string[] {
+  const batch = batchSize(zone);
+  const high = Math.max(Math.floor(zone.watermark.low / (cpus.countOf(zone.nid) || cpus.count)), 4 * batch);
+  const threshold = statThreshold(zone, cpus.count);
+  return Array.from({ length: cpus.count }, (_, cpu) => [
+    `    cpu: ${cpu}`,
+    '              count: 0',
+    `              high:  ${high}`,
+    `              batch: ${batch}`,
+    `  vm stats threshold: ${threshold}`,
+  ]).flat();
+}
+
+/** Pages that move between a per-cpu list and the zone at once: about a quarter of a thousandth of the zone, a power of two less one. */
+function batchSize({ managed }: Zone): number {
+  const pages = Math.max(1, Math.floor(Math.min(Math.floor(managed / 1024), MIB / PAGE_SIZE) / 4));
+  return Math.max(1, roundDownPow2(pages + Math.floor(pages / 2)) - 1);
+}
+
+/** By how much a CPU's own count may be off before it is added to the zone's. */
+function statThreshold({ managed }: Zone, nrCpus: number): number {
+  const largePieces = Math.floor((managed * PAGE_SIZE) / (128 * MIB));
+  return Math.min(125, 2 * fls(nrCpus) * (1 + fls(largePieces)));
+}
+
+/** The highest bit that is set, counted from 1; 0 if none is. */
+function fls(value: number): number {
+  return 32 - Math.clz32(value);
 }
 
 function counter(name: string, value: number): string {
