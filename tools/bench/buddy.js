@@ -16,6 +16,8 @@ import { toolCommand, wholeNumber } from '@holdfast/command-line';
 import { InvalidArgumentError, Option } from 'commander';
 
 const PAGES_PER_SECTION = 32768;
+/** In a smaller zone some workloads find no memory. */
+const LEAST_PAGES = 4 * PAGES_PER_SECTION;
 
 const { pages: nrPages, rounds, turns, made, workload: only, json } = toolCommand('buddy', 'Measures the buddy allocator of packages/mm beside the same job in C.')
   .option('--pages <n>', 'pages of the zone, of 4 KiB: a power of two', zonePages, 262144)
@@ -45,10 +47,10 @@ const WORKLOADS = [
   { name: 'mixed', slots: nrPages / 256, orders: 11, types: 3, what: 'orders 0-10 alike, three types' },
 ];
 
-/** All workloads divide it, and a zone is whole sections. */
+/** All workloads divide it. */
 function zonePages(text) {
-  const pages = wholeNumber(PAGES_PER_SECTION, 2 ** 24)(text);
-  if (!Number.isInteger(Math.log2(pages))) throw new InvalidArgumentError(`Expected a power of two from ${PAGES_PER_SECTION} on.`);
+  const pages = wholeNumber(LEAST_PAGES, 2 ** 24)(text);
+  if (!Number.isInteger(Math.log2(pages))) throw new InvalidArgumentError(`Expected a power of two from ${LEAST_PAGES} on.`);
   return pages;
 }
 

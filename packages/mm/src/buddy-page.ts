@@ -10,32 +10,29 @@ import { ALLOCATED, type Buddy, CELL, LIST_STRIDE, ORDER_MASK, PREV, RUN, STATE,
 import { peekHandle } from './buddy-slots.js';
 import { runHolding } from './buddy-runs.js';
 import { MIGRATE_TYPES } from './migratetype.js';
-import {
-  DIRECT_MAP_BASE_L4, LIST_POISON1_LO, LIST_POISON2_LO, LIST_POISON_HI, PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE,
-  PAGE_TYPE_BUDDY, PAGE_UNMAPPED, WORDS_PER_PAGE, writeWord64,
-} from './page.js';
+import * as page from './page.js';
 import type { FreeListOwner } from './vmemmap.js';
 
-const WORD = {
-  next: PAGE_LRU_NEXT, prev: PAGE_LRU_PREV, private: PAGE_PRIVATE, type: PAGE_TYPE, refcount: PAGE_REFCOUNT,
-} as const;
+// This module's own, as in buddy-core.ts: V8 folds them.
+const { PAGE_LRU_NEXT, PAGE_LRU_PREV, PAGE_PRIVATE, PAGE_REFCOUNT, PAGE_TYPE, PAGE_TYPE_BUDDY, PAGE_UNMAPPED, WORDS_PER_PAGE } = page;
+const { LIST_POISON1_LO, LIST_POISON2_LO, LIST_POISON_HI } = page;
 
 /** The first page of a block that was just put into a list. */
 export function writeFreeHead(memmap: Int32Array, word: number, order: number): void {
-  memmap[word + WORD.type] = PAGE_TYPE_BUDDY;
-  memmap[word + WORD.private] = order;
-  memmap[word + WORD.private + 1] = 0;
+  memmap[word + PAGE_TYPE] = PAGE_TYPE_BUDDY;
+  memmap[word + PAGE_PRIVATE] = order;
+  memmap[word + PAGE_PRIVATE + 1] = 0;
 }
 
 /** The first page of a block that was just taken off its list. */
 export function clearFreeHead(memmap: Int32Array, word: number): void {
-  memmap[word + WORD.next] = LIST_POISON1_LO;
-  memmap[word + WORD.next + 1] = LIST_POISON_HI;
-  memmap[word + WORD.prev] = LIST_POISON2_LO;
-  memmap[word + WORD.prev + 1] = LIST_POISON_HI;
-  memmap[word + WORD.private] = 0;
-  memmap[word + WORD.private + 1] = 0;
-  memmap[word + WORD.type] = PAGE_UNMAPPED;
+  memmap[word + PAGE_LRU_NEXT] = LIST_POISON1_LO;
+  memmap[word + PAGE_LRU_NEXT + 1] = LIST_POISON_HI;
+  memmap[word + PAGE_LRU_PREV] = LIST_POISON2_LO;
+  memmap[word + PAGE_LRU_PREV + 1] = LIST_POISON_HI;
+  memmap[word + PAGE_PRIVATE] = 0;
+  memmap[word + PAGE_PRIVATE + 1] = 0;
+  memmap[word + PAGE_TYPE] = PAGE_UNMAPPED;
 }
 
 /** Connect a zone's lists with the memmap that shows them. `structPhys` is where its struct zone would lie, for the heads' addresses. */
@@ -44,7 +41,7 @@ export function freeListOwner(buddy: Buddy, structPhys = 0): FreeListOwner {
     if (!isListHead(handle)) return buddy.vmemmap.pfnToPage(pfn) + BigInt(PAGE_LRU_NEXT * 4);
     const list = handle / CELL;
     const area = Math.floor(list / LIST_STRIDE) * (MIGRATE_TYPES * 16 + 8); // free_area: a list_head a type, then nr_free
-    return DIRECT_MAP_BASE_L4 + BigInt(structPhys + area + (list % LIST_STRIDE) * 16);
+    return page.DIRECT_MAP_BASE_L4 + BigInt(structPhys + area + (list % LIST_STRIDE) * 16);
   };
   const lastPfnOf = (handle: number): number => (buddy.runs.get(handle)?.endPfn ?? pfnOf(buddy, handle) + MAX_ORDER_NR_PAGES) - MAX_ORDER_NR_PAGES;
 
@@ -60,8 +57,8 @@ export function freeListOwner(buddy: Buddy, structPhys = 0): FreeListOwner {
       const { first, last, handle } = place;
       const next = buddy.cells[handle]!;
       const prev = buddy.cells[handle | PREV]!;
-      writeWord64(words, at + WORD.next, last ? addressOf(next, pfnOf(buddy, next)) : addressOf(handle, pfn + MAX_ORDER_NR_PAGES));
-      writeWord64(words, at + WORD.prev, first ? addressOf(prev, lastPfnOf(prev)) : addressOf(handle, pfn - MAX_ORDER_NR_PAGES));
+      page.writeWord64(words, at + PAGE_LRU_NEXT, last ? addressOf(next, pfnOf(buddy, next)) : addressOf(handle, pfn + MAX_ORDER_NR_PAGES));
+      page.writeWord64(words, at + PAGE_LRU_PREV, first ? addressOf(prev, lastPfnOf(prev)) : addressOf(handle, pfn - MAX_ORDER_NR_PAGES));
     },
   };
 }
@@ -82,7 +79,7 @@ function describeBlocks(buddy: Buddy, startPfn: number, endPfn: number, words: I
     const handle = peekHandle(buddy, pfn);
     if (handle !== 0 && runHolding(buddy, pfn) === undefined) {
       const first = at + (pfn - startPfn) * WORDS_PER_PAGE;
-      for (let page = 0; page < blockEnd - pfn; page++) describePage(buddy.cells[(handle + page * CELL) | STATE]!, words, first + page * WORDS_PER_PAGE);
+      for (let i = 0; i < blockEnd - pfn; i++) describePage(buddy.cells[(handle + i * CELL) | STATE]!, words, first + i * WORDS_PER_PAGE);
     }
     pfn = blockEnd;
   }
@@ -91,8 +88,8 @@ function describeBlocks(buddy: Buddy, startPfn: number, endPfn: number, words: I
 function describePage(state: number, words: Int32Array, word: number): void {
   const order = (state & ORDER_MASK) - 1;
   const isAllocated = (state & ALLOCATED) !== 0;
-  words[word + WORD.refcount] = isAllocated ? 1 : 0;
+  words[word + PAGE_REFCOUNT] = isAllocated ? 1 : 0;
   if (order >= 0) writeFreeHead(words, word, order);
-  else if (isAllocated || words[word + WORD.type] === PAGE_TYPE_BUDDY) clearFreeHead(words, word);
+  else if (isAllocated || words[word + PAGE_TYPE] === PAGE_TYPE_BUDDY) clearFreeHead(words, word);
 }
 

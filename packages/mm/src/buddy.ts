@@ -44,6 +44,8 @@ export const MADE = 0x100;
 export const ORDER_MASK = 0x0f;
 const SLOT_SHIFT = 17; // log2(PAGES_PER_SECTION * CELL)
 export const SLOT_CELLS = PAGES_PER_SECTION * CELL;
+/** Words of a struct page for each word of a page here. */
+const STRUCT_WORDS_PER_CELL_WORD = WORDS_PER_PAGE / CELL;
 export const PAGEBLOCK_CELLS = PAGEBLOCK_NR_PAGES * CELL;
 /** Slots of a new allocator's array: what boot takes of a zone. To grow is to touch all of it, where the host gives zeros that cost nothing. */
 const FIRST_CAPACITY = 4;
@@ -148,7 +150,7 @@ export function setMemmap(buddy: Buddy, handle: number, memmap: Int32Array): voi
 
 /** The word at which a handle's struct page starts in its memmap. */
 export function wordOf(handle: number): number {
-  return pageOf(handle) * WORDS_PER_PAGE;
+  return (handle & (SLOT_CELLS - 1)) * STRUCT_WORDS_PER_CELL_WORD;
 }
 
 /** The page of a handle in its section. */
