@@ -61,6 +61,8 @@ export interface Nvdimms {
   probeClaims(ns: NdNamespace, io: NamespaceIo): boolean;
   /** For the driver that probes a pfn or dax device: find or write its info block. @throws KernelError as setupNdPfn */
   setupPfn(pfn: NdPfn, io: NamespaceIo): PfnSetup;
+  /** For a driver, what a probe of Linux does only after it slept: once the bus is idle, other devices' probes have been there first. */
+  later(action: () => void): void;
 }
 
 export function createNvdimms({ iomem, printk, memregions, release }: NvdimmDeps): Nvdimms {
@@ -92,6 +94,7 @@ export function createNvdimms({ iomem, printk, memregions, release }: NvdimmDeps
     registerRegion: (ndBus, desc) => add(createRegion(ndBus, memregions.alloc(), desc)),
     probeClaims: (ns, io) => probeClaims(core, ns, io),
     setupPfn: (pfn, io) => setupNdPfn(core, pfn, io),
+    later,
     unregisterBus(ndBus) {
       // Regions before the DIMMs they map, the bus last.
       const below = bus.devices.filter((device) => device.parent === ndBus);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Attribute, GIB, type KernelError, MIB, formatIomem, requestRegion } from '@holdfast/lib';
+import { type Attribute, GIB, type KernelError, MIB, createIda, formatIomem, requestRegion } from '@holdfast/lib';
 import { diskAttributeGroups, encodeGpt, formatPartitions, openBlockDevice, type Gendisk } from '@holdfast/block';
 import { createNvdimm } from '@holdfast/machine';
 import { describe, expect, it } from 'vitest';
@@ -34,6 +34,31 @@ function attributesOf(disk: Gendisk): Record<string, string> {
   };
   return Object.fromEntries(diskAttributeGroups(disk).flatMap(({ name, attributes }) => attributes.map((attribute) => [name === '' ? attribute.name : `${name}/${attribute.name}`, read(attribute)])));
 }
+
+describe('the dax minor of a disk', () => {
+  it('is taken once the bus is idle, so that a device-dax of the same moment is first, and given back', () => {
+    const daxMinors = createIda();
+    const kernel = load({ needs: { daxMinors } });
+    let early: number | undefined;
+    kernel.nvdimms.later(() => {
+      kernel.addRegion(PMEM_START, 16 * MIB);
+      early = daxMinors.alloc();
+    });
+    expect([early, daxMinors.alloc()]).toEqual([0, 2]);
+    kernel.nvdimms.bus.unbind('namespace0.0', 'nd_pmem');
+    expect(daxMinors.alloc()).toBe(1);
+  });
+
+  it('is not taken of a disk that is gone by then', () => {
+    const daxMinors = createIda();
+    const kernel = load({ needs: { daxMinors } });
+    kernel.nvdimms.later(() => {
+      kernel.addRegion(PMEM_START, 16 * MIB);
+      kernel.nvdimms.later(() => kernel.nvdimms.bus.unbind('namespace0.0', 'nd_pmem'));
+    });
+    expect(daxMinors.alloc()).toBe(0);
+  });
+});
 
 describe('nd_pmem on a legacy range', () => {
   it('shows what Linux 6.1 shows, and the two files of its own', () => {

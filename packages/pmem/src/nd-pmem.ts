@@ -31,7 +31,7 @@ const SECTOR_SIZES: readonly number[] = [512, 4096];
 
 export interface NdPmemNeeds extends PmemNeeds {
   /** Where the driver registers: it asks there what lies on a namespace. */
-  readonly nvdimms: Pick<Nvdimms, 'bus' | 'probeClaims' | 'setupPfn'>;
+  readonly nvdimms: Pick<Nvdimms, 'bus' | 'probeClaims' | 'setupPfn' | 'later'>;
   /** Minors of dax's character devices: each disk takes one, though it shows no such device (alloc_dax). */
   readonly daxMinors?: Ida;
 }
@@ -175,9 +175,21 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   undo.push(followReadOnly(needs, ns, disk, who));
 }
 
-function takeDaxMinor({ daxMinors }: NdPmemNeeds, undo: UndoList): void {
-  const minor = daxMinors?.alloc();
-  if (minor !== undefined) undo.push(() => daxMinors?.free(minor));
+/**
+ * A disk has its minor when its memory is mapped, which takes a while; a device-dax that comes up at the same time takes its own before
+ * it maps anything (pmem_attach_disk; devm_create_dev_dax), and so has the lower one.
+ */
+function takeDaxMinor({ daxMinors, nvdimms }: NdPmemNeeds, undo: UndoList): void {
+  if (!daxMinors) return;
+  let minor: number | undefined;
+  let gone = false;
+  nvdimms.later(() => {
+    if (!gone) minor = daxMinors.alloc();
+  });
+  undo.push(() => {
+    gone = true;
+    if (minor !== undefined) daxMinors.free(minor);
+  });
 }
 
 /** A region that would lose what is written to it gives disks that take nothing (nvdimm_check_and_set_ro). */
