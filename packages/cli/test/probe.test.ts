@@ -58,6 +58,7 @@ describe('probe', () => {
 
   it.each([
     ['blkdiscard /dev/dax0.0', '/dev/dax0.0: not a block device'],
+    ['blkdiscard -s /dev/pmem1', '/dev/pmem1: BLKSECDISCARD failed: Operation not supported'],
     ['blkdiscard -z -o 100 /dev/pmem1', '/dev/pmem1: offset 100 is not aligned to sector size 512'],
     ['blkdiscard -z -o 1T /dev/pmem1', '/dev/pmem1: offset is greater than device size'],
     ['blkdiscard -z -l 100 /dev/pmem1', '/dev/pmem1: length 100 is not aligned to sector size 512'],

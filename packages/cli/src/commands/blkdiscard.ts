@@ -1,4 +1,4 @@
-/** blkdiscard(8) of util-linux: tells a device that blocks are no longer needed, or zeroes them. The device must not be in use, unless forced. */
+/** blkdiscard(8) of util-linux: tells a device that blocks are no longer needed, for good if asked, or zeroes them. The device must not be in use, unless forced. */
 import { resolvePath } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import { parseByteCount } from '../console/byte-count.js';
@@ -6,10 +6,10 @@ import type { Command } from '../console/command.js';
 import { UsageError, getopt } from '../console/getopt.js';
 
 export const blkdiscard: Command = {
-  usage: 'blkdiscard [-f] [-z] [-o OFFSET] [-l LENGTH] DEVICE',
-  help: '-f, --force   even if somebody has it exclusively\n-z, --zeroout   write zeros\n-o, --offset, -l, --length   bytes; all of the device without them',
+  usage: 'blkdiscard [-f] [-s | -z] [-o OFFSET] [-l LENGTH] DEVICE',
+  help: '-f, --force   even if somebody has it exclusively\n-s, --secure   so that nothing of them can be had again\n-z, --zeroout   write zeros\n-o, --offset, -l, --length   bytes; all of the device without them',
   run({ args, root, resolve, err, explainError }) {
-    const options = getopt(args, { long: { force: false, zeroout: false, offset: true, length: true }, short: { f: 'force', z: 'zeroout', o: 'offset', l: 'length' } });
+    const options = getopt(args, { long: { force: false, secure: false, zeroout: false, offset: true, length: true }, short: { f: 'force', s: 'secure', z: 'zeroout', o: 'offset', l: 'length' } });
     const [device, more] = options.operands;
     if (device === undefined) throw new UsageError('no device specified');
     if (more !== undefined) throw new UsageError('unexpected number of arguments');
@@ -25,13 +25,14 @@ export const blkdiscard: Command = {
       if (node.kind !== 'block') return refuse('not a block device');
       const file = node.open(options.has('force') ? {} : { exclusive: 'blkdiscard' });
       try {
-        doing = options.has('zeroout') ? 'BLKZEROOUT' : 'BLKDISCARD';
+        doing = options.has('zeroout') ? 'BLKZEROOUT' : options.has('secure') ? 'BLKSECDISCARD' : 'BLKDISCARD';
         const { logicalBlockSize, sizeBytes } = file;
         if (offset % logicalBlockSize !== 0) return refuse(`offset ${offset} is not aligned to sector size ${logicalBlockSize}`);
         if (offset > sizeBytes) return refuse('offset is greater than device size');
         const length = Math.min(given ?? Infinity, sizeBytes - offset);
         if (length % logicalBlockSize !== 0) return refuse(`length ${length} is not aligned to sector size ${logicalBlockSize}`);
         if (options.has('zeroout')) file.zeroout(offset, length);
+        else if (options.has('secure')) throw new KernelError('EOPNOTSUPP', 'no driver here has secure erase');
         else file.discard(offset, length);
       } finally {
         file.close();
