@@ -57,6 +57,15 @@ async function refusal(firmware: string): Promise<string> {
 }
 
 describe('a firmware folder with images', () => {
+  it('takes a namespace more on each boot, though each draws the same UUIDs', async () => {
+    const firmware = folder();
+    await run(firmware, ['ndctl disable-region all', 'ndctl init-labels all']);
+    for (const count of [1, 2]) {
+      const out = await run(firmware, ['ndctl create-namespace -r region0 -m raw -s 16M', 'ndctl list -N -r region0']);
+      expect(out.match(/"raw_uuid"|"uuid"/g), out).toHaveLength(count + 1); // one more when it is made
+    }
+  });
+
   it('boots to the same disks and bytes again, each DIMM in its file, its labels behind its media', async () => {
     const firmware = folder();
     const first = await run(firmware, ['ndctl disable-region all', 'ndctl init-labels nmem0 nmem1', 'ndctl enable-region all', 'ndctl create-namespace -r region1 -m raw', 'ndctl list', 'echo hello > /tmp/x', 'dd if=/tmp/x of=/dev/pmem1 conv=fsync']);

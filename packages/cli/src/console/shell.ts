@@ -238,7 +238,8 @@ export function createShell({ system, out, err, explain = () => {}, refused = ()
     const reading = op === '<' || op === '<>';
     try {
       if (reading) {
-        const file = openFile(system.root, resolve(path));
+        // For `<>` the file is made if it is missing.
+        const file = openFile(system.root, resolve(path), { write: op === '<>' && fd !== 0 });
         if (fd === 0) streams.in = readWhole(file);
         else if (keep) keepOpen(fd, file);
         else file.close();
@@ -250,7 +251,7 @@ export function createShell({ system, out, err, explain = () => {}, refused = ()
       else streams.out = sink;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      throw new RedirectError(redirectMessage(error, path, reading), { cause: error });
+      throw new RedirectError(redirectMessage(error, path, op === '<'), { cause: error });
     }
   }
 

@@ -3,6 +3,7 @@
  * Mirrors ndctl's ndctl/ndctl.c. It knows the kernel by /sys and /dev alone.
  */
 import type { Command, CommandIo } from '../../console/command.js';
+import { dirAt, textAt } from '../../facts/sysfs.js';
 import { checkNamespace } from './check-namespace.js';
 import { clearErrors } from './clear-errors.js';
 import { type NdctlContext, NdctlExit } from './context.js';
@@ -117,7 +118,7 @@ export function createContext({ root, system, out, err, stdin, resolve, explain,
       process.exit();
       return process.pid;
     },
-    uuid: () => system.randomUuid(),
+    uuid: () => unusedUuid(root, system),
     verbose: false,
     again: () => 'ndctl',
     commandName: 'namespace',
@@ -125,6 +126,16 @@ export function createContext({ root, system, out, err, stdin, resolve, explain,
     announced: new Set(),
     daxRegions: new Set(),
   };
+}
+
+/** One that nothing on a bus has: after another boot, the same seed gives the same UUIDs again, and their namespaces may still be there. */
+function unusedUuid(root: CommandIo['root'], system: CommandIo['system']): string {
+  const devices = [...(dirAt(root, '/sys/bus/nd/devices')?.list() ?? [])];
+  const used = new Set(devices.map((device) => textAt(root, `/sys/bus/nd/devices/${device}/uuid`)));
+  for (;;) {
+    const uuid = system.randomUuid();
+    if (!used.has(uuid)) return uuid;
+  }
 }
 
 function runSubcommand(ctx: NdctlContext, subcommand: Subcommand, args: readonly string[]): number {
