@@ -4,12 +4,11 @@
  *
  * Invariant: a sector is 512 bytes everywhere here, whatever the logical block size of the disk.
  */
-import type { Attribute, KernelRelease, Pfn, Printk, Sector } from '@holdfast/lib';
+import type { Attribute, KernelRelease, Pfn, Printk, PrintkRatelimited, Sector } from '@holdfast/lib';
 import type { Device } from '@holdfast/driver-core';
 import type { AddressSpace, DirectPages, PageCache } from '@holdfast/mm';
 import type { BlkStatus } from './blk-status.js';
 import type { QueueLimits } from './queue-limits.js';
-import type { PrintkRatelimited } from './ratelimit.js';
 
 /** The low 8 bits of {@link Bio.opf}. An odd operation moves data to the device. */
 export const REQ_OP = {

@@ -3,9 +3,8 @@
  *
  * Invariant: a (major, minor) names one block device at a time.
  */
-import { KERN, KernelError } from '@holdfast/lib';
+import { KERN, KernelError, createRatelimit } from '@holdfast/lib';
 import type { Block, BlockNeeds } from './blk-types.js';
-import { createRatelimit } from './ratelimit.js';
 
 /** The major of disks and partitions that have no numbers of their own (BLOCK_EXT_MAJOR). */
 export const BLOCK_EXT_MAJOR = 259;

@@ -6,7 +6,7 @@ import { MAP, PROT, createMmStruct, faultIn, isSignal } from '@holdfast/mm';
 import { bootUserPages } from '../test/user-pages.js';
 import { createDaxBus, registerDaxDriver } from './dax-bus.js';
 import { allocDaxRegion } from './dax-region.js';
-import { devDaxFile } from './dax-mmap.js';
+import { createDaxMmapLog, devDaxFile } from './dax-mmap.js';
 import { createDevDax } from './dev-dax.js';
 import { deviceDaxDriver } from './device-dax.js';
 
@@ -20,9 +20,11 @@ function setUp({ align = 2 * MIB, start = 0x101000000, size = SIZE } = {}) {
   const provider = { name: 'dax0.0', parent: undefined, attributes: () => [] };
   const region = allocDaxRegion(bus, { provider, id: 0, start: physAddr(start), sizeBytes: size, align, targetNode: nodeId(0), numaNode: nodeId(0), isStatic: true })!;
   const device = createDevDax(region, { id: 0, sizeBytes: size });
+  const clock = { now: 0 };
+  const mmapLog = createDaxMmapLog(printk, clock);
   const mm = createMmStruct(bootUserPages());
   const map = (offset: number, length: number, shared = true): number => {
-    const file = devDaxFile(device, { comm: 'probe', printk });
+    const file = devDaxFile(device, { comm: 'probe', log: mmapLog });
     return mm.mmap({ length, offset, prot: PROT.READ | PROT.WRITE, flags: shared ? MAP.SHARED : MAP.PRIVATE, file });
   };
   /** The physical address behind a byte, or the signal. */
@@ -39,7 +41,7 @@ function setUp({ align = 2 * MIB, start = 0x101000000, size = SIZE } = {}) {
       return (error as KernelError).code;
     }
   };
-  return { bus, device, log, map, mm, probe, touch };
+  return { bus, clock, device, log, map, mm, probe, touch };
 }
 
 describe('a device of 2 MiB pages', () => {
@@ -62,6 +64,16 @@ describe('a device of 2 MiB pages', () => {
     const { probe, log } = setUp();
     expect(probe(0, 2 * MIB, false)).toBe('EINVAL');
     expect(log).toEqual(['device_dax dax0.0: probe: dax_mmap: fail, attempted private mapping']);
+  });
+
+  it('tells of ten of a kind in five seconds, and then how many more there were', () => {
+    const { clock, probe, log } = setUp();
+    for (let i = 0; i < 12; i++) probe(0, 4096);
+    probe(0, 2 * MIB, false);
+    expect(log).toHaveLength(11);
+    clock.now = 6e9;
+    probe(0, 4096);
+    expect(log.slice(11)).toEqual(['check_vma: 2 callbacks suppressed', expect.stringContaining('unaligned vma')]);
   });
 
   it('answers a touch with the byte behind it', () => {

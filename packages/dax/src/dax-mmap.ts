@@ -4,21 +4,32 @@
  *
  * Invariant: a page of a mapping is as large as the device's alignment, and lies whole in one range of the device.
  */
-import { KERN, KernelError, PAGE_SIZE, hex, physToPfn, roundDown } from '@holdfast/lib';
-import type { Pfn, PhysAddr, Printk } from '@holdfast/lib';
+import { KernelError, PAGE_SIZE, createRatelimit, hex, physToPfn, roundDown } from '@holdfast/lib';
+import type { Pfn, PhysAddr, Printk, PrintkRatelimited } from '@holdfast/lib';
 import { VM, insertPfn, leafSize, linearPageIndex } from '@holdfast/mm';
 import type { FaultOutcome, LeafLevel, MmapFile, VmArea, VmFault, VmOperations } from '@holdfast/mm';
 import type { DevDax } from './dev-dax.js';
+
+/** What the log says of mappings that are refused, ten of a kind in five seconds (dev_info_ratelimited). */
+export interface DaxMmapLog {
+  readonly privateMapping: PrintkRatelimited;
+  readonly unaligned: PrintkRatelimited;
+}
+
+/** To be made once a kernel: each place that speaks counts for all devices. */
+export function createDaxMmapLog(printk: Printk, clock: { readonly now: number }): DaxMmapLog {
+  return { privateMapping: createRatelimit(printk, clock, 'check_vma'), unaligned: createRatelimit(printk, clock, 'check_vma') };
+}
 
 export interface DevDaxFileSpec {
   /** The name of the process, for the log. */
   readonly comm: string;
   readonly writable?: boolean;
-  readonly printk: Printk;
+  readonly log: DaxMmapLog;
 }
 
 /** An open device, to be mapped. Its mmap throws KernelError ENXIO if no driver lets it, EINVAL if it is private or not aligned: see the log. */
-export function devDaxFile(device: DevDax, { comm, writable = true, printk }: DevDaxFileSpec): MmapFile {
+export function devDaxFile(device: DevDax, { comm, writable = true, log }: DevDaxFileSpec): MmapFile {
   return {
     name: device.name,
     readable: true,
@@ -29,7 +40,7 @@ export function devDaxFile(device: DevDax, { comm, writable = true, printk }: De
     mapSync: true,
     mmap(vma) {
       if (!isAlive(device)) throw new KernelError('ENXIO', `${device.name} is not bound to device_dax`, { nearest: [{ instead: `daxctl reconfigure-device -f --mode=devdax ${device.name}` }] });
-      checkVma(device, vma, (text) => printk(`device_dax ${device.name}: ${comm}: dax_mmap: fail, ${text}`, KERN.info));
+      checkVma(device, vma, (kind, text) => log[kind]([`device_dax ${device.name}: ${comm}: dax_mmap: fail, ${text}`]));
       vma.ops = operationsOf(device);
       vma.flags |= VM.HUGEPAGE;
     },
@@ -41,13 +52,13 @@ function isAlive(device: DevDax): boolean {
 }
 
 /** @throws KernelError EINVAL */
-function checkVma({ name, align }: DevDax, { start, end, flags }: VmArea, log: (text: string) => void): void {
+function checkVma({ name, align }: DevDax, { start, end, flags }: VmArea, log: (kind: keyof DaxMmapLog, text: string) => void): void {
   if ((flags & VM.MAYSHARE) === 0) {
-    log('attempted private mapping');
+    log('privateMapping', 'attempted private mapping');
     throw new KernelError('EINVAL', `${name}: only MAP_SHARED maps device-dax`, { nearest: [{ value: 'MAP_SHARED' }] });
   }
   if (start % align !== 0 || end % align !== 0) {
-    log(`unaligned vma (${hex(start)} - ${hex(end)}, ${hex(align - 1)})`);
+    log('unaligned', `unaligned vma (${hex(start)} - ${hex(end)}, ${hex(align - 1)})`);
     throw new KernelError('EINVAL', `${name}: a mapping's offset and length must be multiples of ${hex(align)}`, { nearest: [{ align }] });
   }
 }

@@ -5,7 +5,7 @@ export { type DevDax, type DevDaxRange, type DevDaxSpec, createDevDax } from './
 // The driver that lets a device be mapped.
 export { type DeviceDaxDeps, deviceDaxDriver } from './device-dax.js';
 // What a process may map of it.
-export { type DevDaxFileSpec, devDaxFile } from './dax-mmap.js';
+export { type DaxMmapLog, type DevDaxFileSpec, createDaxMmapLog, devDaxFile } from './dax-mmap.js';
 // Memory behind disks: dax_device.
 export {
   type DaxAccessMode, type DaxDevice, type DaxHosts, type DaxOperations,

@@ -1,27 +1,34 @@
 /**
- * Files in memory alone: what a kernel starts with as its root. Mirrors fs/ramfs and, as far as it is empty, init/initramfs.c.
+ * Files in memory alone: what a kernel starts with as its root. Mirrors mm/shmem.c and, as far as it is empty, init/initramfs.c.
  *
  * Differs from Linux: the bytes lie outside of the simulated memory, so that files can neither be mapped nor take room from anybody.
  */
 import { KernelError } from '@holdfast/lib';
-import type { FsDirectory, FsFile, FsNode, FsRegular, Kstat } from './inode.js';
+import { type ContentRoom, type RamfsContent, createContent } from './ramfs-content.js';
+import type { FsDirectory, FsNode, FsRegular, Kstat } from './inode.js';
 
-interface Content {
-  bytes: Uint8Array;
-  size: number;
+export interface RamfsOptions {
+  /** Seconds since 1970. */
+  readonly now?: () => number;
+  /** Pages of 4096 bytes that all files may have together. */
+  readonly maxPages?: number;
 }
 
 /** An empty tree. */
-export function createRamfs(now: () => number = () => 0): FsDirectory {
+export function createRamfs({ now = () => 0, maxPages = Infinity }: RamfsOptions = {}): FsDirectory {
+  const room: ContentRoom = { freePages: maxPages };
+  const contents = new WeakMap<FsNode, RamfsContent>();
   let lastIno = 0;
-  const statOf = (ino: number, mode: number, sizeBytes: number, nlink: number, born: number): Kstat => ({
-    ino, mode, nlink, uid: 0, gid: 0, sizeBytes, blocks: Math.ceil(sizeBytes / 4096) * 8, blockSize: 4096, atime: born, mtime: born, ctime: born, btime: born, attributes: 0, attributesMask: 0,
+  const statOf = (ino: number, mode: number, nlink: number, born: number, sizeBytes = 0, pages = 0): Kstat => ({
+    ino, mode, nlink, uid: 0, gid: 0, sizeBytes, blocks: pages * 8, blockSize: 4096, atime: born, mtime: born, ctime: born, btime: born, attributes: 0, attributesMask: 0,
   });
   const regular = (mode: number): FsRegular => {
     const ino = ++lastIno;
     const born = now();
-    const content: Content = { bytes: new Uint8Array(0), size: 0 };
-    return { kind: 'regular', stat: () => statOf(ino, 0o100000 | mode, content.size, 1, born), open: () => openContent(content) };
+    const content = createContent(room);
+    const node: FsRegular = { kind: 'regular', stat: () => statOf(ino, 0o100000 | mode, 1, born, content.sizeBytes, content.nrPages), open: () => content };
+    contents.set(node, content);
+    return node;
   };
   const directory = (mode: number): FsDirectory => {
     const ino = ++lastIno;
@@ -40,13 +47,15 @@ export function createRamfs(now: () => number = () => 0): FsDirectory {
     };
     return {
       kind: 'dir',
-      stat: () => statOf(ino, 0o040000 | mode, 0, 2, born),
+      stat: () => statOf(ino, 0o040000 | mode, 2, born),
       list: () => [...nodes.keys()],
       lookup: (name) => nodes.get(name),
       create: (name, fileMode) => add(name, () => regular(fileMode)),
       mkdir: (name, dirMode) => add(name, () => directory(dirMode)),
       unlink(name) {
-        if (existing(name).kind === 'dir') throw new KernelError('EISDIR', `${name} is a directory`);
+        const node = existing(name);
+        if (node.kind === 'dir') throw new KernelError('EISDIR', `${name} is a directory`);
+        contents.get(node)?.truncate(0);
         nodes.delete(name);
       },
       rmdir(name) {
@@ -58,40 +67,4 @@ export function createRamfs(now: () => number = () => 0): FsDirectory {
     };
   };
   return directory(0o755);
-}
-
-function openContent(content: Content): FsFile {
-  const resize = (size: number): void => {
-    if (size > content.bytes.length) {
-      const grown = new Uint8Array(Math.max(size, content.bytes.length * 2));
-      grown.set(content.bytes);
-      content.bytes = grown;
-    }
-    if (size < content.size) content.bytes.fill(0, size, content.size);
-    content.size = size;
-  };
-  return {
-    get sizeBytes() {
-      return content.size;
-    },
-    isDax: false,
-    bdev: undefined,
-    pread(target, offset) {
-      const part = content.bytes.subarray(Math.min(offset, content.size), Math.min(offset + target.length, content.size));
-      target.set(part);
-      return part.length;
-    },
-    pwrite(source, offset) {
-      if (offset + source.length > content.size) resize(offset + source.length);
-      content.bytes.set(source, offset);
-      return source.length;
-    },
-    truncate: resize,
-    fsync: () => {},
-    mmapFile: () => undefined,
-    direct() {
-      throw new KernelError('EINVAL', 'a file in memory takes no direct I/O');
-    },
-    close: () => {},
-  };
 }

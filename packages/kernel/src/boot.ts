@@ -4,7 +4,7 @@
  */
 import { DEFAULT_RELEASE, KERN, KernelError, KernelPanic, type PhysAddr, createIda, createIomem, findParam, parseCmdline, pfnToSectionNr, physAdd, physToPfn } from '@holdfast/lib';
 import { REQ, REQ_OP, allocBio, createBlock, submitBioWait } from '@holdfast/block';
-import { createDaxHosts } from '@holdfast/dax';
+import { createDaxHosts, createDaxMmapLog } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
 import { createPlatformBus } from '@holdfast/driver-core';
 import { type FsDirectory, createMounts, createRamfs, ext4Types, xfsType } from '@holdfast/fs';
@@ -23,7 +23,7 @@ import { DEBIAN_6_1_IMAGE } from './kernel-image.js';
 import { type KernelLog, createKernelLog } from './kernel-log.js';
 import { mmInit } from './mm-init.js';
 import { createFileOpener } from './open-file.js';
-import { ownMounts } from './own-mounts.js';
+import { ownMounts, shmemDefaultMaxBlocks } from './own-mounts.js';
 import { type ProcessNeeds, createProcess } from './process.js';
 import { createProc, versionBanner } from './procfs.js';
 import { setupArch } from './setup-arch.js';
@@ -133,11 +133,13 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   // File systems, on disks that are there now.
   const now = (): number => RTC_AT_POWER_ON + Math.floor(machine.clock.now / 1e9);
   const mounts = createMounts({ printk, daxHosts, pageCache: mm.pageCache, release, now }, [...ext4Types(), xfsType()]);
-  const rootfs = createRamfs(now);
+  const maxPages = shmemDefaultMaxBlocks(mm.totalRamBytes());
+  const rootfs = createRamfs({ now, maxPages });
   for (const name of ['mnt', 'tmp']) rootfs.mkdir(name, 0o755);
-  const devtmpfs = createRamfs(now);
-  const dev = withFiles(devtmpfs, vfsDir(() => ({ ...devBlock(block), ...devDax(dax, printk), ...devNvdimm(nvdimms) })));
-  const own = ownMounts({ rootfs, devtmpfs, devices: () => dev.list(), totalRamBytes: mm.totalRamBytes() });
+  const devtmpfs = createRamfs({ now, maxPages });
+  const daxMmapLog = createDaxMmapLog(printk, machine.clock);
+  const dev = withFiles(devtmpfs, vfsDir(() => ({ ...devBlock(block), ...devDax(dax, daxMmapLog), ...devNvdimm(nvdimms) })));
+  const own = ownMounts({ rootfs, devtmpfs, devices: () => dev.list(), maxPages });
   const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, ownMounts: own, now: () => machine.clock.now });
   const sys = createSys({
     block,

@@ -28,12 +28,16 @@ export interface OwnMountNeeds {
   readonly devtmpfs: FsDirectory;
   /** The names that /dev has now, devices and files. */
   readonly devices: () => Iterable<string>;
-  /** RAM that the buddy allocator has when they are mounted. */
-  readonly totalRamBytes: number;
+  /** Of the first root and of /dev, each. */
+  readonly maxPages: number;
 }
 
-export function ownMounts({ rootfs, devtmpfs, devices, totalRamBytes }: OwnMountNeeds): readonly OwnMount[] {
-  const limit = Math.floor(totalRamBytes / PAGE_SIZE / 2); // shmem_default_max_blocks
+/** Pages that a tmpfs may have if its mount does not say: half of the RAM that the buddy allocator has then (shmem_default_max_blocks). */
+export function shmemDefaultMaxBlocks(totalRamBytes: number): number {
+  return Math.floor(totalRamBytes / PAGE_SIZE / 2);
+}
+
+export function ownMounts({ rootfs, devtmpfs, devices, maxPages: limit }: OwnMountNeeds): readonly OwnMount[] {
   const shmem = ({ pages, inodes }: Usage): Kstatfs => {
     return { ...simpleStatfs(TMPFS_MAGIC), blocks: limit, freeBlocks: limit - pages, availableBlocks: limit - pages, files: limit, freeFiles: limit - inodes };
   };

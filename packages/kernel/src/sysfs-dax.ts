@@ -2,9 +2,8 @@
  * Device-dax in the trees: the folder `dax_region` of a device that provides a region, /sys/dev/char, and /dev/daxR.N.
  * Mirrors drivers/dax/bus.c: dax_region_attribute_groups, and drivers/base/devtmpfs.c.
  */
-import { type DaxBus, devDaxFile } from '@holdfast/dax';
+import { type DaxBus, type DaxMmapLog, devDaxFile } from '@holdfast/dax';
 import { type Device, devicePath } from '@holdfast/driver-core';
-import type { Printk } from '@holdfast/lib';
 import { attributeTree } from './sysfs-devices.js';
 import { relativeLink } from './sysfs-links.js';
 import type { VfsNode } from './vfs.js';
@@ -20,9 +19,9 @@ export function sysDevChar(dax: DaxBus): Record<string, VfsNode> {
 }
 
 /** The character special files of /dev. */
-export function devDax(dax: DaxBus, printk: Printk): Record<string, VfsNode> {
+export function devDax(dax: DaxBus, log: DaxMmapLog): Record<string, VfsNode> {
   const { major } = dax.chrdev;
   return Object.fromEntries(
-    dax.devices.map((device) => [device.name, { kind: 'char', major, minor: device.minor, mode: 0o600, openMmap: (opener) => devDaxFile(device, { ...opener, printk }) }]),
+    dax.devices.map((device) => [device.name, { kind: 'char', major, minor: device.minor, mode: 0o600, openMmap: (opener) => devDaxFile(device, { ...opener, log }) }]),
   );
 }

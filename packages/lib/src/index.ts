@@ -19,6 +19,7 @@ export { type ModuleParams, type ParamSpec, boolParam, intParam, moduleParams, s
 export { type Memparse, memparse, parseSize, parseUint } from './memparse.js';
 export { type KernelRelease, DEFAULT_RELEASE, parseRelease, releaseAtLeast } from './kernel-release.js';
 export { type LogLevel, type Printk, KERN, silentPrintk } from './printk.js';
+export { type PrintkRatelimited, createRatelimit } from './ratelimit.js';
 export { type Integer, hex, hex16, hex8, memRange } from './hex.js';
 export { type Attribute, readOnly, readWrite } from './attribute.js';
 // The resource tree.

@@ -1,4 +1,4 @@
-/** mkswap(8), in busybox's words: makes a swap area of a device. */
+/** mkswap(8), in busybox's words: makes a swap area of a device, or of a file. */
 import { encodeSwapHeader, resolvePath } from '@holdfast/kernel';
 import { KernelError, PAGE_SIZE, strerror } from '@holdfast/lib';
 import { parseUuid } from '@holdfast/nvdimm';
@@ -21,8 +21,8 @@ export const mkswap: Command = {
     let isOpen = false;
     try {
       const { node } = resolvePath(root, resolve(device));
-      if (node.kind !== 'block') throw new KernelError('EINVAL', `${device} is no block device`);
-      const file = node.open();
+      if (node.kind !== 'block' && node.kind !== 'regular') throw new KernelError('EINVAL', `${device} is no block device and no file`);
+      const file = node.kind === 'block' ? node.open() : node.open({ write: true });
       isOpen = true;
       try {
         const sizeBytes = kbytes === undefined ? file.sizeBytes : Math.min(file.sizeBytes, Number(kbytes) * 1024);

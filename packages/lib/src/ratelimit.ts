@@ -1,8 +1,7 @@
 /**
  * Log lines that come in bursts are taken ten at a time. Mirrors lib/ratelimit.c with its defaults: 10 in 5 s.
  */
-import { KERN } from '@holdfast/lib';
-import type { LogLevel, Printk } from '@holdfast/lib';
+import { KERN, type LogLevel, type Printk } from './printk.js';
 
 const INTERVAL_NS = 5e9;
 const BURST = 10;
