@@ -12,6 +12,7 @@ import { type QuotedOption, quotedFor } from './memmap/boot-loader-quotes.js';
 import { type LegalRange, candidates, legalRanges } from './memmap/legal-ranges.js';
 import { exactSize, memmapOption, wholeMib } from './memmap/memmap-option.js';
 import { type MemmapWarning, memmapWarnings, protectedRows, range } from './memmap/memmap-rules.js';
+import { unreadText } from './memmap/unread-text.js';
 
 export interface MemmapCommandOptions extends Pick<BootCommandOptions, 'firmware' | 'memory' | 'cmdline' | 'kernel'> {
   size?: string;
@@ -56,7 +57,13 @@ function optionOf(words: readonly string[]): string {
 export async function tryOption(machine: MachineOptions, option: string): Promise<MemmapReport> {
   const base = baseCmdline(machine);
   const before = await look({ ...machine, cmdline: base });
-  return report(before, await look({ ...machine, cmdline: `${base} ${option}`.trim() }), option, machine);
+  return report(before, await look({ ...machine, cmdline: withOption(base, option) }), option, machine);
+}
+
+/** The kernel reads none of its options behind `--`: those are for init. */
+function withOption(cmdline: string, option: string): string {
+  const [, own, forInit] = /^(.*?)((?:^|\s)--(?:\s.*)?)?$/s.exec(cmdline)!;
+  return `${own} ${option}${forInit ?? ''}`.trim();
 }
 
 /** Try places by booting with them; the one with the least against it. */
@@ -67,7 +74,7 @@ async function findPlace(machine: MachineOptions, sizeBytes: number): Promise<Me
   let best: MemmapReport | undefined;
   for (const start of candidates(before, sizeBytes, MOST_TRIES)) {
     const option = memmapOption({ start, sizeBytes });
-    const tried = report(before, await look({ ...machine, cmdline: `${base} ${option}`.trim() }), option, machine);
+    const tried = report(before, await look({ ...machine, cmdline: withOption(base, option) }), option, machine);
     if (!best || badness(tried) < badness(best)) best = tried;
     if (badness(best) === 0) break;
   }
@@ -88,7 +95,7 @@ function report(before: BootLook, after: BootLook, option: string, machine: Mach
     rows: protectedRows(before, after),
     regions: after.regions,
     ram: { before: before.ramBytes, after: after.ramBytes },
-    warnings: memmapWarnings({ before, after, initrd: initrdOf(machine) }),
+    warnings: [...unreadText(option), ...memmapWarnings({ before, after, initrd: initrdOf(machine) })],
     legal: legalRanges(before),
     quoted: quotedFor(option),
   };
@@ -126,7 +133,7 @@ function formatReport({ option, rows, regions, ram, warnings, legal, quoted }: M
     `  RAM: ${wholeMib(ram.after)} of ${wholeMib(ram.before)} are left`,
     ...warnings.flatMap(({ rule, level, text, nearest }) => [`${level}: ${text} [${rule}]`, ...(nearest === undefined ? [] : [`  try: ${nearest}`])]),
     ...(legal.length === 0 ? ['no RAM above 4 GiB to choose from'] : ['ranges to choose from:', ...legal.map((each) => `  ${range(each)}, on ${exactSize(each.grain)}: up to ${memmapOption({ start: each.start, sizeBytes: each.end - each.start })}`)]),
-    ...(quoted.length === 0 ? [] : ['as typed in:', ...quoted.map(({ place, text }) => `  ${place}: ${text}`)]),
+    ...(quoted.length === 0 || warnings.some(({ level }) => level === 'error') ? [] : ['as typed in:', ...quoted.map(({ place, text }) => `  ${place}: ${text}`)]),
     '',
   ].join('\n');
 }

@@ -34,6 +34,9 @@ describe('holdfast memmap', () => {
     { name: 'most of the RAM below 4 GiB', memory: '8G', option: '2900M!100M', rules: ['align-16m', 'below-4g', 'low-ram'] },
     { name: 'nearly all RAM', memory: '2G', option: '1536M!512M', rules: ['not-ram', 'align-2m', 'align-2m', 'below-4g', 'below-4g', 'pieces', 'remaining-ram', 'target-node', 'target-node'] },
     { name: 'reserve, not protect', memory: '8G', option: '1G$4G', rules: ['no-pmem'] },
+    { name: 'only a size, which is mem=', memory: '8G', option: '4G', rules: ['mem'] },
+    { name: 'a unit that is none', memory: '8G', option: '4GB!4G', rules: ['unread', 'mem'] },
+    { name: 'a start with something behind it', memory: '8G', option: '1G!4Gi', rules: ['unread'] },
     { name: 'nonsense', memory: '4G', option: 'banana', rules: ['ignored'] },
     { name: 'all that the kernel lies in', memory: '1G', option: '1G!0', rules: ['boot'] },
   ])('$name: $option', async ({ memory, option, rules }) => {
@@ -50,6 +53,13 @@ describe('holdfast memmap', () => {
   it('counts the room for a crash kernel', async () => {
     const { warnings } = await report('--memory', '2G', '--cmdline', 'crashkernel=512M', '1600M!128M');
     expect(warnings.map(({ rule }) => rule)).toContain('crashkernel');
+  });
+
+  it('puts it before the options of init, and tells how to type what has nothing against it', async () => {
+    const { warnings, regions } = await report('--memory', '8G', '--cmdline', 'quiet -- --init-option', '1G!4G');
+    expect({ warnings, disks: regions.map(({ disk }) => disk) }).toEqual({ warnings: [], disks: ['pmem0'] });
+    expect((await memmap('--memory', '8G', '1G!4G')).out).toContain('as typed in:');
+    expect((await memmap('--memory', '8G', '1G!40G')).out).not.toContain('as typed in:');
   });
 
   it.each(REAL)('finds a place on the real map of %s, or says that there is none', async (file) => {
@@ -79,6 +89,13 @@ describe('holdfast memmap', () => {
 describe('the option as it is typed', () => {
   const word = fc.stringMatching(/^memmap=[\w!$#@%+,\\`'*?&;|<>{}()~^-]{1,16}$/);
   const text = (option: string, place: string): string => quotedFor(option).find((each) => each.place.startsWith(place))!.text;
+
+  it('stays two words where it is two options', () => {
+    expect(text('memmap=1G$4G memmap=1G!8G', '/etc/default/grub')).toBe(String.raw`GRUB_CMDLINE_LINUX="memmap=1G\\\$4G memmap=1G!8G"`);
+    expect(text('memmap=1G$4G memmap=1G!8G', 'grub.cfg')).toBe(String.raw`memmap=1G\$4G memmap=1G!8G`);
+    expect(text('memmap=1G$4G memmap=1G!8G', 'a shell')).toBe("'memmap=1G$4G' 'memmap=1G!8G'");
+    expect(text('memmap=1G$4G memmap=1G!8G', 'QEMU')).toBe("-append 'memmap=1G$4G memmap=1G!8G'");
+  });
 
   it('comes out of a shell as it is', () => {
     fc.assert(fc.property(word, (option) => {

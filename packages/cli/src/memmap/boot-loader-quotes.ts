@@ -9,10 +9,11 @@ export interface QuotedOption {
   readonly text: string;
 }
 
+/** @param option one option or, with spaces between them, several */
 export function quotedFor(option: string): QuotedOption[] {
-  const grub = grubWord(option);
+  const grub = eachWord(option, grubWord);
   return [
-    { place: 'a shell', text: shellWord(option) },
+    { place: 'a shell', text: eachWord(option, shellWord) },
     { place: '/etc/default/grub, then update-grub', text: `GRUB_CMDLINE_LINUX="${inDoubleQuotes(grub)}"` },
     { place: "grub.cfg, at the end of the line 'linux'", text: grub },
     { place: 'grubby', text: `grubby --update-kernel=ALL --args=${shellWord(grub)}` },
@@ -23,6 +24,11 @@ export function quotedFor(option: string): QuotedOption[] {
     { place: 'WSL, .wslconfig', text: `kernelCommandLine = ${option}` },
     { place: 'holdfast', text: `holdfast boot --cmdline ${shellWord(option)}` },
   ];
+}
+
+/** A space between two options is one of the place's own. */
+function eachWord(option: string, quote: (word: string) => string): string {
+  return option.split(' ').map(quote).join(' ');
 }
 
 /** In single quotes nothing is special, history expansion included. */

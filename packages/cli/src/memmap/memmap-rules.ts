@@ -51,6 +51,7 @@ export function memmapWarnings({ before, after, initrd }: MemmapLooks): MemmapWa
 
 function noPersistentMemory(before: BootLook, after: BootLook): MemmapWarning {
   const others = after.map.filter((row) => row.type !== 'usable' && !before.map.some(({ start, end, type }) => start === row.start && end === row.end && type === row.type));
+  if (others.length === 0 && after.ramBytes < before.ramBytes) return { rule: 'mem', level: 'error', text: 'it makes no persistent memory, but takes RAM away, as mem= does; expected memmap=SIZE!START, such as memmap=4G!12G' };
   if (others.length === 0) return { rule: 'ignored', level: 'error', text: 'it changes nothing in the map; expected memmap=SIZE!START, such as memmap=4G!12G' };
   return { rule: 'no-pmem', level: 'warning', text: `it makes no persistent memory, but ${others.map((row) => `${range(row)} ${row.type}`).join(', ')}` };
 }
