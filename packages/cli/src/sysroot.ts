@@ -6,6 +6,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import type { VfsDir, VfsNode } from '@holdfast/kernel';
 import { KernelError } from '@holdfast/lib';
+import { CliError } from './cli-error.js';
 
 export interface SysrootReport {
   readonly directories: number;
@@ -20,7 +21,7 @@ const TOP = ['proc', 'sys', 'dev'];
 
 /**
  * Write the tree below `target`, which is made if need be. Links stay inside: an absolute one becomes relative.
- * @throws what node:fs throws, such as EEXIST where a link is already there.
+ * @throws CliError where something is already there that this would replace, and what else node:fs throws
  */
 export function exportSysroot(root: VfsDir, target: string): SysrootReport {
   const report = { directories: 0, files: 0, links: 0, unreadable: 0 };
@@ -69,6 +70,7 @@ function replaceLink(to: string, at: string): void {
   try {
     symlinkSync(to, at);
   } catch (error) {
-    throw new Error(`${at}: ${error instanceof Error ? error.message : String(error)}; the directory for --sysroot should be new or empty`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new CliError(`--sysroot: ${at} is already there; expected a new or an empty directory`, { cause: error });
   }
 }

@@ -8,6 +8,7 @@ import { KernelError } from '@holdfast/lib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concat } from '../src/console/open-file.js';
 import { createShell } from '../src/console/shell.js';
+import { CliError } from '../src/cli-error.js';
 import { exportSysroot } from '../src/sysroot.js';
 import { fakeSystem } from './fake-kernel.js';
 
@@ -57,6 +58,6 @@ describe('exportSysroot', () => {
   });
 
   it('says so where a tree is already there', () => {
-    expect(() => exportSysroot(root, join(target, 'plain'))).toThrow('should be new or empty');
+    expect(() => exportSysroot(root, join(target, 'plain'))).toThrow(new CliError(`--sysroot: ${join(target, 'plain/sys/link')} is already there; expected a new or an empty directory`));
   });
 });
