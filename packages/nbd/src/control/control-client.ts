@@ -61,7 +61,7 @@ export async function createNbdControl(path: string): Promise<NbdControl> {
     socket.on('error', reject);
     socket.on('close', () => {
       end();
-      reject(new ControlError('ENOTCONN', `${path}: the server has ended the connection`));
+      reject(new ControlError('EPROTO', `${path}: the connection ended without a greeting; the control socket of holdfast nbd is SOCKET.ctl, unless --control named another`));
     });
   });
   return {

@@ -149,6 +149,13 @@ describe('the control socket', () => {
     await expect(control.call('status', {})).rejects.toMatchObject({ code: 'ENOTCONN' });
   });
 
+  test('is told from a socket that has another use', async () => {
+    const other = createServer((socket) => void socket.end('NBDMAGIC'));
+    await new Promise<void>((resolve) => other.listen(join(folder, 'nbd'), resolve));
+    await expect(createNbdControl(join(folder, 'nbd'))).rejects.toMatchObject({ code: 'EPROTO', message: expect.stringContaining('is SOCKET.ctl') as string });
+    other.close();
+  });
+
   test('lets go of a client whose line has no end, and of no other one', async () => {
     const [hostile, good] = [connect(path), await createNbdControl(path)];
     let text = '';
