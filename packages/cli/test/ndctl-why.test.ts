@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { MIB } from '@holdfast/lib';
 import { type CommandRecord, bootFromOptions, createCommandRunner } from '../src/index.js';
 
-async function records(cmdline: string, commands: readonly string[]): Promise<CommandRecord[]> {
-  const system = await bootFromOptions({ memory: '8G', cmdline });
+async function records(cmdline: string, commands: readonly string[], kernel = '6.1'): Promise<CommandRecord[]> {
+  const system = await bootFromOptions({ memory: '8G', cmdline, kernel });
   const runner = createCommandRunner(system);
   for (const command of commands) await runner.run(command);
   system.close();
@@ -12,6 +12,13 @@ async function records(cmdline: string, commands: readonly string[]): Promise<Co
 }
 
 describe('why create-namespace is refused', () => {
+  it('names the kernel that is too old here for device-dax', async () => {
+    const [record] = await records('memmap=1G!4G', ['ndctl create-namespace -f -e namespace0.0 -m devdax'], '4.9');
+    expect(record!.why).toEqual([{ rule: expect.stringContaining('from Linux 5.1 on') as string, nearest: ['boot with --kernel 6.1'] }]);
+    const [, after] = await records('memmap=1G!4G', ['true', 'ndctl create-namespace -f -e namespace0.0 -m devdax'], '6.1');
+    expect([after!.rc, after!.why]).toEqual([0, undefined]);
+  });
+
   it.each([
     {
       name: 'an alignment that leaves no room behind the struct pages',

@@ -5,7 +5,7 @@
 import { type VfsNode, resolvePath, writeFile } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import { dirAt, nodeAt, textAt } from '../../facts/sysfs.js';
-import { type RequestForm, explanationOf } from '../../console/explain.js';
+import { type Explanation, type RequestForm, explanationOf } from '../../console/explain.js';
 import { bootAdvice } from './boot-advice.js';
 import { type Failure, type NdctlContext, dbg } from './context.js';
 import { inReaddirOrder } from './name-hash.js';
@@ -99,8 +99,14 @@ export function bindDevice(ctx: NdctlContext, name: string): Failure {
   }
   dbg(ctx, '__util_bind', `${name}: bind failed`);
   for (const refusal of refusals) ctx.explain(explanationOf(refusal, requestForm(ctx, name)));
-  if (refusals.length === 0) ctx.explain({ rule: `no driver takes ${name}; what it said of it is in the kernel's log` });
+  if (refusals.length === 0) ctx.explain(withoutDeviceDax(ctx, name) ?? { rule: `no driver takes ${name}; what it said of it is in the kernel's log` });
   return 'ENXIO';
+}
+
+/** Linux has had device-dax since 4.7; here it comes with its bus, in 5.1. */
+function withoutDeviceDax({ root }: NdctlContext, name: string): Explanation | undefined {
+  if (!name.startsWith('dax') || dirAt(root, '/sys/bus/dax')) return undefined;
+  return { rule: `no driver takes ${name}: Holdfast has device-dax from Linux 5.1 on, and this kernel is older`, nearest: ['boot with --kernel 6.1'] };
 }
 
 export function unbindDevice(ctx: NdctlContext, path: string): void {
