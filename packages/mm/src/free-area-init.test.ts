@@ -214,6 +214,14 @@ describe('releases', () => {
     ['3.6.11', 'none'], ['4.19', 'none'], ['4.20', 'sum'], ['5.11', 'sum'], ['5.12', 'zones'], ['5.14', 'each'], ['6.4', 'each'],
   ])('%s reports holes: %s', (release, want) => expect(holeReportOf(parseRelease(release))).toBe(want));
 
+  it.each([
+    ['4.18.0-80.7.2.el8_0.x86_64', 0], ['4.18.0-193.el8.x86_64', 32], ['4.18.0-240.1.1.el8_3.x86_64', 32], ['4.19.0-9-amd64', 32],
+    ['4.20.0-rc3+', 0], ['5.3.0-29-generic', 0], ['5.4.0-99-generic', 32], ['5.6.6', 32],
+  ])('%s counts %i pages behind the last', (release, want) => {
+    const { log } = layOut(machine(TWO_GIB), { release: parseRelease(release), holeReport: 'sum' });
+    expect(log.filter((line) => line.startsWith('Zeroed'))).toEqual([`Zeroed struct page in unavailable ranges: ${1 + 97 + want} pages`]);
+  });
+
   it('5.12 counts the rest of a section that a zone ends in', () => {
     const { log } = layOut(machine(SIX_GIB), { release: parseRelease('5.12') });
     expect(log.filter((line) => line.endsWith('unavailable ranges'))).toEqual([

@@ -16,6 +16,9 @@ import { type NodeLayout, type ZoneLayout, type ZoneSpan, ZONE_DMA, ZONE_NAMES }
  */
 export type HoleReport = 'none' | 'sum' | 'zones' | 'each';
 
+/** The `193` of `4.18.0-193.el8.x86_64`. */
+const RHEL_8_2_BUILD = 193;
+
 /** The way of an unpatched release. */
 export function holeReportOf(release: KernelRelease): HoleReport {
   if (releaseAtLeast(release, 5, 14)) return 'each';
@@ -51,14 +54,23 @@ export function logRanges({ limits, nodes }: ZoneLayout, memory: readonly NodeRa
 export function logNodes(layout: ZoneLayout, context: LogContext, release: KernelRelease, printk: Printk): void {
   const { memory, holes, maxPfn, holeReport } = context;
   if (holeReport === 'sum') {
-    // What lies behind the last page counts since 5.6, and in the stable releases of 5.4.
-    const end = releaseAtLeast(release, 5, 4) ? roundUp(maxPfn, PAGES_PER_SECTION) : maxPfn;
+    const end = countsToSectionEnd(release) ? roundUp(maxPfn, PAGES_PER_SECTION) : maxPfn;
     const pages = zeroedPages(memory, end, layout.presentSections);
     if (pages > 0) printk(`Zeroed struct page in unavailable ranges: ${pages} pages`);
   }
   for (const node of layout.nodes) logNode(node, layout, context, release, printk);
   if (holeReport !== 'each') return;
   for (const { nid, zone, pages } of holes) printk(`On node ${nid}, zone ${ZONE_NAMES[zone]}: ${pages} pages in unavailable ranges`);
+}
+
+/**
+ * Does the sum count what lies behind the last page? Since 5.6, and in the stable releases of 5.4. Before 4.20 there was no sum: the stable
+ * releases of 4.19 took both changes over at once, Red Hat's 4.18 the sum first and this one in February 2020 or later, so not before 8.2.
+ */
+function countsToSectionEnd(release: KernelRelease): boolean {
+  const build = /^4\.18\.0-(\d+)\..*\bel8/.exec(release.text)?.[1];
+  if (build !== undefined) return Number(build) >= RHEL_8_2_BUILD;
+  return releaseAtLeast(release, 5, 4) || !releaseAtLeast(release, 4, 20);
 }
 
 function logNode(node: NodeLayout, layout: ZoneLayout, context: LogContext, release: KernelRelease, printk: Printk): void {
