@@ -28,6 +28,8 @@ export interface E820Firmware {
   /** Ranges the MTRRs did not cover. */
   readonly mtrrTrim: readonly AddressRange[];
   readonly lateEdits: readonly LateEdit[];
+  /** Its BIOS is one (AMI's, Phoenix's) that 2.6.28 to 2.6.36 suspect of scribbling over the first 64 KiB, by name; none unless told. */
+  readonly corruptsLowRam?: boolean;
   /** Of a log: the `X` of `Linux version X`. */
   readonly release?: string;
   /** Of a log: the command line of that boot. */

@@ -127,6 +127,15 @@ describe('the map of a starting kernel', () => {
     ]);
   });
 
+  it.each([
+    ['2.6.32', true, 0x10000], ['2.6.32', false, 0x1000], ['2.6.36', undefined, 0x1000], ['2.6.37', false, 0x10000], ['3.7', false, 0x10000],
+    ['3.8', true, 0x1000],
+  ])('in %s, a BIOS suspect of scribbling over low RAM: %s, has RAM begin at %i', (release, corruptsLowRam, want) => {
+    const { setup } = boot({ entries: [e(0, GIB, 1)], ...(corruptsLowRam === undefined ? {} : { corruptsLowRam }) }, '', parseRelease(release));
+    trimE820Table(setup, KERNEL);
+    expect(setup.table.entries.find(({ type }) => type === 1)!.addr).toBe(BigInt(want));
+  });
+
   it('speaks as its release did', () => {
     const { setup, lines } = boot({ entries: MAP }, 'mem=512M memmap=64M!512M', parseRelease('4.1.15'));
     finishE820EarlyParams(setup);

@@ -89,7 +89,7 @@ export interface E820Limits {
  */
 export function trimE820Table({ table, boot, log, maxArchPfn }: E820Setup, kernelImage: { start: number; end: number }, ends?: { persistentToo?: boolean }): E820Limits {
   addKernelRange(table, { start: BigInt(kernelImage.start), end: BigInt(kernelImage.end) }, log);
-  trimBiosRange(table, log);
+  trimBiosRange(table, log, boot.firmware.corruptsLowRam);
   let maxPfn = endOfRamPfn(table, maxArchPfn, maxArchPfn, log, ends);
   if (trimUncachedMemory(table, boot.firmware.mtrrTrim, log)) maxPfn = endOfRamPfn(table, maxArchPfn, maxArchPfn, log, ends);
   const maxLowPfn = maxPfn > LOW_RAM_LIMIT_PFN ? endOfRamPfn(table, LOW_RAM_LIMIT_PFN, maxArchPfn, log, ends) : maxPfn;
@@ -158,14 +158,16 @@ function addKernelRange(table: E820Table, { start, end }: AddressRange, log: E82
 }
 
 /**
- * The first page belongs to the BIOS, and nothing between 640 KiB and 1 MiB is RAM. Until 3.7 the first 64 KiB were the BIOS's: by
- * CONFIG_X86_RESERVE_LOW since 2.6.37, and before by an edit of its own, ahead of the one for the first page.
+ * The first page belongs to the BIOS, and nothing between 640 KiB and 1 MiB is RAM. Until 3.7 the first 64 KiB could be the BIOS's: from
+ * 2.6.37 on by CONFIG_X86_RESERVE_LOW whoever made it, and before only of makers that are suspect (CONFIG_X86_RESERVE_LOW_64K and
+ * bad_bios_dmi_table of arch/x86/kernel/setup.c), ahead of the edit for the first page.
  */
-function trimBiosRange(table: E820Table, log: E820Log): void {
+function trimBiosRange(table: E820Table, log: E820Log, corruptsLowRam = false): void {
   const reserveLow = (size: number): bigint => rangeUpdate(table, 0n, BigInt(size), E820_TYPE_RAM, E820_TYPE_RESERVED, log);
   const patch = Number(/^2\.6\.(\d+)/.exec(log.release.text)?.[1] ?? Infinity);
-  if (!releaseAtLeast(log.release, 3, 8)) reserveLow(64 * KIB);
-  if (releaseAtLeast(log.release, 3, 8) || patch < 37) reserveLow(PAGE_SIZE);
+  const isBefore37 = patch < 37;
+  if (isBefore37 ? corruptsLowRam : !releaseAtLeast(log.release, 3, 8)) reserveLow(64 * KIB);
+  if (isBefore37 || releaseAtLeast(log.release, 3, 8)) reserveLow(PAGE_SIZE);
   rangeRemove(table, 0xa0000n, 0x60000n, E820_TYPE_RAM, log);
   updateTable(table, log.release);
 }

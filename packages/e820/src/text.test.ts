@@ -131,6 +131,15 @@ describe('parseE820Text reads of a whole log', () => {
     ]);
   });
 
+  it.each([
+    ['Phoenix BIOS detected: BIOS may corrupt low RAM, working around it.', true],
+    ['AMI BIOS detected: BIOS may corrupt low RAM, working around it.', true],
+    ['e820 update range: 0000000000000000 - 0000000000010000 (usable) ==> (reserved)', true],
+    ['e820 update range: 0000000000000000 - 0000000000001000 (usable) ==> (reserved)', undefined],
+  ])('that low RAM is suspect, from "%s": %s', (line, want) => {
+    expect(parseE820Text([...ROWS, line].join('\n')).corruptsLowRam).toBe(want);
+  });
+
   it('no edits of the user for edits of the machine', () => {
     const firmware = parseE820Text(log(
       'last_pfn = 0x7ffe0 max_arch_pfn = 0x400000000', 'user-defined physical RAM map:', 'e820: update [mem 0x00000000-0x00000fff] usable ==> reserved', LAST_PFN,

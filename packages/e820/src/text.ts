@@ -51,6 +51,7 @@ const OLD_UPDATE = /e820 update range: ([0-9a-f]{16}) - ([0-9a-f]{16}) \(usable\
 const EFI_MMIO = new RegExp(`efi: (Remove|Not removing) mem(\\d+): MMIO range=\\[${HEX}-${HEX}\\]`);
 const EFI_DESCRIPTOR = new RegExp(`efi: mem\\d+: \\[([^|\\]]+)\\|([^\\]]*)\\] range=\\[${HEX}-${HEX}([\\])])`);
 const STOLEN = new RegExp(`Reserving Intel graphics (?:stolen )?memory at (?:\\[mem )?${HEX}-${HEX}`);
+const CORRUPTS_LOW_RAM = /BIOS detected: BIOS may corrupt low RAM, working around it\./;
 const LAST_PFN = new RegExp(`last_pfn = 0x[0-9a-f]+ max_arch_pfn = ${HEX}`);
 
 /** Collects the facts of one boot, line by line. A class for its many small pieces of state; it lives for one call. */
@@ -68,6 +69,7 @@ class LogReader {
   #cmdline: string | undefined;
   #maxArchPfn: number | undefined;
   #sawLastPfn = false;
+  #corruptsLowRam = false;
 
   read(line: string, lineNumber: number): void {
     const row = BIOS_ROW.exec(line) ?? OTHER_ROW.exec(line);
@@ -97,6 +99,7 @@ class LogReader {
     if (update) this.#readUpdate(rangeOf(update[1]!, update[2]!), update[3]!);
     const oldUpdate = OLD_UPDATE.exec(line);
     if (oldUpdate) this.#readUpdate({ start: BigInt(`0x${oldUpdate[1]!}`), end: BigInt(`0x${oldUpdate[2]!}`) }, oldUpdate[3]!);
+    if (CORRUPTS_LOW_RAM.test(line)) this.#corruptsLowRam = true;
     const lastPfn = LAST_PFN.exec(line);
     if (lastPfn) this.#readLastPfn(Number(`0x${lastPfn[1]!}`));
     const mmio = EFI_MMIO.exec(line);
@@ -109,6 +112,7 @@ class LogReader {
 
   /** `usable ==> usable` retypes setup_data to RESERVED_KERN; before the first `last_pfn` the rest is the kernel's or the user's doing. */
   #readUpdate(range: AddressRange, newName: string): void {
+    if (range.start === 0n && range.end === 0x10000n) this.#corruptsLowRam = true; // an excerpt may lack the line that says why
     if (newName === 'usable') this.#setupData.push(range);
     else if (this.#sawLastPfn) this.#lateEdits.push({ kind: 'efi-reserve', ...range });
   }
@@ -139,6 +143,7 @@ class LogReader {
       efiMmio: this.#efiMmio,
       mtrrTrim: this.#mtrrTrim,
       lateEdits: this.#lateEdits,
+      ...(this.#corruptsLowRam && { corruptsLowRam: true }),
       ...(this.#release !== undefined && { release: this.#release }),
       ...(this.#cmdline !== undefined && { cmdline: this.#cmdline }),
       ...(this.#maxArchPfn !== undefined && { maxArchPfn: this.#maxArchPfn }),
