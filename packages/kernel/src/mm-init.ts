@@ -13,6 +13,7 @@ import {
   formatVmstat, formatZoneinfo, isPopulated, logZonelists, nodeFallbackOrders, pageCacheOwner, policyZone, totalReservePages, zonelistPages,
 } from '@holdfast/mm';
 import type { VirtioMemPages } from '@holdfast/virtio';
+import { freeBootMemory } from './boot-memory.js';
 import type { KernelImage } from './kernel-image.js';
 import type { Arch } from './setup-arch.js';
 import { type Swiotlb, swiotlbInit } from './swiotlb.js';
@@ -91,7 +92,7 @@ export function mmInit({ arch, machine, release, printk, cmdline, params, image,
 
   const swiotlb = swiotlbInit({ params, memblock, maxPossiblePfn: numa.maxPossiblePfn, nrCpus: machine.cpus.length, release, printk });
   const free = memblock.freeRanges();
-  mm.freeAll(free);
+  freeBootMemory(mm, free);
   const { code, rwdata, rodata, init, bss } = image.sizes;
   const freeK = earlyFreeK(layout, reservedEarlyK(layout, free));
   const sizes = { codeK: code, rwdataK: rwdata, rodataK: rodata, initK: init, bssK: bss };

@@ -23,7 +23,7 @@ export { type Mm, type MmNeeds, createMm } from './mm-init.js';
 export { type BlockRun, type PageAllocator, type PageAllocatorNeeds, type Shrinker, createPageAllocator } from './alloc-pages.js';
 export {
   GFP_ATOMIC, GFP_DMA, GFP_DMA32, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO, GFP_NOWAIT, GFP_USER, __GFP_MOVABLE, __GFP_NOWARN, __GFP_RECLAIMABLE,
-  __GFP_THISNODE, gfpMigratetype, gfpZone,
+  __GFP_MEMALLOC, __GFP_THISNODE, gfpMigratetype, gfpZone,
 } from './gfp.js';
 export {
   type NumaCounters, type Pgdat, type Watermarks, type Zone,
