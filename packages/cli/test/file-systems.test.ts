@@ -180,6 +180,17 @@ describe('who uses a device', () => {
     );
   });
 
+  it('journals data without delayed allocation and lockless reads, but not that of encrypted files', async () => {
+    const { sh } = await machine();
+    expect(await sh('mkfs.ext4 -q -F -b 4096 -O ^extents /dev/pmem0')).toMatchObject({ rc: 1, stdout: 'Extents MUST be enabled for a 64-bit filesystem.  Pass -O extents to rectify.' });
+    await sh('mkfs.ext4 -q -F -b 4096 -O encrypt /dev/pmem0');
+    expect((await sh('mount -t ext4 -o data=journal /dev/pmem0 /mnt')).dmesg?.slice(1)).toEqual([
+      'EXT4-fs (pmem0): encrypted files will use data=ordered instead of data journaling mode',
+      'EXT4-fs (pmem0): mounted filesystem with journalled data mode. Quota mode: none.',
+    ]);
+    expect((await sh('grep /mnt /proc/mounts')).stdout).toBe('/dev/pmem0 /mnt ext4 rw,relatime,nodioread_nolock,nodelalloc,data=journal 0 0');
+  });
+
   it('reads an XFS without recovery only where it cannot be written', async () => {
     const { sh } = await machine('320M');
     await sh('mkfs.xfs -q -f /dev/pmem0');

@@ -15,7 +15,7 @@ const SWITCHES = [
   { on: 'minixdf', off: 'bsddf', initial: () => false },
   { on: 'grpid', off: 'nogrpid', initial: () => false },
   { on: 'block_validity', off: 'noblock_validity', initial: () => true },
-  { on: 'dioread_nolock', off: 'dioread_lock', initial: (sb: Superblock) => blockSizeOf(sb) === PAGE_SIZE },
+  { on: 'dioread_nolock', off: 'nodioread_nolock', initial: (sb: Superblock) => blockSizeOf(sb) === PAGE_SIZE },
   { on: 'discard', off: 'nodiscard', initial: () => false },
   { on: 'delalloc', off: 'nodelalloc', initial: (_: Superblock, isExt4: boolean) => isExt4 },
   { on: 'journal_checksum', off: 'nojournal_checksum', initial: (sb: Superblock) => hasRoCompat(sb, RO_COMPAT.METADATA_CSUM) },
@@ -41,6 +41,7 @@ const SPECS: ParameterSpecs = {
   ...Object.fromEntries([...PASSED, ...REMOVED].map((name) => [name, FLAG])),
   ...Object.fromEntries(SWITCHES.flatMap(({ on, off }) => [on, off]).filter((name) => name !== '').map((name) => [name, FLAG])),
   noload: FLAG,
+  dioread_lock: FLAG,
   sysvgroups: FLAG,
   bsdgroups: FLAG,
   barrier: { kind: 'optional-number' },
@@ -63,7 +64,7 @@ const SPECS: ParameterSpecs = {
 };
 
 /** `dax=` with a word; `dax` alone is older. */
-const EXT4_ONLY = ['delalloc', 'nodelalloc', 'dioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'journal_async_commit', 'dax='];
+const EXT4_ONLY = ['delalloc', 'nodelalloc', 'dioread_nolock', 'nodioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'journal_async_commit', 'dax='];
 
 /** What makes no sense without a journal (MOPT_NO_EXT2) or without ext4 (MOPT_EXT4_ONLY), by the type's name. */
 const NOT_FOR: Readonly<Record<string, readonly string[]>> = {
@@ -91,6 +92,7 @@ export function parseExt4Options(type: string, parameters: readonly FsParameter[
     if (key === 'dax') dax = value === undefined ? 'always' : (value as DaxOption);
     else if (key === 'data') data = value as DataMode;
     else if (key === 'noload') switches.set('norecovery', true);
+    else if (key === 'dioread_lock') switches.set('dioread_nolock', false);
     else if (REMOVED.includes(key)) printk(`EXT4-fs: Ignoring removed ${key} option`, KERN.warning);
     else if (found) switches.set(found.on, found.on === key && value !== '0');
     const isNumber = found === undefined || key === 'init_itable'; // which is both

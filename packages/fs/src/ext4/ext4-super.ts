@@ -56,7 +56,7 @@ function fillSuper(type: string, given: Ext4Options, { bdev, readOnly, synchrono
   const dax = fsDaxGetByBdev(needs.daxHosts, bdev, printk);
   const sb = readSuper(bdev, silent, fail);
   checkOptionsFor(type, sb, parameters, printk);
-  if (options.data === 'journal') checkJournalData(options, printk, once, fail);
+  if (options.data === 'journal') checkJournalData(options, sb, { printk, message, once, fail });
   checkFeatures(type, sb, { readOnly, silent, bdev, message, fail });
   const hasDax = checkDax(sb, dax, options, { printk, message, fail });
   checkGeometry(sb, bdev, fail);
@@ -171,13 +171,14 @@ function readSuper(bdev: BlockDevice, silent: boolean, fail: Fail): Superblock {
 }
 
 /** ext4_check_journal_data_mode. */
-function checkJournalData(options: Ext4Options, printk: FsNeeds['printk'], once: Ext4Once, fail: Fail): void {
+function checkJournalData(options: Ext4Options, sb: Superblock, { printk, message, once, fail }: { printk: FsNeeds['printk']; message: Message; once: Ext4Once; fail: Fail }): void {
   if (!once.warnedOfJournalData) {
     once.warnedOfJournalData = true;
     printk('EXT4-fs: Warning: mounting with data=journal disables delayed allocation, dioread_nolock, O_DIRECT and fast_commit support!', KERN.warning);
   }
   if (options.switches.get('delalloc') === true) fail('can\'t mount with both data=journal and delalloc');
   if (options.dax === 'always') fail('can\'t mount with both data=journal and dax');
+  if (hasIncompat(sb, INCOMPAT.ENCRYPT)) message('encrypted files will use data=ordered instead of data journaling mode', KERN.warning);
 }
 
 interface FeatureCheck {

@@ -29,6 +29,15 @@ function mke2fsAs(name: string, usual: 'ext2' | 'ext4'): Command {
 
 class Refused extends Error {}
 
+const [EXTENTS, BITS_64] = [0x40, 0x80];
+
+/** Of what does not go together, PRS says this on its output. */
+function checkFeatures(io: CommandIo, { incompat }: Features): void {
+  if ((incompat & BITS_64) === 0 || (incompat & EXTENTS) !== 0) return;
+  io.out('Extents MUST be enabled for a 64-bit filesystem.  Pass -O extents to rectify.\n');
+  throw new Refused('64bit without extents');
+}
+
 function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
   const { has, value, operands } = getopt(io.args, {
     short: {
@@ -56,6 +65,7 @@ function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
     const start: Features = { ...TYPE_FEATURES[type] };
     if (has('with-journal')) start.compat |= 0x4;
     const features = editFeatures(start, value('features') ?? '', (text) => refuse(io, text));
+    checkFeatures(io, features);
     const inodeRatio = numberOf(value('inode-ratio'), 'invalid inode ratio', name, io) ?? usageBySize(sizeBytes).inodeRatio;
     const stride = device.minIo > blockSize ? device.minIo / blockSize : 0;
     const stripeWidth = device.optIo > blockSize && device.isRotational ? device.optIo / blockSize : 0;
