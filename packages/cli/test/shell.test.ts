@@ -66,6 +66,7 @@ describe('what goes wrong', () => {
     ['cat /nope', 1, "cat: can't open '/nope': No such file or directory\n"],
     ['cat /proc', 1, 'cat: read error: Is a directory\n'],
     ['cat < /nope', 1, "sh: can't open /nope: no such file\n"],
+    ['exec 3</nope/x; echo no', 1, "sh: can't open /nope/x: no such file\n"],
     ['exec 3<>/nope/x', 1, "sh: can't create /nope/x: nonexistent directory\n"],
     ['cd /nope', 1, 'sh: No such file or directory\n'],
     ['echo online > /sys/devices/system/memory/memory0/state', 1, 'sh: write error: Invalid argument\n'],

@@ -193,6 +193,7 @@ export function createShell({ system, out, err, explain = () => {}, refused = ()
       if (!(error instanceof RedirectError)) throw error;
       errors.write(`sh: ${error.message}\n`);
       if (error.cause instanceof KernelError) explain(explanationOf(error.cause, { again: words.join(' ') }));
+      if (name === 'exec') throw new LineEnd(); // a special builtin takes the shell with it
       return 1;
     }
     let result = 0;
@@ -347,6 +348,7 @@ export function createShell({ system, out, err, explain = () => {}, refused = ()
     try {
       return await runList(parseShell(text), streams);
     } catch (error) {
+      if (error instanceof LineEnd) return (status = 1);
       if (!(error instanceof ShellSyntaxError)) throw error;
       streams.err.write(`sh: ${error.message}\n`);
       status = 2;
@@ -387,6 +389,9 @@ function formOf(words: readonly string[], path: string): RequestForm {
 }
 
 class RedirectError extends Error {}
+
+/** The rest of a line is not run. */
+class LineEnd extends Error {}
 
 /** What ash says when it cannot open a redirection's file. */
 function redirectMessage(error: KernelError, path: string, reading: boolean): string {
