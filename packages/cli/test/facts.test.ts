@@ -37,6 +37,19 @@ describe.each([
   });
 });
 
+describe('bootLogLines', () => {
+  it.each([
+    ['syslog', 'Jul 10 09:33:23 pc ', 'avahi-daemon[741]: Server startup complete.'], ['ISO dates', '2023-02-03T12:32:49.701770-05:00 pc ', 'systemd[1]: Started it.'],
+  ])('leaves out what daemons say between the kernel’s lines: %s', (_, head, daemon) => {
+    const text = [`${head}kernel: [    0.1] Zone ranges:`, head + daemon, `${head}kernel: [    0.1]   Device   empty`].join('\n');
+    expect(bootLogLines(text)).toEqual(['Zone ranges:', '  Device   empty']);
+  });
+
+  it('takes no message of a plain log for a daemon’s', () => {
+    expect(bootLogLines('2023-02-03T12:32:49,701770-05:00 x PM: hibernation: y')).toHaveLength(1);
+  });
+});
+
 describe('stripLogPrefix', () => {
   it.each([
     ['[    0.000000] BIOS-e820: x', 'BIOS-e820: x'],

@@ -80,9 +80,15 @@ export function stripLogPrefix(line: string): string {
   return text;
 }
 
-/** The lines of a log in the words of today's Linux, without what loggers put before them. */
+const SYSLOG_HEAD = String.raw`^(?:[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,32}) [^\s:]{1,64} `;
+const FROM_KERNEL = new RegExp(`${SYSLOG_HEAD}kernel: `, 'm');
+const FROM_OTHERS = new RegExp(`${SYSLOG_HEAD}(?!kernel:)[^\\s:[\\]]{1,64}(?:\\[\\d+\\])?: `);
+
+/** The kernel's lines of a log in the words of today's Linux, without what loggers put before them; syslog mixes those of daemons in. */
 export function bootLogLines(text: string): string[] {
-  return modernizeBootLog(text.split(/[\n\0]/).map(stripLogPrefix));
+  const lines = text.split(/[\n\0]/);
+  const ofKernel = FROM_KERNEL.test(text) ? lines.filter((line) => !FROM_OTHERS.test(line)) : lines;
+  return modernizeBootLog(ofKernel.map(stripLogPrefix));
 }
 
 /** Where the zones are listed, or -1. (A message without a line end may stand before the heading.) */
