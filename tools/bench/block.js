@@ -75,7 +75,10 @@ function attach(mapping) {
     release: lib.DEFAULT_RELEASE,
     config: { defaultMapping: mapping },
     // What the design that Linux has asks for: struct pages, of which I/O touches none.
-    pageHost: { cpu: machine.cpu, memory: machine.memory, clock: machine.clock, iomem, printk: lib.silentPrintk, release: lib.DEFAULT_RELEASE, memremapPages: () => () => undefined },
+    pageHost: {
+      cpu: machine.cpu, memory: machine.memory, clock: machine.clock, iomem, printk: lib.silentPrintk, release: lib.DEFAULT_RELEASE,
+      memremapPages: () => () => undefined,
+    },
   }));
   const bus = nvdimms.registerBus({ provider: 'bench', parent: core.createRootDevice('bench') });
   nvdimms.registerRegion(bus, { start: DEVICE_START, sizeBytes: deviceSize, numaNode: 0, targetNode: 0, pageMapAllowed: true });

@@ -19,7 +19,14 @@ const PAGES_PER_SECTION = 32768;
 /** In a smaller zone some workloads find no memory. */
 const LEAST_PAGES = 4 * PAGES_PER_SECTION;
 
-const { pages: nrPages, rounds, turns, made, workload: only, json } = toolCommand('buddy', 'Measures the buddy allocator of packages/mm beside the same job in C.')
+const {
+  pages: nrPages,
+  rounds,
+  turns,
+  made,
+  workload: only,
+  json,
+} = toolCommand('buddy', 'Measures the buddy allocator of packages/mm beside the same job in C.')
   .option('--pages <n>', 'pages of the zone, of 4 KiB: a power of two', zonePages, 262144)
   .option('--rounds <n>', 'times that each workload runs in a process', wholeNumber(), 5)
   .option('--turns <n>', 'processes for each, in turns; the fastest round is shown', wholeNumber(), 5)
@@ -160,7 +167,9 @@ function runProgram(file, args) {
   return { checksum, opsPerSecond };
 }
 
-const runOurs = (name) => runProgram(process.execPath, [fileURLToPath(import.meta.url), '--pages', nrPages, '--rounds', rounds, ...(made ? ['--made'] : []), '--workload', name]);
+const runOurs = (name) => runProgram(
+  process.execPath, [fileURLToPath(import.meta.url), '--pages', nrPages, '--rounds', rounds, ...(made ? ['--made'] : []), '--workload', name],
+);
 const runTwin = (binary, name) => runProgram(binary, [nrPages, SEED, name, rounds]);
 
 /**

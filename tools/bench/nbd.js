@@ -32,7 +32,13 @@ const uri = (name) => `nbd+unix:///?socket=${socketOf(name)}`;
 const TICKS_PER_SECOND = 100;
 
 const SERVERS = [
-  { name: 'holdfast', needs: 'node', command: (at) => [process.execPath, join(here, '../../packages/cli/bin/holdfast.js'), 'nbd', '--cmdline', 'pmem.mapping=wb', '--size', options.size, '--socket', at] },
+  {
+    name: 'holdfast',
+    needs: 'node',
+    command: (at) => [
+      process.execPath, join(here, '../../packages/cli/bin/holdfast.js'), 'nbd', '--cmdline', 'pmem.mapping=wb', '--size', options.size, '--socket', at,
+    ],
+  },
   { name: 'nbdkit', needs: 'nbdkit', command: (at) => ['nbdkit', '-f', '-U', at, 'memory', options.size] },
   { name: 'qemu-nbd', needs: 'qemu-nbd', command: (at) => ['qemu-nbd', '-t', '-e', '8', '-f', 'raw', '-k', at, '--cache=none', join(folder, 'qemu.img')] },
 ];
@@ -80,7 +86,8 @@ function cpuSeconds({ pid }) {
 /** I/O operations per second, and how many there were. */
 function fio(name, { rw, block, depth, connections }) {
   const out = execFileSync('fio', [
-    '--name=job', '--ioengine=nbd', `--uri=${uri(name)}`, `--rw=${rw}`, `--bs=${block}`, `--iodepth=${depth}`, `--numjobs=${connections}`, `--size=${options.size}`,
+    '--name=job', '--ioengine=nbd', `--uri=${uri(name)}`, `--rw=${rw}`, `--bs=${block}`, `--iodepth=${depth}`, `--numjobs=${connections}`,
+    `--size=${options.size}`,
     '--time_based', `--runtime=${options.seconds}`, '--randrepeat=1', '--group_reporting', '--output-format=json',
   ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], cwd: folder });
   const [{ read, write }] = JSON.parse(out.slice(out.indexOf('{'))).jobs;
@@ -124,7 +131,9 @@ async function measure(servers) {
 function rowOf(job, ofServers) {
   const of = (field) => Object.fromEntries([...ofServers].map(([name, rounds]) => [name, median(rounds.map((round) => round[field]))]));
   const ours = ofServers.get('holdfast');
-  const ratios = [...ofServers].filter(([name]) => name !== 'holdfast').map(([name, rounds]) => [name, median(rounds.map(({ perSecond }, i) => ours[i].perSecond / perSecond))]);
+  const ratios = [...ofServers]
+    .filter(([name]) => name !== 'holdfast')
+    .map(([name, rounds]) => [name, median(rounds.map(({ perSecond }, i) => ours[i].perSecond / perSecond))]);
   return { job, perSecond: of('perSecond'), cpuMicros: of('micros'), ratios: Object.fromEntries(ratios) };
 }
 
@@ -167,7 +176,9 @@ try {
 }
 
 function wholeMiB(text) {
-  if (!/^\d+[KMGT]?$/i.test(text) || parseSize(text) === 0 || parseSize(text) % 2 ** 20 !== 0) throw new InvalidArgumentError('Expected a size in whole MiB, such as 512M.');
+  if (!/^\d+[KMGT]?$/i.test(text) || parseSize(text) === 0 || parseSize(text) % 2 ** 20 !== 0) {
+    throw new InvalidArgumentError('Expected a size in whole MiB, such as 512M.');
+  }
   return text;
 }
 

@@ -40,7 +40,9 @@ export function createWorker({ path, name, first, nrBlocks, power, random, count
     const at = region.offsetOf(block);
     if (kind < 0.5) {
       counts.reads++;
-      if (!region.isNewest(await connection.read(at, count * BLOCK_BYTES), block, count)) counts.wrong.push(`${name}: ${count} blocks at ${at} are not what was written last`);
+      if (!region.isNewest(await connection.read(at, count * BLOCK_BYTES), block, count)) {
+        counts.wrong.push(`${name}: ${count} blocks at ${at} are not what was written last`);
+      }
       return;
     }
     const fua = random() < 0.1;
@@ -95,7 +97,12 @@ export function createWorker({ path, name, first, nrBlocks, power, random, count
 
 /** What a power cut may do to a client: it loses its connection, or each request; and it is not let in again before the power is back. */
 function isOfACut(error) {
-  return error instanceof NbdEndedError || error instanceof NbdRefusedError || (error instanceof NbdReplyError && error.code === 'ESHUTDOWN') || /ECONN/.test(error.code);
+  return (
+    error instanceof NbdEndedError ||
+    error instanceof NbdRefusedError ||
+    (error instanceof NbdReplyError && error.code === 'ESHUTDOWN') ||
+    /ECONN/.test(error.code)
+  );
 }
 
 /** Connects, reads a little, and goes without a word, in the middle of anything. */
@@ -103,7 +110,9 @@ export async function visit({ path, name, random, counts }) {
   const visitor = { sent: 0, answered: 0, cutOff: 0, wrong: counts.wrong };
   try {
     const client = await openClient(path, name, visitor);
-    const reads = Array.from({ length: Math.floor(random() * 8) }, () => client.read(Math.floor((random() * (client.sizeBytes - 2 ** 17)) / 512) * 512, 2 ** 17));
+    const reads = Array.from({ length: Math.floor(random() * 8) }, () =>
+      client.read(Math.floor((random() * (client.sizeBytes - 2 ** 17)) / 512) * 512, 2 ** 17),
+    );
     if (random() < 0.5) await Promise.allSettled(reads);
     else reads.forEach((read) => read.catch(() => {}));
     client.destroy();

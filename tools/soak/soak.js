@@ -46,7 +46,8 @@ const isOver = () => stop || Date.now() > end;
 
 const holdfast = join(dirname(fileURLToPath(import.meta.url)), '../../packages/cli/bin/holdfast.js');
 const server = spawn(process.execPath, [
-  holdfast, 'nbd', '--socket', path, '--keep-cuts', '3', '--nvdimm', `size=64M,image=${join(folder, 'pmem.img')}`, '--disk', `size=64M,image=${join(folder, 'disk.img')}`,
+  holdfast, 'nbd', '--socket', path, '--keep-cuts', '3', '--nvdimm', `size=64M,image=${join(folder, 'pmem.img')}`, '--disk',
+  `size=64M,image=${join(folder, 'disk.img')}`,
 ], { stdio: ['ignore', 'ignore', 'pipe'] });
 let said = '';
 server.stderr.on('data', (text) => (said += text));
@@ -59,7 +60,11 @@ try {
     if (server.exitCode !== null) throw new Error(`holdfast nbd did not start: ${said}`);
     await pause(50);
   }
-  const workers = NAMES.flatMap((name) => Array.from({ length: options.workers }, (_, i) => createWorker({ path, name, first: i * NR_BLOCKS, nrBlocks: NR_BLOCKS, power, random, counts, isOver })));
+  const workers = NAMES.flatMap((name) =>
+    Array.from({ length: options.workers }, (_, i) =>
+      createWorker({ path, name, first: i * NR_BLOCKS, nrBlocks: NR_BLOCKS, power, random, counts, isOver }),
+    ),
+  );
   await Promise.all([...workers.map((worker) => worker.run()), cutPower(), comeAndGo(), watch(workers)]);
 } finally {
   if (server.exitCode === null && server.signalCode === null) server.kill('SIGTERM');
@@ -126,7 +131,11 @@ async function watch(workers) {
       workers.forEach((worker) => worker.abandon());
     }
     if (counts.wrong.length > 0) stop = true;
-    if (i % 12 === 11) process.stderr.write(`${(i + 1) / 12} min: RSS ${mib(samples.at(-1))} MiB, ${counts.answered} replies, ${counts.cuts} cuts, ${counts.wrong.length} wrong\n`);
+    if (i % 12 === 11) {
+      process.stderr.write(
+        `${(i + 1) / 12} min: RSS ${mib(samples.at(-1))} MiB, ${counts.answered} replies, ${counts.cuts} cuts, ${counts.wrong.length} wrong\n`,
+      );
+    }
   }
 }
 
@@ -139,7 +148,9 @@ function report() {
   const result = { ...counts, lost, rssMiB: { first: mib(samples[0]), middle: mib(middle), last: mib(last) }, grew };
   if (options.json) console.log(JSON.stringify({ ...result, samples }));
   else {
-    console.log(`${counts.answered} replies (${counts.reads} reads compared, ${counts.writes} writes, ${counts.flushes} flushes), ${counts.cutOff} cut off with their connection, ${lost} lost`);
+    console.log(
+      `${counts.answered} replies (${counts.reads} reads compared, ${counts.writes} writes, ${counts.flushes} flushes), ${counts.cutOff} cut off with their connection, ${lost} lost`,
+    );
     console.log(`${counts.cuts} power cuts, ${counts.checks} checks after one, ${counts.states} other outcomes opened, ${counts.visits} visitors`);
     console.log(`RSS at most: ${mib(middle)} MiB in the middle third, ${mib(last)} MiB in the last${grew ? ': it grows' : ''}`);
     for (const wrong of counts.wrong.slice(0, 10)) console.log(`wrong: ${wrong}`);

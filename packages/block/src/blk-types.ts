@@ -76,8 +76,8 @@ export const VEC = { WORDS: 4, PFN: 0, LEN: 1, OFFSET: 2, FLAGS: 3 } as const;
  * The unit of I/O: an operation on consecutive sectors of a device, and the memory it reads or fills.
  *
  * The memory is a table of bvecs: LEN bytes from byte OFFSET of frame PFN on, which may reach over any number of physically consecutive
- * frames, and FLAGS, those of a pfn_t: 0 for RAM. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it. One flat array rather than three: a bio's data
- * sweeps through the host's cache, and each object that has to come back into it costs a 4 KiB I/O some nanoseconds.
+ * frames, and FLAGS, those of a pfn_t: 0 for RAM. Drivers walk it by a copy of the position (`bvec.ts`), never by changing it. One flat array
+ * rather than three: a bio's data sweeps through the host's cache, and each object that has to come back into it costs a 4 KiB I/O some nanoseconds.
  */
 export interface Bio {
   /** Link in the list of whoever holds the bio now. */

@@ -62,9 +62,15 @@ export function addDisk(block: Block, spec: GendiskSpec): Gendisk {
   const major = numbers?.major ?? BLOCK_EXT_MAJOR;
   const minor = numbers?.firstMinor ?? allocExtMinor(block);
   // The two point at each other: this one is tied below.
-  const part0 = { name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false, stats: newDiskStats(), ...IDLE_BDEV };
+  const part0 = {
+    name, disk: undefined as unknown as Gendisk, partno: 0, major, minor, startSector: sector(0), nrSectors, readOnly: false, stats: newDiskStats(),
+    ...IDLE_BDEV,
+  };
   const traffic = { userRead: 0, userWritten: 0, deviceRead: 0, deviceWritten: 0 };
-  const disk: Gendisk = { name, diskseq: ++block.lastDiskseq, traffic, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent, readOnly, dead: false };
+  const disk: Gendisk = {
+    name, diskseq: ++block.lastDiskseq, traffic, block, ops, queue, part0, partitions: new Map(), minors: numbers?.minors ?? 0, groups, parent,
+    readOnly, dead: false,
+  };
   part0.disk = disk;
   block.disks.push(disk);
   scanPartitions(disk);

@@ -34,7 +34,11 @@ export interface Terminal {
 }
 
 /** Build the machine that the options ask for, and boot it. @throws CliError, KernelError for bad files and sizes. */
-export async function bootFromOptions(options: BootCommandOptions, note: (text: string) => void = () => {}, onBoot?: (outcome: BootOutcome) => void): Promise<System> {
+export async function bootFromOptions(
+  options: BootCommandOptions,
+  note: (text: string) => void = () => {},
+  onBoot?: (outcome: BootOutcome) => void,
+): Promise<System> {
   const plan = planBoot(options, note);
   const virtioPlans = [...(options.virtioPmem ?? []).map(parseVirtioPmem), ...(options.virtioMem ?? []).map(parseVirtioMem)];
   const { images, files } = await openImages(plan);
@@ -44,7 +48,10 @@ export async function bootFromOptions(options: BootCommandOptions, note: (text: 
     const virtio = await plugVirtio(machine, firmware, virtioPlans, plan.dimms);
     files.push(...virtio.images);
     const { cmdline, release, config, seed, dimms } = plan;
-    return createSystem({ machine, images: files, virtio: virtio.devices, dimms, drives, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}), ...(onBoot ? { onBoot } : {}) });
+    return createSystem({
+      machine, images: files, virtio: virtio.devices, dimms, drives, firmware, cmdline, release, config, seed, ...(pci ? { pci } : {}),
+      ...(onBoot ? { onBoot } : {}),
+    });
   } catch (error) {
     for (const file of files) file.close();
     throw error instanceof MonitorError ? new CliError(error.message) : error;
@@ -67,7 +74,10 @@ export async function bootCommand(options: BootCommandOptions, terminal: Termina
     status = await runForJson(system, work, terminal, { status, explain: options.explain === true });
   } else if (work.length > 0) {
     const { createCommandRunner } = await import('./run-commands.js');
-    const runner = createCommandRunner(system, { output: { out: (data) => terminal.out(data), err: (text) => terminal.err(text) }, explain: options.explain === true });
+    const runner = createCommandRunner(system, {
+      output: { out: (data) => terminal.out(data), err: (text) => terminal.err(text) },
+      explain: options.explain === true,
+    });
     status = await runAll(runner, work);
   }
   if (options.sysroot !== undefined) await writeSysroot(system, options.sysroot, terminal);
@@ -79,7 +89,12 @@ export async function bootCommand(options: BootCommandOptions, terminal: Termina
   return status;
 }
 
-async function runForJson(system: System, work: readonly Work[], terminal: Terminal, { status, explain }: { status: number; explain: boolean }): Promise<number> {
+async function runForJson(
+  system: System,
+  work: readonly Work[],
+  terminal: Terminal,
+  { status, explain }: { status: number; explain: boolean },
+): Promise<number> {
   const [{ createCommandRunner }, { bootFacts, withCommands }] = await Promise.all([import('./run-commands.js'), import('./report.js')]);
   const facts = bootFacts(system, system.kernel?.cmdline ?? '');
   const runner = createCommandRunner(system);

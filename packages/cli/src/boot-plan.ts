@@ -146,7 +146,16 @@ export function assembleHardware(plan: BootPlan, images: StoreImages): Hardware 
 
 function pcFirmware(memory: string): LoadedFirmware {
   const e820 = pcMap(parseSize(memory, '--memory'));
-  return { firmware: { e820, takesMemory: true }, cmdline: undefined, release: undefined, hypervisor: undefined, config: {}, dimmImages: new Map(), memoryDevices: [], hasScrub: false };
+  return {
+    firmware: { e820, takesMemory: true },
+    cmdline: undefined,
+    release: undefined,
+    hypervisor: undefined,
+    config: {},
+    dimmImages: new Map(),
+    memoryDevices: [],
+    hasScrub: false,
+  };
 }
 
 function chooseRelease(text: string | undefined): KernelRelease {
@@ -194,7 +203,11 @@ function addNvdimms(firmware: Firmware, nvdimms: readonly NvdimmOption[]): Added
     return { ...dimm, start };
   });
   for (const { start, image } of placed) if (image !== undefined) images.set(start, image);
-  return { firmware: { ...firmware, e820, ...labelledDimmFirmware(placed) }, images, labels: new Map(placed.map(({ start, labelBytes }) => [start, labelBytes])) };
+  return {
+    firmware: { ...firmware, e820, ...labelledDimmFirmware(placed) },
+    images,
+    labels: new Map(placed.map(({ start, labelBytes }) => [start, labelBytes])),
+  };
 }
 
 /** Give the DIMMs of {@link addNvdimms} their label areas, in order. */

@@ -57,7 +57,13 @@ export function assembleMachine(plan: MachinePlan, images: ReadonlyMap<number, I
   const { cpus = plan.nrCpus, hypervisor = true, undecidedBytes } = options;
   const labelAreas = new Map<number, ConfigArea>();
   const slots = mediaOf(plan).map((medium) => plug(medium, images.get(medium.start), labelAreas));
-  const machine = createMachine({ media: slots, physBits: plan.physBits, hypervisor, nrCpus: cpus, ...(undecidedBytes === undefined ? {} : { undecidedBytes }) });
+  const machine = createMachine({
+    media: slots,
+    physBits: plan.physBits,
+    hypervisor,
+    nrCpus: cpus,
+    ...(undecidedBytes === undefined ? {} : { undecidedBytes }),
+  });
   return { machine, nvdimms: slots.filter(({ medium }) => !medium.volatile), labelAreas };
 }
 

@@ -18,7 +18,10 @@ const MAPPINGS = ['uc', 'wc', 'wt', 'wb'] as const;
 const BUSES = ['e820', 'nvdimm', 'pci'] as const;
 
 /** @returns the exit status @throws CliError, KernelError for what is no size, design, mapping or workload */
-export function compareCommand({ size, memory, designs, mapping, bus = 'e820', workload, json = false }: CompareCommandOptions, terminal: Pick<Terminal, 'out'>): number {
+export function compareCommand(
+  { size, memory, designs, mapping, bus = 'e820', workload, json = false }: CompareCommandOptions,
+  terminal: Pick<Terminal, 'out'>,
+): number {
   const sizeBytes = parseSize(size, '--size');
   const ramBytes = memory === undefined ? defaultRam(sizeBytes) : parseSize(memory, '--memory');
   const rows = compareDesigns({
@@ -29,7 +32,9 @@ export function compareCommand({ size, memory, designs, mapping, bus = 'e820', w
     bus: oneOf('--bus', bus, BUSES),
     workload: oneOf('--workload', workload, Object.keys(WORKLOADS) as WorkloadName[]),
   });
-  terminal.out(json ? `${JSON.stringify(rows, undefined, 1)}\n` : describe(rows, { sizeBytes, ramBytes, mapping, workload: workload as WorkloadName }));
+  terminal.out(
+    json ? `${JSON.stringify(rows, undefined, 1)}\n` : describe(rows, { sizeBytes, ramBytes, mapping, workload: workload as WorkloadName }),
+  );
   return 0;
 }
 
@@ -39,7 +44,14 @@ function oneOf<Word extends string>(option: string, text: string, words: readonl
   return word;
 }
 
-function describe(rows: readonly CompareRow[], { sizeBytes, ramBytes, mapping, workload }: { sizeBytes: number; ramBytes: number; mapping: string; workload: WorkloadName }): string {
+interface Compared {
+  readonly sizeBytes: number;
+  readonly ramBytes: number;
+  readonly mapping: string;
+  readonly workload: WorkloadName;
+}
+
+function describe(rows: readonly CompareRow[], { sizeBytes, ramBytes, mapping, workload }: Compared): string {
   const had = rows.flatMap((row) => ('refused' in row ? [] : [row]));
   const refused = rows.flatMap((row) => ('refused' in row ? [`  ${row.design}: ${row.refused.errno}: ${row.refused.reason}`] : []));
   const probes = had[0] ? (Object.keys(had[0].works) as (keyof DesignResult['works'])[]) : [];
@@ -47,7 +59,8 @@ function describe(rows: readonly CompareRow[], { sizeBytes, ramBytes, mapping, w
     `${bytes(sizeBytes)} of persistent memory, ${bytes(ramBytes)} of RAM, mapped ${mapping}; times are virtual`,
     table(['', 'RAM FOR PAGES', 'ON THE DEVICE', 'USABLE', 'RAM GAINED', 'FIRST I/O', 'ALL PAGES READY'], had.map((row) => [
       row.design, row.ramPageBytesAtFirst === row.ramPageBytes ? bytes(row.ramPageBytes) : `${bytes(row.ramPageBytesAtFirst)} to ${bytes(row.ramPageBytes)}`,
-      bytes(row.devicePageBytes), bytes(row.usableBytes), bytes(row.ramGainedBytes), time(row.firstIoNs), row.allPagesReadyNs === null ? 'never: no room' : time(row.allPagesReadyNs),
+      bytes(row.devicePageBytes), bytes(row.usableBytes), bytes(row.ramGainedBytes), time(row.firstIoNs),
+      row.allPagesReadyNs === null ? 'never: no room' : time(row.allPagesReadyNs),
     ])),
     table(['WHAT WORKS', ...had.map(({ design }) => design)], probes.map((probe) => [probe, ...had.map(({ works }) => works[probe])])),
     `${workload}: ${WORKLOADS[workload].summary}`,
@@ -65,7 +78,14 @@ function describe(rows: readonly CompareRow[], { sizeBytes, ramBytes, mapping, w
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]!.length)));
-  return [head, ...rows].map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('  ').trimEnd()).join('\n');
+  return [head, ...rows]
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** To two digits, in the largest unit that fits. */

@@ -34,7 +34,9 @@ export function placeDimmImages(firmware: Firmware, files: ReadonlyMap<number, s
     owners.set(file, handle);
     const { labelSizeBytes, mediaSizeBytes } = dimmOf(firmware, handle);
     if (!existsSync(file)) {
-      note(`image ${file} of DIMM 0x${handle.toString(16)}: no such file, so its bytes are lost at the end; to keep them: truncate -s ${mediaSizeBytes + labelSizeBytes} ${file}`);
+      note(
+        `image ${file} of DIMM 0x${handle.toString(16)}: no such file, so its bytes are lost at the end; to keep them: truncate -s ${mediaSizeBytes + labelSizeBytes} ${file}`,
+      );
       continue;
     }
     const start = startOfDimm(firmware, handle, refuse);
@@ -65,7 +67,9 @@ function dimmOf({ dimms = [] }: Firmware, handle: number): FirmwareDimm {
 function startOfDimm(firmware: Firmware, handle: number, refuse: (why: string) => KernelError): number {
   if (!firmware.nfit) throw refuse('there is no NFIT to say where the DIMM lies');
   const { memoryMaps, spaRanges } = parseNfit(firmware.nfit);
-  const maps = memoryMaps.filter((map) => map.deviceHandle === handle && spaRanges.some(({ rangeIndex, typeGuid }) => rangeIndex === map.rangeIndex && spaType(typeGuid) === 'pm'));
+  const maps = memoryMaps.filter(
+    (map) => map.deviceHandle === handle && spaRanges.some(({ rangeIndex, typeGuid }) => rangeIndex === map.rangeIndex && spaType(typeGuid) === 'pm'),
+  );
   const [map] = maps;
   if (!map) throw refuse('the NFIT has no persistent range of it');
   const range = spaRanges.find(({ rangeIndex }) => rangeIndex === map.rangeIndex)!;
@@ -73,7 +77,9 @@ function startOfDimm(firmware: Firmware, handle: number, refuse: (why: string) =
   if (maps.length > 1 || shared) throw refuse('the NFIT interleaves the DIMM, or gives it several ranges: expected one range of its own');
   const { mediaSizeBytes } = dimmOf(firmware, handle);
   if (map.regionSize !== range.length || mediaSizeBytes !== range.length || map.dpa !== 0) {
-    throw refuse(`media_size is ${mediaSizeBytes}, and the NFIT's range has ${range.length} bytes, ${map.regionSize} of them the DIMM's from ${map.dpa} on: expected the same size, from 0`);
+    throw refuse(
+      `media_size is ${mediaSizeBytes}, and the NFIT's range has ${range.length} bytes, ${map.regionSize} of them the DIMM's from ${map.dpa} on: expected the same size, from 0`,
+    );
   }
   return range.address;
 }

@@ -22,7 +22,13 @@ export function parseDisk(text: string): DrivePlan {
   if (!fields || size === undefined) throw new CliError(`--disk '${text}': expected size=SIZE[,image=FILE][,sector=512|4096][,atomic=512|4096][,cache=SIZE]`);
   const bytes = (name: string): number | undefined => (fields.has(name) ? parseSize(fields.get(name)!, `--disk ${name}`) : undefined);
   const sectorBytes = bytes('sector') ?? 512;
-  return { sizeBytes: parseSize(size, '--disk size'), sectorBytes, atomBytes: bytes('atomic') ?? sectorBytes, cacheBytes: bytes('cache'), image: fields.get('image') };
+  return {
+    sizeBytes: parseSize(size, '--disk size'),
+    sectorBytes,
+    atomBytes: bytes('atomic') ?? sectorBytes,
+    cacheBytes: bytes('cache'),
+    image: fields.get('image'),
+  };
 }
 
 /** Open the plans' image files, which are added to `files`. @throws KernelError */

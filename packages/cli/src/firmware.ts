@@ -32,7 +32,8 @@ export interface LoadedFirmware {
 }
 
 const DEVICES = 'memory-devices.json';
-const GUEST = /^Hypervisor detected|^DMI: (?:QEMU|VMware|innotek|Xen|Google|Amazon EC2|Red Hat KVM|OpenStack|Microsoft Corporation Virtual|Bochs)|paravirtualized kernel on KVM/i;
+const GUEST =
+  /^Hypervisor detected|^DMI: (?:QEMU|VMware|innotek|Xen|Google|Amazon EC2|Red Hat KVM|OpenStack|Microsoft Corporation Virtual|Bochs)|paravirtualized kernel on KVM/i;
 
 /** @throws KernelError ENOENT and the like, or EINVAL with file, line and what was expected. */
 export function loadFirmware(path: string): LoadedFirmware {
@@ -87,7 +88,9 @@ function configOfLog(lines: readonly string[]): KernelConfig {
 
 /** By RAM no two ranges touch; the first page, which is the BIOS's, shows whether the first entry counted. */
 function nosaveRuleOfLog(lines: readonly string[]): NosaveRule | undefined {
-  const ranges = lines.map((line) => /^PM: (?:hibernation: )?Registered nosave memory: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]/.exec(line)).filter((match) => match !== null);
+  const ranges = lines
+    .map((line) => /^PM: (?:hibernation: )?Registered nosave memory: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]/.exec(line))
+    .filter((match) => match !== null);
   if (ranges.length < 2) return undefined;
   if (Number(ranges[0]![1]) > 0) return 'entries-after-first';
   const touch = ranges.some(([, start], index) => index > 0 && Number(start) === Number(ranges[index - 1]![2]) + 1);
@@ -153,7 +156,9 @@ function readDimms(path: string): DimmsFile {
   const list: unknown = Array.isArray(parsed) ? parsed : (parsed as { dimms?: unknown } | null)?.dimms;
   const ars: unknown = Array.isArray(parsed) ? false : ((parsed as { ars?: unknown } | null)?.ars ?? false);
   if (!Array.isArray(list)) throw new KernelError('EINVAL', `${path}: ${EXPECTED}`);
-  if (typeof ars !== 'boolean') throw new KernelError('EINVAL', `${path}: ars is ${JSON.stringify(ars)}; expected true where the firmware can scrub, clear and inject errors`);
+  if (typeof ars !== 'boolean') {
+    throw new KernelError('EINVAL', `${path}: ars is ${JSON.stringify(ars)}; expected true where the firmware can scrub, clear and inject errors`);
+  }
   const images = new Map<number, string>();
   const dimms = list.map((entry: unknown, index) => {
     const { dimm, image } = readDimm(path, index, entry);
@@ -176,7 +181,8 @@ function readJson(path: string): unknown {
 
 function readDimm(path: string, index: number, value: unknown): { dimm: FirmwareDimm; image: string | undefined } {
   const entry = value as Record<string, unknown> | null;
-  const refuse = (field: string): KernelError => new KernelError('EINVAL', `${path}: entry ${index}: ${field} is ${JSON.stringify(entry?.[field])}; ${EXPECTED}`);
+  const refuse = (field: string): KernelError =>
+    new KernelError('EINVAL', `${path}: entry ${index}: ${field} is ${JSON.stringify(entry?.[field])}; ${EXPECTED}`);
   const number = (field: string): number => {
     const found = entry?.[field];
     if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) throw refuse(field);

@@ -8,7 +8,10 @@ import { createShell } from './console/shell.js';
 
 const STEPS = [
   { say: 'The kernel found this memory, and this disk in it:', run: ['lsmem', 'lsblk'] },
-  { say: 'Some bytes for the disk, made durable:', run: ["echo 'Holdfast keeps what it holds.' | dd of=/dev/pmem0 bs=4096 conv=fsync,notrunc", 'hexdump -C -n 32 /dev/pmem0'] },
+  {
+    say: 'Some bytes for the disk, made durable:',
+    run: ["echo 'Holdfast keeps what it holds.' | dd of=/dev/pmem0 bs=4096 conv=fsync,notrunc", 'hexdump -C -n 32 /dev/pmem0'],
+  },
   { say: 'Now somebody pulls the plug, and the machine boots again:', run: ['powercut'] },
   { say: 'The same bytes:', run: ['hexdump -C -n 32 /dev/pmem0', 'head -n 1 /dev/pmem0'] },
 ] as const;

@@ -26,7 +26,8 @@ const INTERFACE_CODE = 0x0301;
 export function labelledDimmFirmware(dimms: readonly LabelledDimm[]): { nfit: Uint8Array; dimms: FirmwareDimm[] } {
   const nfit: NfitContents = {
     spaRanges: dimms.map(({ start, sizeBytes }, slot) => ({
-      rangeIndex: spaIndex(slot), flags: SPA_FLAGS, proximityDomain: 0, typeGuid: SPA_GUIDS.pm, address: start, length: sizeBytes, memoryAttribute: MEMORY_ATTRIBUTE,
+      rangeIndex: spaIndex(slot), flags: SPA_FLAGS, proximityDomain: 0, typeGuid: SPA_GUIDS.pm, address: start, length: sizeBytes,
+      memoryAttribute: MEMORY_ATTRIBUTE,
     })),
     memoryMaps: dimms.map(({ sizeBytes }, slot) => ({
       deviceHandle: handleOf(slot), physicalId: 0, regionId: 0, rangeIndex: spaIndex(slot), controlRegionIndex: spaIndex(slot) + 1, regionSize: sizeBytes,
@@ -35,7 +36,8 @@ export function labelledDimmFirmware(dimms: readonly LabelledDimm[]): { nfit: Ui
     interleaves: [],
     smbios: [],
     controlRegions: dimms.map((_, slot) => ({
-      index: spaIndex(slot) + 1, vendorId: 0x8086, deviceId: 1, revisionId: 1, subsystemVendorId: 0, subsystemDeviceId: 0, subsystemRevisionId: 0, validFields: 0,
+      index: spaIndex(slot) + 1, vendorId: 0x8086, deviceId: 1, revisionId: 1, subsystemVendorId: 0, subsystemDeviceId: 0, subsystemRevisionId: 0,
+      validFields: 0,
       manufacturingLocation: 0, manufacturingDate: 0, serialNumber: FIRST_SERIAL + slot, interfaceCode: INTERFACE_CODE,
     })),
     dataRegions: [],

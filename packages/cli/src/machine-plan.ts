@@ -57,7 +57,8 @@ interface Span {
 }
 
 /** @throws KernelError EINVAL for a map or table that cannot be read. */
-export function planMachine({ firmware, cmdline, release, images = new Map<number, string>(), labels = new Map<number, number>(), bounds = [], la57 }: PlanInput): MachinePlan {
+export function planMachine(input: PlanInput): MachinePlan {
+  const { firmware, cmdline, release, images = new Map<number, string>(), labels = new Map<number, number>(), bounds = [], la57 } = input;
   const told = parseE820Text(firmware.e820);
   const rows = [...told.entries, ...told.extended];
   const pmemRows = [...rows, ...userRows(told, cmdline, release)].filter(({ type }) => PMEM_TYPES.includes(type));
@@ -66,7 +67,12 @@ export function planMachine({ firmware, cmdline, release, images = new Map<numbe
   const dram = subtractSpans(mergeSpans(rows.filter(({ type }) => RAM_TYPES.includes(type)).map((row) => spanOf(row, PAGE_SIZE))), nvdimms);
   const media: MediumPlan[] = [
     ...dram.map((span) => ({ kind: 'dram' as const, ...span })),
-    ...nvdimms.map((span) => ({ kind: 'nvdimm' as const, ...span, ...(images.has(span.start) ? { image: images.get(span.start)! } : {}), ...(labels.has(span.start) ? { labelBytes: labels.get(span.start)! } : {}) })),
+    ...nvdimms.map((span) => ({
+      kind: 'nvdimm' as const,
+      ...span,
+      ...(images.has(span.start) ? { image: images.get(span.start)! } : {}),
+      ...(labels.has(span.start) ? { labelBytes: labels.get(span.start)! } : {}),
+    })),
   ];
   const top = Math.max(0, ...media.map(({ end }) => end));
   const wide = la57 ?? ((told.maxArchPfn ?? 0) * PAGE_SIZE > FOUR_LEVEL || top > FOUR_LEVEL);
@@ -97,7 +103,9 @@ function nfitSpans(nfit: Uint8Array | undefined): Span[] {
 /** A row in whole grains: RAM outwards to pages. */
 function spanOf({ addr, size }: E820Entry, grain: number): Span {
   const end = Number(addr + size);
-  if (!Number.isSafeInteger(end)) throw new KernelError('EINVAL', `memory map: a range ends at 0x${(addr + size).toString(16)}; at most 2^53 bytes can be addressed`);
+  if (!Number.isSafeInteger(end)) {
+    throw new KernelError('EINVAL', `memory map: a range ends at 0x${(addr + size).toString(16)}; at most 2^53 bytes can be addressed`);
+  }
   return { start: Math.floor(Number(addr) / grain) * grain, end: Math.ceil(end / grain) * grain };
 }
 

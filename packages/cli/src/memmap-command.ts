@@ -125,16 +125,22 @@ function initrdOf({ firmware }: MachineOptions): Row | undefined {
 }
 
 function formatReport({ option, rows, regions, ram, warnings, legal, quoted }: MemmapReport): string {
+  const hasError = warnings.some(({ level }) => level === 'error');
   return [
     ...(option === '' ? [] : [option]),
     ...rows.map((row) => `  ${range(row)} : ${row.type}`),
     ...regions.map(({ name, start, end, node, targetNode, disk }) =>
-      `  ${name}: ${range({ start, end })}, ${exactSize(end - start)}, ${disk === undefined ? 'no disk' : `/dev/${disk}`}, ${node === undefined ? 'no node' : `near node ${node}`}, as RAM ${targetNode === undefined ? 'none' : `node ${targetNode}`}`),
+      `  ${name}: ${range({ start, end })}, ${exactSize(end - start)}, ${disk === undefined ? 'no disk' : `/dev/${disk}`}, `
+        + `${node === undefined ? 'no node' : `near node ${node}`}, as RAM ${targetNode === undefined ? 'none' : `node ${targetNode}`}`),
     `  RAM: ${wholeMib(ram.after)} of ${wholeMib(ram.before)} are left`,
     ...warnings.flatMap(({ rule, level, text, nearest }) => [`${level}: ${text} [${rule}]`, ...(nearest === undefined ? [] : [`  try: ${nearest}`])]),
-    ...(legal.length === 0 ? ['no RAM above 4 GiB to choose from'] : ['ranges to choose from:', ...legal.map((each) => `  ${range(each)}, on ${exactSize(each.grain)}: up to ${memmapOption({ start: each.start, sizeBytes: each.end - each.start })}`)]),
-    ...(quoted.length === 0 || warnings.some(({ level }) => level === 'error') ? [] : ['as typed in:', ...quoted.map(({ place, text }) => `  ${place}: ${text}`)]),
+    ...(legal.length === 0 ? ['no RAM above 4 GiB to choose from'] : ['ranges to choose from:', ...legal.map(legalLine)]),
+    ...(hasError ? [] : ['as typed in:', ...quoted.map(({ place, text }) => `  ${place}: ${text}`)]),
     '',
   ].join('\n');
+}
+
+function legalLine({ start, end, grain }: LegalRange): string {
+  return `  ${range({ start, end })}, on ${exactSize(grain)}: up to ${memmapOption({ start, sizeBytes: end - start })}`;
 }
 

@@ -4,7 +4,8 @@
 import { performance } from 'node:perf_hooks';
 import type { AddressInfo } from 'node:net';
 import {
-  type NbdAddress, type NbdCounters, type NbdServerOptions, ON_CUT, type OnCut, type Recorder, createControlHandlers, createControlServer, createCutTrigger, createExportClients,
+  type NbdAddress, type NbdCounters, type NbdServerOptions, ON_CUT, type OnCut, type Recorder, createControlHandlers, createControlServer,
+  createCutTrigger, createExportClients,
   createFaultPlan, createMachineExports, createNbdServer, createPowerSwitch, createStateExports, tlsOptions,
 } from '@holdfast/nbd';
 import type { Terminal } from './boot-command.js';
@@ -155,7 +156,11 @@ function chooseTls({ tls, tlsCertificates: certificates, tlsVerifyPeer: verifyPe
   const policy = tls ?? ((certificates ?? psk) === undefined ? 'off' : 'require');
   if (policy === 'off') return undefined;
   if ((certificates === undefined) === (psk === undefined)) throw new CliError(`--tls ${policy}: give --tls-certificates or --tls-psk`);
-  const options = tlsOptions({ ...(certificates === undefined ? {} : { certificates }), ...(psk === undefined ? {} : { psk }), verifyPeer: verifyPeer === true });
+  const options = tlsOptions({
+    ...(certificates === undefined ? {} : { certificates }),
+    ...(psk === undefined ? {} : { psk }),
+    verifyPeer: verifyPeer === true,
+  });
   return { policy: policy === 'on' ? 'offered' : 'required', options };
 }
 

@@ -18,7 +18,9 @@ export function controlPathOf(text: string): string {
   const uri = URL.canParse(text) ? new URL(text) : undefined;
   const socket = uri?.searchParams.get('socket');
   if (uri?.protocol.includes('+unix') && socket) return controlPathFor(socket);
-  if (uri && !uri.protocol.includes('+unix') && ['localhost', '127.0.0.1', '[::1]', ''].includes(uri.hostname)) return controlPathFor({ port: Number(uri.port || 10809) });
+  if (uri && !uri.protocol.includes('+unix') && ['localhost', '127.0.0.1', '[::1]', ''].includes(uri.hostname)) {
+    return controlPathFor({ port: Number(uri.port || 10809) });
+  }
   throw new CliError(`'${text}': expected a control socket, nbd+unix:///EXPORT?socket=PATH, or nbd://localhost[:PORT]`);
 }
 

@@ -1,7 +1,9 @@
 /**
  * `holdfast nbd ctl SOCKET|URI ACTION …`: throws the power switch of a server that runs, and asks what it left.
  */
-import { ControlError, type CutSummary, type FaultSpec, type KeepRule, type ListedFault, type NbdControl, type NbdStatus, type OnCut, createNbdControl } from '@holdfast/nbd';
+import {
+  ControlError, type CutSummary, type FaultSpec, type KeepRule, type ListedFault, type NbdControl, type NbdStatus, type OnCut, createNbdControl,
+} from '@holdfast/nbd';
 import type { Terminal } from './boot-command.js';
 import { CliError } from './cli-error.js';
 import { controlPathOf, exportUri } from './nbd-control-path.js';
@@ -122,14 +124,25 @@ async function restore({ control }: Asked): Promise<Answered> {
 async function states({ control, socket, options }: Asked): Promise<Answered> {
   const { count, list, sample, from, limit, seed, uris } = options;
   if ([count, list, sample].filter((each) => each !== undefined).length !== 1) throw new CliError('nbd ctl states: give one of --count, --list and --sample N');
-  const about = { ...(options.export === undefined ? {} : { export: options.export }), ...(options.cut === undefined ? {} : { cut: number(options.cut.replace(/^cut-/, ''), '--cut') }) };
+  const about = {
+    ...(options.export === undefined ? {} : { export: options.export }),
+    ...(options.cut === undefined ? {} : { cut: number(options.cut.replace(/^cut-/, ''), '--cut') }),
+  };
   if (count) {
     const result = await control.call('states.count', about);
     return { result, lines: [result.count] };
   }
   const result = list
-    ? await control.call('states.list', { ...about, ...(from === undefined ? {} : { from }), ...(limit === undefined ? {} : { limit: number(limit, '--limit') }) })
-    : await control.call('states.sample', { ...about, count: number(sample!, '--sample'), ...(seed === undefined ? {} : { seed: number(seed, '--seed') }) });
+    ? await control.call('states.list', {
+        ...about,
+        ...(from === undefined ? {} : { from }),
+        ...(limit === undefined ? {} : { limit: number(limit, '--limit') }),
+      })
+    : await control.call('states.sample', {
+        ...about,
+        count: number(sample!, '--sample'),
+        ...(seed === undefined ? {} : { seed: number(seed, '--seed') }),
+      });
   return { result, lines: uris ? result.names.map((name) => exportUri(socket, name)) : result.names };
 }
 

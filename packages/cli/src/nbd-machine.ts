@@ -106,7 +106,9 @@ function rangesOf(kernel: Kernel, name: string, { nvdimms, drives }: Hardware): 
   const addresses = addressesOf(kernel, bdev.disk.name);
   if (!addresses) return all; // a kernel that does not tell
   // A disk over a BTT lies anywhere in its namespace.
-  const [from, to] = addresses.linear ? [addresses.start + start, addresses.start + start + sizeBytes] : [addresses.start, addresses.start + addresses.sizeBytes];
+  const [from, to] = addresses.linear
+    ? [addresses.start + start, addresses.start + start + sizeBytes]
+    : [addresses.start, addresses.start + addresses.sizeBytes];
   return all.flatMap(({ store, end, at }) => {
     const range = { store, start: Math.max(from - at, 0), end: Math.min(to - at, end) };
     return range.start < range.end ? [range] : [];

@@ -41,12 +41,19 @@ export function addNbdCommands(program: Command, terminal: Terminal, done: (stat
     .option('--socket <path>', 'listen on a Unix socket')
     .option('--port <n>', 'listen on this port of the loopback interface (default: 10809; 0: any free one)')
     .option('--sync', 'what a flush or FUA was answered for also survives a crash of this host: fdatasync of the image files')
-    .addOption(new Option('--tls <policy>', 'encrypt the connections: off, on for clients that ask, or require (default: require with one of the next two, else off)').choices(['off', 'on', 'require']))
+    .addOption(
+      new Option(
+        '--tls <policy>',
+        'encrypt the connections: off, on for clients that ask, or require (default: require with one of the next two, else off)',
+      ).choices(['off', 'on', 'require']),
+    )
     .option('--tls-certificates <dir>', 'folder with server-cert.pem and server-key.pem')
     .option('--tls-verify-peer', 'clients must show a certificate that ca-cert.pem of that folder signed')
     .option('--tls-psk <file>', 'keys that clients know, as lines identity:hexadecimal')
     .option('--control <path>', 'socket of the power switch (default: beside the other one, with .ctl)')
-    .addOption(new Option('--on-cut <what>', 'what a power cut does to clients: fail their requests, or drop their connections').choices(['fail', 'drop']))
+    .addOption(
+      new Option('--on-cut <what>', 'what a power cut does to clients: fail their requests, or drop their connections').choices(['fail', 'drop']),
+    )
     .option('--keep-cuts <n>', 'how many cuts are remembered with all their outcomes (default: 16)')
     .option('--open-stores <size>', 'how many bytes of stores a cut can take back from pmem, a power of two, or all (default: 256K)')
     .option('--record <file>', 'write a trace that can be replayed')

@@ -10,14 +10,20 @@ import type { NbdMachineOptions } from './nbd-options.js';
 const PIECE_BYTES = 64 * 1024;
 
 /** What makes the same machine again. */
-const DESCRIBED = ['size', 'nvdimm', 'disk', 'firmware', 'memory', 'cmdline', 'kernel', 'run', 'seed', 'openStores', 'export', 'image'] as const satisfies readonly (keyof NbdMachineOptions)[];
+const DESCRIBED = [
+  'size', 'nvdimm', 'disk', 'firmware', 'memory', 'cmdline', 'kernel', 'run', 'seed', 'openStores', 'export', 'image',
+] as const satisfies readonly (keyof NbdMachineOptions)[];
 export type RecordedMachine = Pick<NbdMachineOptions, (typeof DESCRIBED)[number]>;
 
 /** Before the machine is made of its images. @throws KernelError, the host's error */
 export function startRecorder(file: string, options: NbdMachineOptions, images: StoreImages): Recorder {
   const machine = Object.fromEntries(DESCRIBED.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]));
   const named = namedImages(images);
-  return createRecorder({ file, header: { machine, images: named.map(([name, { sizeBytes }]) => ({ name, sizeBytes })) }, base: contents(named.map(([, image]) => image)) });
+  return createRecorder({
+    file,
+    header: { machine, images: named.map(([name, { sizeBytes }]) => ({ name, sizeBytes })) },
+    base: contents(named.map(([, image]) => image)),
+  });
 }
 
 /** By the name that a trace gives them: `nvdimm@ADDRESS` in decimal, `disk@NUMBER`. */

@@ -4,7 +4,9 @@
 import { existsSync } from 'node:fs';
 import { KernelError } from '@holdfast/lib';
 import { type ImageBacking, createOverlayImage } from '@holdfast/machine';
-import { type NbdExport, type ReplayReport, type Until, createFaultPlan, createMachineExports, createPowerSwitch, mediumName, openTrace, replay } from '@holdfast/nbd';
+import {
+  type NbdExport, type ReplayReport, type Until, createFaultPlan, createMachineExports, createPowerSwitch, mediumName, openTrace, replay,
+} from '@holdfast/nbd';
 import type { Terminal } from './boot-command.js';
 import type { StoreImages } from './boot-plan.js';
 import { CliError } from './cli-error.js';
@@ -29,7 +31,11 @@ export async function nbdReplayCommand(file: string, options: NbdReplayOptions, 
     const recorded = trace.header.machine as RecordedMachine;
     const machine = await bootNbdMachine(recorded, { terminal, names, images: () => images });
     const faults = createFaultPlan(() => names()[0]);
-    exports = createMachineExports({ kernel: () => machine.powered(), layer: (name, disk) => faults.wrap(name, disk), ...(recorded.export ? { names: recorded.export } : {}) });
+    exports = createMachineExports({
+      kernel: () => machine.powered(),
+      layer: (name, disk) => faults.wrap(name, disk),
+      ...(recorded.export ? { names: recorded.export } : {}),
+    });
     const power = createPowerSwitch({ machine, clients: { lose() {}, regain() {} }, maxCuts: 1, now: () => 0 });
     const report = replay(trace, {
       disk: (name) => exports().find((each) => each.name === name)?.disk(),
@@ -60,7 +66,9 @@ function imagesBefore(file: string): StoreImages {
     for (const { record } of trace.records()) {
       if (record.kind !== 'base') break;
       const image = images[record.image];
-      if (!image || record.offset + record.bytes.length > image.sizeBytes) throw new KernelError('EINVAL', `${file}: bytes of image ${record.image} at ${record.offset}, which the header does not have`);
+      if (!image || record.offset + record.bytes.length > image.sizeBytes) {
+        throw new KernelError('EINVAL', `${file}: bytes of image ${record.image} at ${record.offset}, which the header does not have`);
+      }
       image.write(record.offset, record.bytes, 0, record.bytes.length);
     }
     const nvdimms = new Map<number, ImageBacking>();
@@ -107,7 +115,9 @@ function tell(report: ReplayReport, tornBytes: number, { until, json }: NbdRepla
   const differing = report.cuts.filter(({ digest, recorded }) => digest !== recorded);
   if (json) terminal.out(`${JSON.stringify({ ...report, tornBytes })}\n`);
   else {
-    terminal.out(`${report.records} records, ${report.requests} requests, ${report.cuts.length} cuts, ${report.cuts.length - differing.length} of them the same\n`);
+    terminal.out(
+      `${report.records} records, ${report.requests} requests, ${report.cuts.length} cuts, ${report.cuts.length - differing.length} of them the same\n`,
+    );
     if (tornBytes > 0) terminal.out(`the last ${tornBytes} bytes are no whole record\n`);
   }
   for (const { cut } of differing) terminal.err(`holdfast: cut ${cut} came out otherwise than recorded\n`);

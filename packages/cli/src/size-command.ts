@@ -44,7 +44,11 @@ function formatTable(rows: readonly SizeRow[], inverse: boolean): string {
   ]);
   const widths = head.map((_, column) => Math.max(...[head, ...lines].map((line) => line[column]!.length)));
   const isText = (column: number): boolean => column < 2 || column === head.length - 1;
-  const format = (line: readonly string[]): string => line.map((cell, column) => (isText(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  ').trimEnd();
+  const format = (line: readonly string[]): string =>
+    line
+      .map((cell, column) => (isText(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join('  ')
+      .trimEnd();
   return `${[head, ...lines].map(format).join('\n')}\n`;
 }
 

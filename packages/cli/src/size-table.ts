@@ -91,7 +91,12 @@ function sizeRow(kind: Kind, request: SizeRequest): SizeRow {
 function ndctlRefusal({ mode, align = PAGE_SIZE }: Kind, size: number, ways: number): SizeRow['why'] {
   const region = regionAlign(ways);
   if (size % region !== 0) return { rule: `a namespace has a multiple of its region's alignment, ${region / MIB} MiB`, nearest: bothWays(size, region) };
-  if (size % (align * ways) !== 0) return { rule: `its size is a multiple of the alignment${ways === 1 ? '' : ` times ${ways} DIMMs`}, ${align * ways}`, nearest: bothWays(size, align * ways) };
+  if (size % (align * ways) !== 0) {
+    return {
+      rule: `its size is a multiple of the alignment${ways === 1 ? '' : ` times ${ways} DIMMs`}, ${align * ways}`,
+      nearest: bothWays(size, align * ways),
+    };
+  }
   if (size < LEAST_HOSTED && mode !== 'raw') return { rule: 'nothing holds a namespace below 16 MiB', nearest: ['--size=16M'] };
   return undefined;
 }
@@ -137,7 +142,13 @@ function structPageBytes(mapped: number, pageSize: number): number {
   return Math.min(all, compound + pageTables);
 }
 
-function whyOf({ rule, nearest = {} }: { readonly rule: string; readonly nearest?: { readonly start?: number; readonly sizeBytes?: number; readonly align?: number } }): NonNullable<SizeRow['why']> {
+function whyOf({
+  rule,
+  nearest = {},
+}: {
+  readonly rule: string;
+  readonly nearest?: { readonly start?: number; readonly sizeBytes?: number; readonly align?: number };
+}): NonNullable<SizeRow['why']> {
   const { sizeBytes, align, start } = nearest;
   const requests = [
     ...(sizeBytes === undefined ? [] : [`--size=${sizeBytes}`]),

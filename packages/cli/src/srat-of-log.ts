@@ -13,7 +13,16 @@ export function sratOfLog(lines: readonly string[]): Uint8Array | undefined {
     const start = Number(match[2]);
     const length = Number(match[3]) + 1 - start;
     if (!Number.isSafeInteger(start) || !Number.isSafeInteger(length) || length <= 0) return [];
-    return [{ pxm: Number(match[1]), start, length, enabled: true, hotPluggable: match[4]!.includes('hotplug'), nonVolatile: match[4]!.includes('non-volatile') }];
+    return [
+      {
+        pxm: Number(match[1]),
+        start,
+        length,
+        enabled: true,
+        hotPluggable: match[4]!.includes('hotplug'),
+        nonVolatile: match[4]!.includes('non-volatile'),
+      },
+    ];
   });
   const processors = lines.flatMap((line): SratProcessor[] => {
     const match = /^(?:ACPI: )?SRAT: PXM (\d+) -> APIC (0x[0-9a-f]+|\d+) -> Node \d+/.exec(line);

@@ -3,7 +3,9 @@
  */
 import type { Firmware } from '@holdfast/kernel';
 import { KernelError, type Range, parseSize } from '@holdfast/lib';
-import { type Machine, VIRTIO_MEM_BLOCK_SIZE, type VirtioMem, type VirtioPmem, createDram, createHostedFile, createVirtioMem, createVirtioPmem } from '@holdfast/machine';
+import {
+  type Machine, VIRTIO_MEM_BLOCK_SIZE, type VirtioMem, type VirtioPmem, createDram, createHostedFile, createVirtioMem, createVirtioPmem,
+} from '@holdfast/machine';
 import { CliError } from './cli-error.js';
 import { MonitorError } from './host/monitor-error.js';
 import { type DimmPlan, type SlotLayout, slotLayout } from './host/slot-layout.js';
@@ -11,7 +13,14 @@ import { type DimmPlan, type SlotLayout, slotLayout } from './host/slot-layout.j
 /** A device to be. Sizes in bytes. */
 export type VirtioPlan =
   | { readonly kind: 'pmem'; readonly id: string; readonly sizeBytes: number; readonly image?: string }
-  | { readonly kind: 'mem'; readonly id: string; readonly sizeBytes: number; readonly requestedBytes: number; readonly blockBytes: number; readonly pxm: number };
+  | {
+      readonly kind: 'mem';
+      readonly id: string;
+      readonly sizeBytes: number;
+      readonly requestedBytes: number;
+      readonly blockBytes: number;
+      readonly pxm: number;
+    };
 
 /** A device in a machine, by the name that the monitor knows. */
 export interface HostDevice {
@@ -104,7 +113,12 @@ function dimmRanges(layout: SlotLayout, dimms: readonly DimmPlan[]): Range[] {
   return taken;
 }
 
-async function plugPmem(machine: Machine, start: number, { sizeBytes, image }: VirtioPlan & { kind: 'pmem' }, images: { close(): void }[]): Promise<VirtioPmem> {
+async function plugPmem(
+  machine: Machine,
+  start: number,
+  { sizeBytes, image }: VirtioPlan & { kind: 'pmem' },
+  images: { close(): void }[],
+): Promise<VirtioPmem> {
   if (image === undefined) return attachPmem(machine, start, createHostedFile({ sizeBytes }));
   const { openImageFile } = await import('@holdfast/machine/node');
   const backing = openImageFile(image, { sizeBytes });

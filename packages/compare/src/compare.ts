@@ -67,7 +67,8 @@ export function compareDesigns(options: CompareOptions): CompareRow[] {
   return (options.designs ?? DESIGN_NAMES).map((design) => compareOne(design, options));
 }
 
-function compareOne(design: PageDesignName, { sizeBytes, ramBytes = defaultRam(sizeBytes), bus = 'e820', mapping = 'wb', workload = 'randwrite-4k' }: CompareOptions): CompareRow {
+function compareOne(design: PageDesignName, options: CompareOptions): CompareRow {
+  const { sizeBytes, ramBytes = defaultRam(sizeBytes), bus = 'e820', mapping = 'wb', workload = 'randwrite-4k' } = options;
   const spec = { sizeBytes, ramBytes, bus };
   const { summary } = PAGE_DESIGNS[design];
   const rig = createRig(spec);

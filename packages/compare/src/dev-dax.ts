@@ -22,7 +22,13 @@ export function withDevDax(kernel: Kernel, use: (path: string) => void): void {
   const seed = (readFile(kernel.root, `${ND}/devices/region0/dax_seed`) as string).trim();
   const store = (device: string, attribute: string, value: string): void => writeFile(kernel.root, `${ND}/devices/${device}/${attribute}`, value);
   const driver = (name: string, action: 'bind' | 'unbind', device: string): void => writeFile(kernel.root, `${ND}/drivers/${name}/${action}`, device);
-  for (const [attribute, value] of [['uuid', UUID], ['mode', 'ram'], ['align', String(DEV_DAX_ALIGN)], ['namespace', NAMESPACE]] as const) store(seed, attribute, value);
+  for (const [attribute, value] of [
+    ['uuid', UUID],
+    ['mode', 'ram'],
+    ['align', String(DEV_DAX_ALIGN)],
+    ['namespace', NAMESPACE],
+  ] as const)
+    store(seed, attribute, value);
   driver('dax_pmem', 'bind', seed);
   try {
     use('/dev/dax0.0');
@@ -34,7 +40,11 @@ export function withDevDax(kernel: Kernel, use: (path: string) => void): void {
 }
 
 /** Without it the namespace is a raw disk again. */
-function wipeInfoBlock(kernel: Kernel, store: (device: string, attribute: string, value: string) => void, driver: (name: string, action: 'bind' | 'unbind', device: string) => void): void {
+function wipeInfoBlock(
+  kernel: Kernel,
+  store: (device: string, attribute: string, value: string) => void,
+  driver: (name: string, action: 'bind' | 'unbind', device: string) => void,
+): void {
   store(NAMESPACE, 'force_raw', '1');
   writeFile(kernel.root, '/sys/module/pmem/parameters/pages', 'none');
   driver('nd_pmem', 'bind', NAMESPACE);

@@ -1,6 +1,6 @@
 /**
- * The machine on which designs are compared: RAM, persistent memory that the memory map, an NFIT or a PCI card tells of, a small disk with a write cache to copy to, and
- * a DMA engine. The disk under test is bound, unbound and bound again with another design, as an administrator would do it.
+ * The machine on which designs are compared: RAM, persistent memory that the memory map, an NFIT or a PCI card tells of, a small disk with a write
+ * cache to copy to, and a DMA engine. The disk under test is bound, unbound and bound again with another design, as an administrator would do it.
  */
 import { type Kernel, boot, readFile, writeFile } from '@holdfast/kernel';
 import { SPA_GUIDS, encodeNfit } from '@holdfast/acpi';
@@ -58,7 +58,9 @@ export interface Rig {
 
 /** @throws KernelError EINVAL for sizes that do not fit */
 export function createRig(spec: RigSpec): Rig {
-  if (spec.sizeBytes % GRAIN !== 0 || spec.sizeBytes <= 0) throw new KernelError('EINVAL', `a device of ${spec.sizeBytes} bytes: expected a multiple of 128 MiB`);
+  if (spec.sizeBytes % GRAIN !== 0 || spec.sizeBytes <= 0) {
+    throw new KernelError('EINVAL', `a device of ${spec.sizeBytes} bytes: expected a multiple of 128 MiB`);
+  }
   if (spec.ramBytes % GIB !== 0 || spec.ramBytes <= LOW_RAM) throw new KernelError('EINVAL', `${spec.ramBytes} bytes of RAM: expected whole GiB, more than 2`);
   const highRam = spec.ramBytes - LOW_RAM;
   const ramEnd = 4 * GIB + highRam;
@@ -123,7 +125,11 @@ function bootRig(hardware: Hardware): Rig {
 
 /** One range of persistent memory, and no DIMM that anything is known of. */
 function nfitOf(start: number, sizeBytes: number): Uint8Array {
-  return encodeNfit({ spaRanges: [{ rangeIndex: 1, flags: 0, proximityDomain: 0, typeGuid: SPA_GUIDS.pm, address: start, length: sizeBytes, memoryAttribute: EFI_WRITE_BACK_NV }] });
+  return encodeNfit({
+    spaRanges: [
+      { rangeIndex: 1, flags: 0, proximityDomain: 0, typeGuid: SPA_GUIDS.pm, address: start, length: sizeBytes, memoryAttribute: EFI_WRITE_BACK_NV },
+    ],
+  });
 }
 
 function row(start: number, end: number, type: string): string {

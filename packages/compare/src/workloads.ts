@@ -45,10 +45,22 @@ const anyPage = (_: number, random: Random): number => random.below(AREA_BYTES /
 const inOrder = (bytes: number) => (i: number): number => (i * bytes) % AREA_BYTES;
 
 export const WORKLOADS = {
-  'randwrite-4k': { summary: 'random writes of 4 KiB past the page cache, one flush at the end', operations: 512, bytes: 4 * KIB, writes: true, begin: direct(4 * KIB, true, anyPage) },
-  'randread-4k': { summary: 'random reads of 4 KiB past the page cache', operations: 512, bytes: 4 * KIB, writes: false, begin: direct(4 * KIB, false, anyPage) },
-  'seqwrite-128k': { summary: 'sequential writes of 128 KiB past the page cache', operations: 64, bytes: 128 * KIB, writes: true, begin: direct(128 * KIB, true, inOrder(128 * KIB)) },
-  'seqread-128k': { summary: 'sequential reads of 128 KiB past the page cache', operations: 64, bytes: 128 * KIB, writes: false, begin: direct(128 * KIB, false, inOrder(128 * KIB)) },
+  'randwrite-4k': {
+    summary: 'random writes of 4 KiB past the page cache, one flush at the end',
+    operations: 512, bytes: 4 * KIB, writes: true, begin: direct(4 * KIB, true, anyPage),
+  },
+  'randread-4k': {
+    summary: 'random reads of 4 KiB past the page cache',
+    operations: 512, bytes: 4 * KIB, writes: false, begin: direct(4 * KIB, false, anyPage),
+  },
+  'seqwrite-128k': {
+    summary: 'sequential writes of 128 KiB past the page cache',
+    operations: 64, bytes: 128 * KIB, writes: true, begin: direct(128 * KIB, true, inOrder(128 * KIB)),
+  },
+  'seqread-128k': {
+    summary: 'sequential reads of 128 KiB past the page cache',
+    operations: 64, bytes: 128 * KIB, writes: false, begin: direct(128 * KIB, false, inOrder(128 * KIB)),
+  },
   'overwrite-hot': {
     summary: 'one page written again and again through the page cache, one fsync at the end',
     operations: 256,

@@ -52,7 +52,11 @@ export function registerDaxDriver(bus: DaxBus, daxDriver: DaxDriver): () => void
     match: (device) => matchAlways || ids.has(device.name),
     matchLine: (deviceName) => `echo ${deviceName} > /sys/bus/dax/drivers/${name}/new_id`,
     probe(device) {
-      if (device.sizeBytes === 0) throw new KernelError('ENXIO', `${device.name} has no memory`, { nearest: [{ first: storeLine(device.name, 'size', Math.max(device.align, SUBSECTION_SIZE)) }] });
+      if (device.sizeBytes === 0) {
+        throw new KernelError('ENXIO', `${device.name} has no memory`, {
+          nearest: [{ first: storeLine(device.name, 'size', Math.max(device.align, SUBSECTION_SIZE)) }],
+        });
+      }
       const remove = daxDriver.probe(device);
       device.region.seedIsBound(device);
       return remove;
@@ -74,7 +78,11 @@ function idFile(bus: DaxBus, name: string, store: (id: string) => void): Attribu
     mode: 0o200,
     store(text) {
       const id = /^(dax(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))\n?$/.exec(text)?.[1];
-      if (id === undefined) throw new KernelError('EINVAL', `'${text.trimEnd()}': expected the name of a device`, { nearest: bus.devices.map((device) => ({ value: device.name })) });
+      if (id === undefined) {
+        throw new KernelError('EINVAL', `'${text.trimEnd()}': expected the name of a device`, {
+          nearest: bus.devices.map((device) => ({ value: device.name })),
+        });
+      }
       store(id);
     },
   };

@@ -55,7 +55,10 @@ export interface DaxMapping {
   layoutBusyPage(first: number, count: number, pages: Pick<UserPages, 'deviceHolds'>): Pfn | undefined;
   /** Forget pages `[first, first + count)` of the file, which are being cut off or punched. */
   invalidate(first: number, count: number): void;
-  /** Bytes of the file; how many there were, before the first that is lost. @throws KernelError EIO, EFAULT at poison nobody knew of, and {@link daxDirectAccess}'s */
+  /**
+   * Bytes of the file; how many there were, before the first that is lost. @throws KernelError EIO, EFAULT at poison nobody knew of, and {@link
+   * daxDirectAccess}'s
+   */
   read(offset: number, target: Uint8Array): number;
   /** Heals the bad blocks of pages that it writes whole. @throws KernelError ENOSPC at the end of a file that cannot grow, EFAULT if poison stays, EIO … */
   write(offset: number, source: Uint8Array): number;
@@ -93,7 +96,12 @@ export function createDaxMapping(device: DaxDevice, extents: DaxExtents): DaxMap
   };
 
   /** Walk `length` bytes of the file; `move` returns how many of `count` it took, and taking fewer ends the walk (dax_iomap_iter). */
-  const moveBytes = (offset: number, length: number, forWrite: boolean, move: (extent: DaxExtent, at: number, done: number, count: number, heal: boolean) => number): number => {
+  const moveBytes = (
+    offset: number,
+    length: number,
+    forWrite: boolean,
+    move: (extent: DaxExtent, at: number, done: number, count: number, heal: boolean) => number,
+  ): number => {
     let done = 0;
     while (done < length) {
       const at = offset + done;
@@ -104,7 +112,12 @@ export function createDaxMapping(device: DaxDevice, extents: DaxExtents): DaxMap
         const inExtent = Math.min(length - done, extent.start + extent.length - at);
         const { count, heal } = extent.type === 'mapped' || forWrite ? reach(addr, inExtent, forWrite) : { count: inExtent, heal: false };
         moved = move(extent, addr, done, count, heal);
-        if (moved === 0) throw new KernelError('EFAULT', `${device.name}: poison at byte ${addr}, which ${forWrite ? `a write of ${count} bytes does not heal` : 'no load gets past'}`);
+        if (moved === 0) {
+          throw new KernelError(
+            'EFAULT',
+            `${device.name}: poison at byte ${addr}, which ${forWrite ? `a write of ${count} bytes does not heal` : 'no load gets past'}`,
+          );
+        }
         if (moved < count) return done + moved;
       } catch (error) {
         if (done === 0 || !(error instanceof KernelError)) throw error;

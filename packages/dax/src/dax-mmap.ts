@@ -39,7 +39,11 @@ export function devDaxFile(device: DevDax, { comm, writable = true, log }: DevDa
     mapAlign: device.align,
     mapSync: true,
     mmap(vma) {
-      if (!isAlive(device)) throw new KernelError('ENXIO', `${device.name} is not bound to device_dax`, { nearest: [{ instead: `daxctl reconfigure-device -f --mode=devdax ${device.name}` }] });
+      if (!isAlive(device)) {
+        throw new KernelError('ENXIO', `${device.name} is not bound to device_dax`, {
+          nearest: [{ instead: `daxctl reconfigure-device -f --mode=devdax ${device.name}` }],
+        });
+      }
       checkVma(device, vma, (kind, text) => log[kind]([`device_dax ${device.name}: ${comm}: dax_mmap: fail, ${text}`]));
       vma.ops = operationsOf(device);
       vma.flags |= VM.HUGEPAGE;
@@ -68,7 +72,9 @@ function operationsOf(device: DevDax): VmOperations {
     fault: (fault) => devDaxFault(device, fault, 0),
     hugeFault: (fault, level) => devDaxFault(device, fault, level),
     maySplit(_vma, address) {
-      if (address % device.align !== 0) throw new KernelError('EINVAL', `${device.name} cannot be split at ${hex(address)}, within a page of ${hex(device.align)}`);
+      if (address % device.align !== 0) {
+        throw new KernelError('EINVAL', `${device.name} cannot be split at ${hex(address)}, within a page of ${hex(device.align)}`);
+      }
     },
   };
 }

@@ -74,7 +74,11 @@ function createRegion(pfn: NdPfn, ns: NdNamespace, { mapping, dataOffset, align 
   const start = (mapping.start + dataOffset) as PhysAddr;
   const sizeBytes = mapping.end - start;
   const region = allocDaxRegion(dax, { provider: pfn, id, start, sizeBytes, align, targetNode, numaNode, isStatic: true });
-  if (!region) throw new KernelError('ENOMEM', `${ns.name}: the data, ${sizeBytes} bytes at ${start}, must begin and end on its alignment, ${align}`, { nearest: [{ align: SUBSECTION_SIZE }] });
+  if (!region) {
+    throw new KernelError('ENOMEM', `${ns.name}: the data, ${sizeBytes} bytes at ${start}, must begin and end on its alignment, ${align}`, {
+      nearest: [{ align: SUBSECTION_SIZE }],
+    });
+  }
   const { altmap } = mapping;
   const pgmap: DevPagemap = {
     type: 'generic',

@@ -75,12 +75,20 @@ export function allocDaxRegion(bus: DaxBus, spec: DaxRegionSpec): DaxRegion | un
   function destroy(text: string): void {
     const name = text.replace(/\n$/, '');
     const victim = devices.find((device) => device.name === name);
-    if (!victim) throw new KernelError('ENXIO', `dax region ${spec.id} has no device '${name}'`, { nearest: devices.filter((device) => device.id !== 0 && device.sizeBytes === 0 && !bus.driverOf(device)).map((device) => ({ value: device.name })) });
+    if (!victim) {
+      throw new KernelError('ENXIO', `dax region ${spec.id} has no device '${name}'`, {
+        nearest: devices
+          .filter((device) => device.id !== 0 && device.sizeBytes === 0 && !bus.driverOf(device))
+          .map((device) => ({ value: device.name })),
+      });
+    }
     const giveBack = [...disableLines(victim), storeLine(name, 'size', 0)].join(' && ');
     // Number 0 stays: what it can do is to give back its memory.
     const nearest = victim.id === 0 ? (victim.sizeBytes > 0 ? [{ instead: giveBack }] : []) : [{ first: giveBack }];
     if (bus.driverOf(victim)) throw new KernelError('EBUSY', `${name} is in use`, { nearest });
-    if (victim.sizeBytes > 0) throw new KernelError('EBUSY', `${name} has ${hex(victim.sizeBytes)} bytes of memory, which it must give back first`, { nearest });
+    if (victim.sizeBytes > 0) {
+      throw new KernelError('EBUSY', `${name} has ${hex(victim.sizeBytes)} bytes of memory, which it must give back first`, { nearest });
+    }
     if (victim.id === 0) throw new KernelError('EBUSY', `${name} stays as long as its region`, { nearest });
     if (seed === victim) seed = undefined;
     if (youngest === victim) youngest = undefined;

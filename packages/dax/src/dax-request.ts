@@ -18,7 +18,10 @@ export function afterDisable(device: DevDax): Nearest {
 export function disableLines(device: DevDax): string[] {
   const { name, region } = device;
   const driver = region.bus.driverOf(device)?.name;
-  return [...(driver === 'kmem' ? [`daxctl reconfigure-device -f --mode=devdax ${name}`] : []), ...(driver === undefined ? [] : [`daxctl disable-device ${name}`])];
+  return [
+    ...(driver === 'kmem' ? [`daxctl reconfigure-device -f --mode=devdax ${name}`] : []),
+    ...(driver === undefined ? [] : [`daxctl disable-device ${name}`]),
+  ];
 }
 
 /** Write an attribute of a device. */

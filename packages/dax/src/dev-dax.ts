@@ -153,7 +153,11 @@ function granule({ align }: DevDax): number {
 function storeSize(device: MutableDevDax, mappingIds: Ida, text: string): void {
   const value = parseU64(text);
   if (value % BigInt(granule(device)) !== 0n) {
-    throw new KernelError('EINVAL', `${device.name}: size ${hex(value)}: expected a multiple of ${hex(granule(device))}`, sizesNear(Number(value), granule(device), device.sizeBytes + device.region.availableBytes));
+    throw new KernelError(
+      'EINVAL',
+      `${device.name}: size ${hex(value)}: expected a multiple of ${hex(granule(device))}`,
+      sizesNear(Number(value), granule(device), device.sizeBytes + device.region.availableBytes),
+    );
   }
   resize(device, mappingIds, Number(value));
 }
@@ -164,11 +168,17 @@ function resize(device: MutableDevDax, mappingIds: Ida, sizeBytes: number): void
   if (region.bus.driverOf(device)) throw new KernelError('EBUSY', `${name} is in use, and keeps its size`, afterDisable(device));
   let missing = sizeBytes - device.sizeBytes;
   if (missing > region.availableBytes) {
-    throw new KernelError('ENOSPC', `${name}: ${hex(missing)} bytes more are asked for, of which the region has ${hex(region.availableBytes)}`, sizesNear(sizeBytes, granule(device), device.sizeBytes + region.availableBytes));
+    throw new KernelError(
+      'ENOSPC',
+      `${name}: ${hex(missing)} bytes more are asked for, of which the region has ${hex(region.availableBytes)}`,
+      sizesNear(sizeBytes, granule(device), device.sizeBytes + region.availableBytes),
+    );
   }
   if (missing < 0) return shrink(device, mappingIds, -missing);
   if (!isAligned(missing, granule(device))) {
-    throw new KernelError('ENXIO', `${name}: would grow by ${hex(missing)} bytes: expected a multiple of ${hex(granule(device))}`, { nearest: [{ value: device.sizeBytes + roundDown(missing, granule(device)) }] });
+    throw new KernelError('ENXIO', `${name}: would grow by ${hex(missing)} bytes: expected a multiple of ${hex(granule(device))}`, {
+      nearest: [{ value: device.sizeBytes + roundDown(missing, granule(device)) }],
+    });
   }
   while (missing > 0) missing -= growOnce(device, mappingIds, missing);
 }
@@ -220,7 +230,9 @@ function storeMapping(device: MutableDevDax, mappingIds: Ida, text: string): voi
 function storeAlign(device: MutableDevDax, text: string): void {
   const { name, region } = device;
   const align = alignOf(text);
-  if (!VALID_ALIGNS.includes(align)) throw new KernelError('EINVAL', `${name}: align ${hex(align)}: expected ${VALID_ALIGNS.map(hex).join(', ')}`, nearestAligns(device, align));
+  if (!VALID_ALIGNS.includes(align)) {
+    throw new KernelError('EINVAL', `${name}: align ${hex(align)}: expected ${VALID_ALIGNS.map(hex).join(', ')}`, nearestAligns(device, align));
+  }
   if (region.bus.driverOf(device)) throw new KernelError('EBUSY', `${name} is in use, and keeps its alignment`, afterDisable(device));
   const unfit = device.ranges.find(({ sizeBytes }) => !isAligned(sizeBytes, Math.max(align, COMPAT_ALIGN)));
   if (unfit) throw new KernelError('EINVAL', `${name}: a range of ${hex(unfit.sizeBytes)} bytes is no multiple of ${hex(align)}`, nearestAligns(device, align));
@@ -260,7 +272,10 @@ function addRange(device: MutableDevDax, mappingIds: Ida, start: PhysAddr, sizeB
   try {
     resource = requestRegion(region.resource, start, sizeBytes, name);
   } catch (cause) {
-    throw new KernelError('ENOMEM', `${name}: ${hex(start)}-${hex(start + sizeBytes - 1)} is not free in dax region ${region.id}`, { cause, ...freeMapping(device) });
+    throw new KernelError('ENOMEM', `${name}: ${hex(start)}-${hex(start + sizeBytes - 1)} is not free in dax region ${region.id}`, {
+      cause,
+      ...freeMapping(device),
+    });
   }
   const pageOffset = device.sizeBytes / PAGE_SIZE;
   device.ranges.push({ start, sizeBytes, pageOffset, resource, mappingId: mappingIds.alloc() });

@@ -70,5 +70,14 @@ function regionOf(provider: PlatformDevice, nodes: NodeLookup): DaxRegionSpec {
   const { start, end } = provider.resources[0]!;
   const targetNode = nodes.physToTargetNode(physAddr(start));
   const numaNode = nodes.mapToOnlineNode(targetNode);
-  return { provider, id: provider.id as number, start: physAddr(start), sizeBytes: end - start + 1, align: REGION_ALIGN, targetNode, numaNode, isStatic: false };
+  return {
+    provider,
+    id: provider.id as number,
+    start: physAddr(start),
+    sizeBytes: end - start + 1,
+    align: REGION_ALIGN,
+    targetNode,
+    numaNode,
+    isStatic: false,
+  };
 }

@@ -158,11 +158,19 @@ export function createBus<D extends Device>(name: string, printk: Printk, releas
         const line = device && driver?.matchLine?.(deviceName);
         const other = device && bindings.get(device)?.driver.name;
         const release = other === undefined ? '' : `${unbindLine(name, other, deviceName)} && `;
-        throw new KernelError('ENODEV', `bus ${name}: driver ${driverName} knows no device ${deviceName}`, line === undefined ? {} : { nearest: [{ instead: release + line }] });
+        throw new KernelError(
+          'ENODEV',
+          `bus ${name}: driver ${driverName} knows no device ${deviceName}`,
+          line === undefined ? {} : { nearest: [{ instead: release + line }] },
+        );
       }
       try {
         const bound = bindings.get(device)?.driver.name;
-        if (bound !== undefined) throw new KernelError('EBUSY', `bus ${name}: ${deviceName} is bound to ${bound}`, { nearest: [{ first: unbindLine(name, bound, deviceName) }] });
+        if (bound !== undefined) {
+          throw new KernelError('EBUSY', `bus ${name}: ${deviceName} is bound to ${bound}`, {
+            nearest: [{ first: unbindLine(name, bound, deviceName) }],
+          });
+        }
         probe(device, driver);
       } catch (error) {
         if (!(error instanceof KernelError) || releaseAtLeast(release, 5, 14)) throw error;
@@ -191,7 +199,10 @@ export function driverAttributes<D extends Device>(bus: Bus<D>, driver: Driver<D
   const writeOnly = (name: string, write: (deviceName: string) => void): Attribute => {
     return { name, mode: 0o200, store: (text) => write(text.replace(/\n$/, '')) };
   };
-  const moving = [writeOnly('bind', (deviceName) => bus.bind(deviceName, driver.name)), writeOnly('unbind', (deviceName) => bus.unbind(deviceName, driver.name))];
+  const moving = [
+    writeOnly('bind', (deviceName) => bus.bind(deviceName, driver.name)),
+    writeOnly('unbind', (deviceName) => bus.unbind(deviceName, driver.name)),
+  ];
   return [...(driver.suppressBindAttrs ? [] : moving), ...(driver.attributes?.() ?? [])];
 }
 

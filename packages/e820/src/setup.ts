@@ -87,7 +87,11 @@ export interface E820Limits {
  * Make sure that the kernel lies in RAM, keep RAM out of the BIOS area, and find where RAM ends.
  * `kernelImage` is `[_text, _end)` in bytes, .brk included; `ends` as for {@link endOfRamPfn}.
  */
-export function trimE820Table({ table, boot, log, maxArchPfn }: E820Setup, kernelImage: { start: number; end: number }, ends?: { persistentToo?: boolean }): E820Limits {
+export function trimE820Table(
+  { table, boot, log, maxArchPfn }: E820Setup,
+  kernelImage: { start: number; end: number },
+  ends?: { persistentToo?: boolean },
+): E820Limits {
   addKernelRange(table, { start: BigInt(kernelImage.start), end: BigInt(kernelImage.end) }, log);
   trimBiosRange(table, log, boot.firmware.corruptsLowRam);
   let maxPfn = endOfRamPfn(table, maxArchPfn, maxArchPfn, log, ends);

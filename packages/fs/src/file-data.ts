@@ -13,7 +13,8 @@ import { type DaxDevice, type DaxMapping, createDaxMapping, daxFile, daxPartOffs
 import { type ErrnoName, KernelError, PAGE_SIZE, SECTOR_SIZE, createRangeSet, sector } from '@holdfast/lib';
 import {
   type AddressSpace, type FileMapping, type Folio, type MmapFile, type PageCache,
-  createMapping, destroyMapping, fileWriteAndWait, filemapFdatawrite, filemapFile, filemapRead, filemapWrite, filemapWriteAndWait, folioBytes, folioEndRead, folioEndWriteback,
+  createMapping, destroyMapping, fileWriteAndWait, filemapFdatawrite, filemapFile, filemapRead, filemapWrite, filemapWriteAndWait, folioBytes,
+  folioEndRead, folioEndWriteback,
   invalidateInodePages2, openMapping, truncateInodePages,
 } from '@holdfast/mm';
 import type { DirectPiece } from './inode.js';

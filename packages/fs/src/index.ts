@@ -13,7 +13,8 @@ export { ext4Types } from './ext4/ext4-super.js';
 export { xfsType } from './xfs/xfs-super.js';
 // What they begin with, for tools that look at media.
 export {
-  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_SUPER_MAGIC, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, descSizeOf, hasCompat, hasIncompat, hasRoCompat, superblockChecksum,
+  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_SUPER_MAGIC, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf,
+  blocksCountOf, descSizeOf, hasCompat, hasIncompat, hasRoCompat, superblockChecksum,
 } from './ext4/superblock.js';
 export { type JournalSuper, decodeJournalSuper } from './ext4/jbd2.js';
 export { XFS_CRC_AT, XFS_SB_MAGIC, decodeXfsSuper, isSealed } from './xfs/format.js';

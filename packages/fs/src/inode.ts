@@ -33,7 +33,10 @@ export interface Kstat {
   readonly attributesMask: number;
 }
 
-export const STATX_ATTR = { COMPRESSED: 0x4, IMMUTABLE: 0x10, APPEND: 0x20, NODUMP: 0x40, ENCRYPTED: 0x800, AUTOMOUNT: 0x1000, MOUNT_ROOT: 0x2000, VERITY: 0x100000, DAX: 0x200000 } as const;
+export const STATX_ATTR = {
+  COMPRESSED: 0x4, IMMUTABLE: 0x10, APPEND: 0x20, NODUMP: 0x40, ENCRYPTED: 0x800, AUTOMOUNT: 0x1000, MOUNT_ROOT: 0x2000, VERITY: 0x100000,
+  DAX: 0x200000,
+} as const;
 
 export type FsNode = FsDirectory | FsRegular | FsSymlink;
 

@@ -53,7 +53,15 @@ export interface Mounts {
   /** @throws KernelError ENODEV for a type that there is not, EBUSY, EACCES for a device that is read-only, the look-up's, and the file system's */
   mount(call: MountCall): void;
   /** @throws KernelError EINVAL if nothing is mounted there, and the file system's */
-  remount(target: string, options: { readonly readOnly: boolean; readonly synchronous?: boolean; readonly flags?: ReadonlySet<MountFlag>; readonly parameters?: readonly FsParameter[] }): void;
+  remount(
+    target: string,
+    options: {
+      readonly readOnly: boolean;
+      readonly synchronous?: boolean;
+      readonly flags?: ReadonlySet<MountFlag>;
+      readonly parameters?: readonly FsParameter[];
+    },
+  ): void;
   /** @throws KernelError EINVAL if nothing is mounted there, EBUSY */
   umount(target: string): void;
   /** Unmount everything, the last first, whoever uses it. */
@@ -157,7 +165,11 @@ function holderOf(type: string): string {
 
 /** A line of /proc/mounts (show_vfsmnt). */
 export function formatMount({ source, target, type, sb, readOnly, flags }: Mount): string {
-  const shown = [readOnly || sb.state.readOnly ? 'ro' : 'rw', ...(sb.state.synchronous ? ['sync'] : []), ...MOUNT_FLAGS.filter((flag) => flags.has(flag))].join(',');
+  const shown = [
+    readOnly || sb.state.readOnly ? 'ro' : 'rw',
+    ...(sb.state.synchronous ? ['sync'] : []),
+    ...MOUNT_FLAGS.filter((flag) => flags.has(flag)),
+  ].join(',');
   return `${escaped(source)} ${escaped(target)} ${type} ${shown}${sb.showOptions()} 0 0\n`;
 }
 

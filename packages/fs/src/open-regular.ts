@@ -1,4 +1,7 @@
-/** A regular file that is open, on whatever file system: who may do what to it, and who counts it. Mirrors fs/open.c: do_dentry_open, fs/file_table.c: __fput. */
+/**
+ * A regular file that is open, on whatever file system: who may do what to it, and who counts it. Mirrors fs/open.c: do_dentry_open,
+ * fs/file_table.c: __fput.
+ */
 import type { BlockDevice } from '@holdfast/block';
 import type { DaxDevice } from '@holdfast/dax';
 import { KernelError } from '@holdfast/lib';

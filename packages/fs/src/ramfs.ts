@@ -20,7 +20,8 @@ export function createRamfs({ now = () => 0, maxPages = Infinity }: RamfsOptions
   const contents = new WeakMap<FsNode, RamfsContent>();
   let lastIno = 0;
   const statOf = (ino: number, mode: number, nlink: number, born: number, sizeBytes = 0, pages = 0): Kstat => ({
-    ino, mode, nlink, uid: 0, gid: 0, sizeBytes, blocks: pages * 8, blockSize: 4096, atime: born, mtime: born, ctime: born, btime: born, attributes: 0, attributesMask: 0,
+    ino, mode, nlink, uid: 0, gid: 0, sizeBytes, blocks: pages * 8, blockSize: 4096, atime: born, mtime: born, ctime: born, btime: born,
+    attributes: 0, attributesMask: 0,
   });
   const regular = (mode: number): FsRegular => {
     const ino = ++lastIno;

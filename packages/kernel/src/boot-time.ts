@@ -26,7 +26,10 @@ const MEMBLOCK_REGION_BYTES = 24;
 const MAPPED_BY_TABLE = TIB / 2;
 
 /** The memory map's tables, and the page tables of the direct map, in the kernel image (.init.data, .brk). */
-export function chargeEarlyTables(machine: Machine, { image, memblock, nrE820Entries, maxPfn }: { image: Pick<KernelImage, 'start'>; memblock: Memblock; nrE820Entries: number; maxPfn: Pfn }): void {
+export function chargeEarlyTables(
+  machine: Machine,
+  { image, memblock, nrE820Entries, maxPfn }: { image: Pick<KernelImage, 'start'>; memblock: Memblock; nrE820Entries: number; maxPfn: Pfn },
+): void {
   const regions = memblock.memory.length + memblock.reserved.length;
   const tables = Math.ceil((maxPfn * PAGE_SIZE) / MAPPED_BY_TABLE);
   const bytes = nrE820Entries * E820_ENTRY_BYTES + regions * MEMBLOCK_REGION_BYTES + tables * PAGE_SIZE + Math.ceil((maxPfn * PAGE_SIZE) / GIB) * 8;

@@ -2,7 +2,9 @@
  * boot(): a machine, its firmware and a command line become a running kernel. Mirrors init/main.c: start_kernel.
  * Read it from top to bottom: it is the story that the log tells.
  */
-import { DEFAULT_RELEASE, KERN, KernelError, KernelPanic, type PhysAddr, createIda, createIomem, findParam, parseCmdline, pfnToSectionNr, physAdd, physToPfn } from '@holdfast/lib';
+import {
+  DEFAULT_RELEASE, KERN, KernelError, KernelPanic, type PhysAddr, createIda, createIomem, findParam, parseCmdline, pfnToSectionNr, physAdd, physToPfn,
+} from '@holdfast/lib';
 import { REQ, REQ_OP, allocBio, createBlock, submitBioWait } from '@holdfast/block';
 import { createDaxHosts, createDaxMmapLog } from '@holdfast/dax';
 import type { DmaChannel } from '@holdfast/dmaengine';
@@ -52,7 +54,8 @@ export function boot(options: BootOptions): BootOutcome {
   }
 }
 
-function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAULT_RELEASE, config = {}, virtio = [], drives = [] }: BootOptions, log: KernelLog): Kernel {
+function startKernel(options: BootOptions, log: KernelLog): Kernel {
+  const { machine, pci: pciHost, firmware, cmdline, release = DEFAULT_RELEASE, config = {}, virtio = [], drives = [] } = options;
   const { printk } = log;
   const params = parseCmdline(cmdline);
   pciHost?.reset();
@@ -122,7 +125,8 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const daxHosts = createDaxHosts();
   const pci = pciHost && createPci({ bridge: pciHost, printk });
   const { initcalls, buses, dax, modules, pmem } = driverSet({
-    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions, nvdimms, pageHost, pages: mm.hypervisorPages, params, platform, printk, release, virtio, drives,
+    acpiMemory, arch, block, config, daxHosts, deviceMemory, devicePages, dmaChannels: dma, firmware, iomem, machine, memoryHotplug, memregions,
+    nvdimms, pageHost, pages: mm.hypervisorPages, params, platform, printk, release, virtio, drives,
     ...(pci ? { pci } : {}),
   });
   chargeDeferredInit(machine, arch); // page_alloc_init_late
@@ -140,7 +144,9 @@ function startKernel({ machine, pci: pciHost, firmware, cmdline, release = DEFAU
   const daxMmapLog = createDaxMmapLog(printk, machine.clock);
   const dev = withFiles(devtmpfs, vfsDir(() => ({ ...devBlock(block), ...devDax(dax, daxMmapLog), ...devNvdimm(nvdimms) })));
   const own = ownMounts({ rootfs, devtmpfs, devices: () => dev.list(), maxPages });
-  const proc = createProc({ cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, ownMounts: own, now: () => machine.clock.now });
+  const proc = createProc({
+    cmdline, release, iomem, block, mm: mm.texts, pageCache: mm.pageCache, printk, mounts, ownMounts: own, now: () => machine.clock.now,
+  });
   const sys = createSys({
     block,
     buses,

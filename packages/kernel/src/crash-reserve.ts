@@ -21,7 +21,13 @@ interface CrashRequest {
 }
 
 /** Reserve what the command line asks for, in memblock and in the resource tree. Without a usable request nothing happens. */
-export function reserveCrashkernel(needs: { params: readonly KernelParam[]; memblock: Memblock; iomem: Resource; release: KernelRelease; printk: Printk }): void {
+export function reserveCrashkernel(needs: {
+  params: readonly KernelParam[];
+  memblock: Memblock;
+  iomem: Resource;
+  release: KernelRelease;
+  printk: Printk;
+}): void {
   const { params, memblock, iomem, release, printk } = needs;
   const text = findParam(params, 'crashkernel');
   const systemRam = memblock.memory.reduce((sum, { start, end }) => sum + end - start, 0);
@@ -36,7 +42,11 @@ export function reserveCrashkernel(needs: { params: readonly KernelParam[]; memb
   }
   const end = base + request.sizeBytes;
   if (releaseAtLeast(release, 6, 8)) printk(`crashkernel reserved: ${hex16(base)} - ${hex16(end)} (${request.sizeBytes / MIB} MB)`);
-  else printk(`Reserving ${Math.floor(request.sizeBytes / MIB)}MB of memory at ${Math.floor(base / MIB)}MB for crashkernel (System RAM: ${Math.floor(systemRam / MIB)}MB)`);
+  else {
+    printk(
+      `Reserving ${Math.floor(request.sizeBytes / MIB)}MB of memory at ${Math.floor(base / MIB)}MB for crashkernel (System RAM: ${Math.floor(systemRam / MIB)}MB)`,
+    );
+  }
   tryInsertResource(iomem, createResource({ name: 'Crash kernel', start: base, end: end - 1, busy: true, desc: 'crash-kernel' }));
 }
 

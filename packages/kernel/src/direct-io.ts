@@ -4,7 +4,9 @@
  * Invariant: the frames of a bio that have struct pages are held until it has ended. A bio over frames that have none is marked so, and ends
  * with EOPNOTSUPP where a layer on its way needs them.
  */
-import { BIO_MAX_VECS, BLK_STS, PFN, REQ, REQ_OP, type BlockDevice, allocBio, bdevSizeBytes, bioAddPfn, blkStatusToErrno, resetBio, submitBioWait } from '@holdfast/block';
+import {
+  BIO_MAX_VECS, BLK_STS, PFN, REQ, REQ_OP, type BlockDevice, allocBio, bdevSizeBytes, bioAddPfn, blkStatusToErrno, resetBio, submitBioWait,
+} from '@holdfast/block';
 import { KernelError, PAGE_SIZE, SECTOR_SIZE, isAligned, sector } from '@holdfast/lib';
 import { type MmStruct, getUserPfns } from '@holdfast/mm';
 

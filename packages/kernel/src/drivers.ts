@@ -9,14 +9,19 @@ import {
 } from '@holdfast/lib';
 import { parseNfit } from '@holdfast/acpi';
 import type { Block } from '@holdfast/block';
-import { type DaxBus, type DaxHosts, createDaxBus, daxPmemDriver, deviceDaxDriver, hmemParams, registerDaxDriver, registerHmemDevices, registerHmemDriver } from '@holdfast/dax';
+import {
+  type DaxBus, type DaxHosts, createDaxBus, daxPmemDriver, deviceDaxDriver, hmemParams, registerDaxDriver, registerHmemDevices, registerHmemDriver,
+} from '@holdfast/dax';
 import type { Bus, Device, PlatformBus } from '@holdfast/driver-core';
 import { reserveE820ResourcesLate } from '@holdfast/e820';
 import { kmemDriver } from '@holdfast/kmem';
 import type { Machine } from '@holdfast/machine';
 import type { AcpiMemory, DeviceMemory, MemoryHotplug } from '@holdfast/memory-hotplug';
 import { type DevicePagesMap, nearestOnlineNode } from '@holdfast/mm';
-import { type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, registerVirtioPmemDriver, resourcesOf } from '@holdfast/nvdimm';
+import {
+  type ConfigArea, type NfitNodeLookup, type Nvdimms, createConfigArea, registerE820Driver, registerE820Pmem, registerNfit, registerVirtioPmemDriver,
+  resourcesOf,
+} from '@holdfast/nvdimm';
 import type { Pci } from '@holdfast/pci';
 import { type AttachedDesign, type PageHost, type PmemNeeds, createNdPmemDriver, createPlatformPmem, pmemMappingParam, pmemPagesParams } from '@holdfast/pmem';
 import { type DmaChannel, createDmaEngineDriver } from '@holdfast/dmaengine';
@@ -98,7 +103,11 @@ function pciDrivers({ acpiMemory, arch, firmware, iomem, machine, pci, release }
 }
 
 /** Device-dax has a bus since 5.1, and soft-reserved memory since 5.5: that comes before pmem, and takes the first memory region ids. */
-function daxDrivers({ deviceMemory, iomem, memoryHotplug, memregions, params, platform, printk, release }: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus): DriverSet {
+function daxDrivers(
+  { deviceMemory, iomem, memoryHotplug, memregions, params, platform, printk, release }: DriverNeeds,
+  nodes: NfitNodeLookup,
+  dax: DaxBus,
+): DriverSet {
   if (!releaseAtLeast(release, 5, 1)) return { initcalls: [], buses: [], modules: {} };
   const bus: Initcall[] = [
     { level: 'device', name: 'dax_init', run: () => registerDaxDriver(dax, deviceDaxDriver({ iomem, deviceMemory, printk })) },
@@ -140,10 +149,17 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
   const initcalls: Initcall[] = releaseAtLeast(release, 4, 2)
     ? [
         { level: 'device', name: 'register_e820_pmem', run: () => void registerE820Pmem(platform, iomem) },
-        { level: 'device', name: 'nd_pmem_driver_init', run: () => nvdimms.registerDriver(createNdPmemDriver({ ...pmem, nvdimms, daxMinors: dax.chrdev.minors })) },
+        {
+          level: 'device',
+          name: 'nd_pmem_driver_init',
+          run: () => nvdimms.registerDriver(createNdPmemDriver({ ...pmem, nvdimms, daxMinors: dax.chrdev.minors })),
+        },
         // Before the dax bus there is nobody to give a region to.
         ...(releaseAtLeast(release, 5, 1)
-          ? [{ level: 'device' as const, name: 'dax_pmem_init', run: () => nvdimms.registerDriver(daxPmemDriver({ dax, nvdimms, cpu: pmem.cpu, iomem, printk })) }]
+          ? [{
+            level: 'device' as const, name: 'dax_pmem_init',
+            run: () => nvdimms.registerDriver(daxPmemDriver({ dax, nvdimms, cpu: pmem.cpu, iomem, printk })),
+          }]
           : []),
         { level: 'device', name: 'e820_pmem_driver_init', run: () => registerE820Driver(platform, nvdimms, nodes, iomem, printk) },
         { level: 'device', name: 'nfit_init', run: () => nfitInit(needs, nodes) },
@@ -154,9 +170,10 @@ function pmemDrivers(needs: DriverNeeds, nodes: NfitNodeLookup, dax: DaxBus, att
       ];
   const { pci } = needs;
   const dma = moduleParams('holdfast_dma', BY_PFN, params, printk);
+  const dmaNeeds = { memory: pmem.memory, pages: needs.block.needs.pages, devicePages: needs.devicePages, byPfn: dma.values.by_pfn };
   const card: Initcall[] = pci
     ? [{ level: 'device', name: 'pmem_pci_init', run: () => pci.registerDriver(createPmemPciDriver({ ...pmem, pci, memregions: needs.memregions })) },
-      { level: 'device', name: 'holdfast_dma_init', run: () => pci.registerDriver(createDmaEngineDriver({ pci, memory: pmem.memory, pages: needs.block.needs.pages, devicePages: needs.devicePages, byPfn: dma.values.by_pfn }, needs.dmaChannels)) }]
+      { level: 'device', name: 'holdfast_dma_init', run: () => pci.registerDriver(createDmaEngineDriver({ ...dmaNeeds, pci }, needs.dmaChannels)) }]
     : [];
   return { initcalls: [...initcalls, ...card], buses: [nvdimms.bus], modules: { pmem: attributes, ...(pci ? { holdfast_dma: dma.attributes } : {}) } };
 }
@@ -185,7 +202,9 @@ function virtioDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
     initcalls: [
       // Nobody takes its memory back at shutdown.
       ...(mem ? [{ level: 'device' as const, name: 'virtio_mem_driver_init', run: () => void mem.start() }] : []),
-      ...(releaseAtLeast(release, 5, 3) ? [{ level: 'device' as const, name: 'virtio_pmem_init', run: () => registerVirtioPmemDriver({ virtio, nvdimms, nodes, release }) }] : []),
+      ...(releaseAtLeast(release, 5, 3)
+        ? [{ level: 'device' as const, name: 'virtio_pmem_init', run: () => registerVirtioPmemDriver({ virtio, nvdimms, nodes, release }) }]
+        : []),
       { level: 'device', name: 'virtio_pci_driver_init', run: () => hardware.forEach((device) => virtio.registerDevice(device)) },
     ],
     buses: [virtio],
@@ -196,7 +215,16 @@ function virtioDrivers(needs: DriverNeeds, nodes: NfitNodeLookup): DriverSet {
 function nfitInit({ firmware, machine, nvdimms, iomem, printk }: DriverNeeds, nodes: NfitNodeLookup): (() => void) | void {
   if (!firmware.nfit) return;
   const { nvdimmMethods: methods } = firmware;
-  return registerNfit({ machine, ...(methods ? { methods } : {}), nvdimms, nfit: parseNfit(firmware.nfit), labelArea: (handle) => labelAreaOf(firmware, handle), nodes, iomem, printk });
+  return registerNfit({
+    machine,
+    ...(methods ? { methods } : {}),
+    nvdimms,
+    nfit: parseNfit(firmware.nfit),
+    labelArea: (handle) => labelAreaOf(firmware, handle),
+    nodes,
+    iomem,
+    printk,
+  });
 }
 
 function labelAreaOf({ dimms = [] }: Firmware, handle: number): ConfigArea | undefined {

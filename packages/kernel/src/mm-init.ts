@@ -1,12 +1,16 @@
 /**
  * From what setup_arch laid out to pages that can be handed out. Mirrors init/main.c: mm_init, and mm/page_alloc.c: memblock_free_all.
  */
-import { KernelError, type KernelParam, type KernelRelease, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, type Range, intersectRanges, physAddr, physToPfn } from '@holdfast/lib';
+import {
+  KernelError, type KernelParam, type KernelRelease, type NodeId, PAGE_SIZE, type Pfn, type PhysAddr, type Printk, type Range, intersectRanges,
+  physAddr, physToPfn,
+} from '@holdfast/lib';
 import type { PageSource } from '@holdfast/block';
 import type { Machine } from '@holdfast/machine';
 import type { MemoryOnliner, PageRun, PageSource as MemmapSource, ZoneDevice } from '@holdfast/memory-hotplug';
 import {
-  type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type MovablePages, type PageCache, type PageRefs, type Pgdat, type Swap, type UserPages, ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
+  type DevicePagesMap, GFP_KERNEL, GFP_NOIO, type Mm, type MovablePages, type PageCache, type PageRefs, type Pgdat, type Swap, type UserPages,
+  ZONE_MOVABLE, ZONE_NORMAL, type ZoneLayout,
   __GFP_RECLAIMABLE,
   anonPageOwner, countPageCache, createMemoryOnline, createMm, createPageCache, createPageRefs, createSwap, createUserPages, earlyFreeK, formatBuddyinfo,
   formatKpageflags, formatMeminfo, formatMemoryLine, formatNodeMeminfo, formatNodeVmstat, formatNumastat, formatPagetypeinfo,
@@ -135,12 +139,22 @@ function reservedEarlyK({ nodes }: ZoneLayout, free: readonly Range<PhysAddr>[])
   return reserved * PAGE_K;
 }
 
-function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock, cpus: { length: nrCpus } }: Machine, swap: Swap): Omit<MemoryManagement, 'userPages' | 'swiotlb'> {
+type Views = Omit<MemoryManagement, 'userPages' | 'swiotlb'>;
+
+function viewsOf(mm: Mm, onliner: MemoryOnliner, { layout, numa }: Arch, { memory, clock, cpus: { length: nrCpus } }: Machine, swap: Swap): Views {
   const onlineNodes = (): Pgdat[] => numa.online.map((nid) => mm.nodes.get(nid)!);
   const home = numa.withMemory[0]!;
   const freePages = (): number => mm.zones().reduce((sum, { buddy }) => sum + buddy.freePages, 0);
   const sparePages = (): number => Math.max(0, freePages() - totalReservePages([...mm.nodes.values()]));
-  const pageCache = createPageCache({ pages: mm, home, memmap: (sectionNr) => mm.vmemmap.memmap(sectionNr), pageWords: (pfn) => mm.vmemmap.pageWords(pfn), memory, clock, sparePages });
+  const pageCache = createPageCache({
+    pages: mm,
+    home,
+    memmap: (sectionNr) => mm.vmemmap.memmap(sectionNr),
+    pageWords: (pfn) => mm.vmemmap.pageWords(pfn),
+    memory,
+    clock,
+    sparePages,
+  });
   return {
     pages: {
       allocPages(order) {

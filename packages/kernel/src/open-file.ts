@@ -110,7 +110,12 @@ export function createFileOpener({ root, daxHosts, release }: OpenFileNeeds): Fi
   };
 }
 
-function openDax(path: string, { bdev }: VfsBlockDevice, mapping: DaxMapping, { read, write, rules }: { read: boolean; write: boolean; rules: 'iomap' | 'v4.1' }): OpenFile {
+function openDax(
+  path: string,
+  { bdev }: VfsBlockDevice,
+  mapping: DaxMapping,
+  { read, write, rules }: { read: boolean; write: boolean; rules: 'iomap' | 'v4.1' },
+): OpenFile {
   const fsync = (start = 0, end = Infinity): void => {
     mapping.writeback(start, end);
     issueFlush(bdev);

@@ -41,7 +41,14 @@ export function ownMounts({ rootfs, devtmpfs, devices, maxPages: limit }: OwnMou
   const shmem = ({ pages, inodes }: Usage): Kstatfs => {
     return { ...simpleStatfs(TMPFS_MAGIC), blocks: limit, freeBlocks: limit - pages, availableBlocks: limit - pages, files: limit, freeFiles: limit - inodes };
   };
-  const mount = (source: string, target: string, options: string, minor: number, statfs: () => Kstatfs): OwnMount => ({ source, target, type: source, options, minor, statfs });
+  const mount = (source: string, target: string, options: string, minor: number, statfs: () => Kstatfs): OwnMount => ({
+    source,
+    target,
+    type: source,
+    options,
+    minor,
+    statfs,
+  });
   return [
     mount('rootfs', '/', 'rw', 2, () => shmem(usageOf(rootfs))),
     mount('proc', '/proc', 'rw,relatime', 20, () => simpleStatfs(PROC_SUPER_MAGIC)),

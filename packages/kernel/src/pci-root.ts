@@ -9,7 +9,9 @@
  * q35.c); of other machines nothing is known above 4 GiB.
  */
 import { parseNfit, parseSrat } from '@holdfast/acpi';
-import { type KernelRelease, GIB, MIB, type Pfn, type Resource, createResource, insertResourceExpandToFit, roundUp, silentPrintk, tryInsertResource } from '@holdfast/lib';
+import {
+  type KernelRelease, GIB, MIB, type Pfn, type Resource, createResource, insertResourceExpandToFit, roundUp, silentPrintk, tryInsertResource,
+} from '@holdfast/lib';
 import { type E820Entry, E820_TYPE_RAM, E820_TYPE_RESERVED, createE820Table, setupPciGap } from '@holdfast/e820';
 import type { Pci } from '@holdfast/pci';
 import type { Firmware } from './boot-options.js';
@@ -108,7 +110,11 @@ function isQemu(firmwareEntries: readonly E820Entry[]): boolean {
   const rows = firmwareEntries.map(({ addr, size, type }) => ({ start: Number(addr), end: Number(addr + size), type }));
   const lowest = rows.filter(({ start, end }) => start >= MIB && end < SEABIOS_ROM);
   const tables = lowest.find(({ type }, index) => type === E820_TYPE_RESERVED && lowest[index - 1]?.type === E820_TYPE_RAM);
-  return tables !== undefined && tables.end % MIB === 0 && rows.some(({ start, end, type }) => start === SEABIOS_ROM && end === 4 * GIB && type === E820_TYPE_RESERVED);
+  return (
+    tables !== undefined &&
+    tables.end % MIB === 0 &&
+    rows.some(({ start, end, type }) => start === SEABIOS_ROM && end === 4 * GIB && type === E820_TYPE_RESERVED)
+  );
 }
 
 /** Behind all memory that there is, or that can be plugged in. */

@@ -99,7 +99,11 @@ function patSlots(release: KernelRelease): string {
  * Feed memblock from the map, and reserve what the kernel already uses, and persistent memory that is to have struct pages.
  * Returns whether the trampoline has a place.
  */
-function setupMemblock(memblock: Memblock, e820: E820Setup, { image, withPages, printk }: { image: KernelImage; withPages: readonly Range[]; printk: Printk }): boolean {
+function setupMemblock(
+  memblock: Memblock,
+  e820: E820Setup,
+  { image, withPages, printk }: { image: KernelImage; withPages: readonly Range[]; printk: Printk },
+): boolean {
   memblock.reserve(image.start, image.end - image.start);
   memblock.reserve(0, EARLY_LOW_RESERVE);
   for (const { start, end, kind } of memblockRangesOf(e820.table)) {

@@ -43,7 +43,10 @@ export function sysDevBlock(block: Block): Record<string, VfsNode> {
 /** The block special files of /dev. */
 export function devBlock(block: Block): Record<string, VfsNode> {
   return Object.fromEntries(
-    blockDevices(block).map((bdev) => [bdev.name, { kind: 'block', major: bdev.major, minor: bdev.minor, bdev, open: (options) => openBlockDevice(bdev, options) }]),
+    blockDevices(block).map((bdev) => [
+      bdev.name,
+      { kind: 'block', major: bdev.major, minor: bdev.minor, bdev, open: (options) => openBlockDevice(bdev, options) },
+    ]),
   );
 }
 
@@ -76,12 +79,17 @@ function diskDir(disk: Gendisk, printk: Printk): VfsDir {
     }
     return entries;
   };
-  const partitions = (): Record<string, VfsNode> => Object.fromEntries(partitionsOf(disk).map((partition) => [partition.name, partitionDir(partition, printk)]));
+  const partitions = (): Record<string, VfsNode> =>
+    Object.fromEntries(partitionsOf(disk).map((partition) => [partition.name, partitionDir(partition, printk)]));
   return vfsParts([attributes, links, () => common(disk.part0, printk), partitions]);
 }
 
 function partitionDir(partition: BlockDevice, printk: Printk): VfsDir {
-  return vfsParts([() => vfsAttributes(partitionAttributes(partition)), () => ({ trace: vfsDir(vfsAttributes(traceAttributes())) }), () => common(partition, printk)]);
+  return vfsParts([
+    () => vfsAttributes(partitionAttributes(partition)),
+    () => ({ trace: vfsDir(vfsAttributes(traceAttributes())) }),
+    () => common(partition, printk),
+  ]);
 }
 
 /** What the directories of disks and of partitions have. */

@@ -22,6 +22,9 @@ export function sysDevChar(dax: DaxBus): Record<string, VfsNode> {
 export function devDax(dax: DaxBus, log: DaxMmapLog): Record<string, VfsNode> {
   const { major } = dax.chrdev;
   return Object.fromEntries(
-    dax.devices.map((device) => [device.name, { kind: 'char', major, minor: device.minor, mode: 0o600, openMmap: (opener) => devDaxFile(device, { ...opener, log }) }]),
+    dax.devices.map((device) => [
+      device.name,
+      { kind: 'char', major, minor: device.minor, mode: 0o600, openMmap: (opener) => devDaxFile(device, { ...opener, log }) },
+    ]),
   );
 }

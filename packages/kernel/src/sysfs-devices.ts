@@ -30,7 +30,12 @@ export function deviceEntries({ buses, extras, printk }: DeviceTree): Record<str
 
 /** The entries of /sys/bus; `extras` gives what a bus shows beside devices and drivers. */
 export function busEntries(buses: readonly AnyBus[], printk: Printk, extras: (bus: AnyBus) => Record<string, VfsNode> = () => ({})): Record<string, VfsNode> {
-  return Object.fromEntries(buses.map((bus) => [bus.name, vfsDir(() => ({ devices: deviceLinks(bus), drivers: driverDirs(bus, printk), ...busFiles(bus, printk), ...extras(bus) }))]));
+  return Object.fromEntries(
+    buses.map((bus) => [
+      bus.name,
+      vfsDir(() => ({ devices: deviceLinks(bus), drivers: driverDirs(bus, printk), ...busFiles(bus, printk), ...extras(bus) })),
+    ]),
+  );
 }
 
 function childrenOf(parent: Device | undefined, tree: DeviceTree): Record<string, VfsNode> {
@@ -58,7 +63,10 @@ function deviceDir(device: Device, tree: DeviceTree): VfsDir {
     const bus = busOf();
     const driver = bus?.driverOf(device)?.name;
     const uevent = ueventFile({
-      devpath: devicePath(device).slice('/sys'.length), who: () => `${driver ?? bus?.name ?? ''} ${device.name}`, lines: () => ueventLines(device, driver), printk: tree.printk,
+      devpath: devicePath(device).slice('/sys'.length),
+      who: () => `${driver ?? bus?.name ?? ''} ${device.name}`,
+      lines: () => ueventLines(device, driver),
+      printk: tree.printk,
     });
     return bus && WITHOUT_POWER.has(bus.name) ? { uevent } : { uevent, power: powerDir() };
   };
@@ -132,6 +140,9 @@ function driverDir(bus: AnyBus, driver: AnyBus['drivers'][number], printk: Print
     const bound = bus.devices.filter((device) => bus.driverOf(device) === driver);
     return Object.fromEntries(bound.map((device) => [device.name, relativeLink(here, devicePath(device))]));
   };
-  const files = (): Record<string, VfsNode> => ({ uevent: synthUevent(`/bus/${bus.name}/drivers/${driver.name}`, printk), ...vfsAttributes(driverAttributes(bus, driver)) });
+  const files = (): Record<string, VfsNode> => ({
+    uevent: synthUevent(`/bus/${bus.name}/drivers/${driver.name}`, printk),
+    ...vfsAttributes(driverAttributes(bus, driver)),
+  });
   return vfsParts([files, links]);
 }

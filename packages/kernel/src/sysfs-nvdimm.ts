@@ -24,7 +24,12 @@ export function ndctlOf({ bus }: Nvdimms, device: Device, printk: Printk): Recor
     dev: vfsText(() => `${NDCTL_MAJOR}:${found.id}\n`),
     device: relativeLink(path, devicePath(found)),
     subsystem: relativeLink(path, '/sys/class/nd'),
-    uevent: ueventFile({ devpath: path.slice('/sys'.length), who: () => `nd ndctl${found.id}`, lines: () => nodeLines(NDCTL_MAJOR, found.id, `ndctl${found.id}`), printk }),
+    uevent: ueventFile({
+      devpath: path.slice('/sys'.length),
+      who: () => `nd ndctl${found.id}`,
+      lines: () => nodeLines(NDCTL_MAJOR, found.id, `ndctl${found.id}`),
+      printk,
+    }),
   });
   return { firmware: vfsDir({}), nd: vfsDir({ [`ndctl${found.id}`]: ndctl }) };
 }
@@ -51,7 +56,11 @@ function ndctlPath(bus: NdBus): string {
 /** The character special files of /dev. */
 export function devNvdimm({ bus }: Nvdimms): Record<string, VfsNode> {
   const entries = bus.devices.flatMap((device): [string, VfsNode][] => {
-    if (device.type === 'bus') return [[`ndctl${device.id}`, { kind: 'char', major: NDCTL_MAJOR, minor: device.id, mode: 0o600, openBusControl: () => openBusControl(device) }]];
+    if (device.type === 'bus') {
+      return [
+        [`ndctl${device.id}`, { kind: 'char', major: NDCTL_MAJOR, minor: device.id, mode: 0o600, openBusControl: () => openBusControl(device) }],
+      ];
+    }
     if (device.type !== 'dimm') return [];
     return [[device.name, { kind: 'char', major: NMEM_MAJOR, minor: device.id, mode: 0o600, openConfigArea: () => openConfigArea(device) }]];
   });

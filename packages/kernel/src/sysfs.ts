@@ -49,12 +49,20 @@ export function createSys(needs: SysNeeds): VfsDir {
     dev: vfsDir({ block: vfsDir(() => sysDevBlock(block)), char: vfsDir(() => ({ ...sysDevChar(dax), ...nvdimmDevChar(nvdimms) })) }),
     devices: vfsParts([
       () => ({ system, virtual }),
-      () => deviceEntries({ buses, printk, extras: (device) => ({ ...disksOf(block, device, printk), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device, printk), ...pciFilesOf(pci, device) }) }),
+      () => deviceEntries({
+        buses,
+        printk,
+        extras: (device) => ({
+          ...disksOf(block, device, printk), ...daxRegionOf(dax, device), ...ndctlOf(nvdimms, device, printk), ...pciFilesOf(pci, device),
+        }),
+      }),
     ]),
     firmware: vfsDir({ memmap: memmapDir(needs.firmwareMemmap), acpi: vfsDir({ tables: tablesDir(needs.acpiTables) }) }),
     // debugfs, where Linux mounts it. Ours: which layers take I/O that names frames without struct pages by their numbers.
     kernel: vfsDir({ debug: vfsDir({ pfn_io: vfsText(() => formatIoLayers(block.disks)) }) }),
-    module: vfsDir(Object.fromEntries(Object.entries(needs.modules).map(([name, attributes]) => [name, vfsDir({ parameters: vfsDir(vfsAttributes(attributes)) })]))),
+    module: vfsDir(Object.fromEntries(
+      Object.entries(needs.modules).map(([name, attributes]) => [name, vfsDir({ parameters: vfsDir(vfsAttributes(attributes)) })]),
+    )),
   });
 }
 
@@ -70,6 +78,10 @@ function memmapDir(entries: SysNeeds['firmwareMemmap']): VfsDir {
 }
 
 function tablesDir(tables: Readonly<Record<string, Uint8Array>>): VfsDir {
-  return vfsDir(Object.fromEntries(Object.entries(tables).map(([signature, table]): [string, VfsNode] => [signature, { kind: 'file', mode: 0o400, read: () => table }])));
+  return vfsDir(
+    Object.fromEntries(
+      Object.entries(tables).map(([signature, table]): [string, VfsNode] => [signature, { kind: 'file', mode: 0o400, read: () => table }]),
+    ),
+  );
 }
 

@@ -92,7 +92,11 @@ export function createMountCalls(root: VfsDir, mounts: Mounts, own: readonly Own
     umount: (target) => mounts.umount(directoryAt(target)),
     mountOf(path) {
       const covers = ({ target }: { readonly target: string }): boolean => path === target || path.startsWith(`${target === '/' ? '' : target}/`);
-      const deepest = <T extends { readonly target: string }>(all: readonly T[]): T | undefined => all.filter(covers).sort((a, b) => a.target.length - b.target.length).at(-1);
+      const deepest = <T extends { readonly target: string }>(all: readonly T[]): T | undefined =>
+        all
+          .filter(covers)
+          .sort((a, b) => a.target.length - b.target.length)
+          .at(-1);
       const mount = deepest(mounts.list);
       const ours = deepest(own)!; // one of them covers /
       if (!mount || mount.target.length < ours.target.length) return { ...ours, major: 0 };

@@ -11,7 +11,9 @@ export { isAligned, isPowerOf2, roundDown, roundDownPow2, roundUp, roundUpPow2 }
 export { type Range, firstEndingAfter, firstIndexWhere, intersectRanges, rangesOverlap } from './range.js';
 export { type RangeSet, createRangeSet } from './range-set.js';
 // Failure.
-export { type ErrnoName, type KernelErrorOptions, type NearestRequest, BugError, KernelError, KernelPanic, bugOn, errnoNumber, strerror } from './kernel-error.js';
+export {
+  type ErrnoName, type KernelErrorOptions, type NearestRequest, BugError, KernelError, KernelPanic, bugOn, errnoNumber, strerror,
+} from './kernel-error.js';
 // What the kernel is told, and what it says.
 export { type KernelParam, findParam, parseCmdline, sameParamName } from './cmdline.js';
 export { parseBool, parseInteger, parseU64 } from './kstrtox.js';

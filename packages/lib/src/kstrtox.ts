@@ -38,7 +38,12 @@ const U64_LIMIT = 2n ** 64n;
 export function parseU64(text: string, base: 0 | 16 = 0): bigint {
   const form = base === 16 ? /^\+?(?:0[xX])?([0-9a-fA-F]+)\n?$/ : /^\+?(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))\n?$/;
   const match = form.exec(text);
-  if (!match) throw new KernelError('EINVAL', `'${text.trimEnd()}' is no whole number: expected ${base === 16 ? 'hexadecimal' : 'decimal, 0x hexadecimal or 0 octal'}`);
+  if (!match) {
+    throw new KernelError(
+      'EINVAL',
+      `'${text.trimEnd()}' is no whole number: expected ${base === 16 ? 'hexadecimal' : 'decimal, 0x hexadecimal or 0 octal'}`,
+    );
+  }
   const [, hexadecimal, octal, decimal] = match;
   const value = BigInt(hexadecimal !== undefined ? `0x${hexadecimal}` : octal !== undefined ? `0o${octal}` : decimal!);
   if (value >= U64_LIMIT) throw new KernelError('ERANGE', `${text.trimEnd()} is out of range: expected less than 2^64`);

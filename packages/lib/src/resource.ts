@@ -63,7 +63,10 @@ export function tryRequestResource(parent: Resource, resource: Resource): Resour
 export function requestResource(parent: Resource, resource: Resource): void {
   const conflict = tryRequestResource(parent, resource);
   if (conflict) {
-    throw new KernelError('EBUSY', `${resource.name} ${memRange(resource.start, resource.end)} conflicts with ${conflict.name} ${memRange(conflict.start, conflict.end)}`);
+    throw new KernelError(
+      'EBUSY',
+      `${resource.name} ${memRange(resource.start, resource.end)} conflicts with ${conflict.name} ${memRange(conflict.start, conflict.end)}`,
+    );
   }
 }
 
@@ -90,7 +93,10 @@ export function tryInsertResource(parent: Resource, resource: Resource): Resourc
 export function insertResource(parent: Resource, resource: Resource): void {
   const conflict = tryInsertResource(parent, resource);
   if (conflict) {
-    throw new KernelError('EBUSY', `${resource.name} ${memRange(resource.start, resource.end)} partly overlaps ${conflict.name} ${memRange(conflict.start, conflict.end)}`);
+    throw new KernelError(
+      'EBUSY',
+      `${resource.name} ${memRange(resource.start, resource.end)} partly overlaps ${conflict.name} ${memRange(conflict.start, conflict.end)}`,
+    );
   }
 }
 
@@ -131,7 +137,10 @@ export function requestRegion(root: Resource, start: number, sizeBytes: number, 
     const conflict = tryRequestResource(parent, resource);
     if (!conflict) return resource;
     if (conflict === parent || conflict.busy) {
-      throw new KernelError('EBUSY', `could not reserve ${memRange(resource.start, resource.end)} for ${name}: ${conflict.name} ${memRange(conflict.start, conflict.end)} is in the way`);
+      throw new KernelError(
+        'EBUSY',
+        `could not reserve ${memRange(resource.start, resource.end)} for ${name}: ${conflict.name} ${memRange(conflict.start, conflict.end)} is in the way`,
+      );
     }
     parent = conflict;
   }

@@ -89,9 +89,13 @@ export function createFrozenLayers(): FrozenLayers {
  * Frozen layer `layer` as an image that can be read. `phase` is the distance of its first byte from the grid of chunks, and `backing` is
  * where chunks are that no layer knows.
  */
-export function frozenImage(layers: FrozenLayers, layer: FrozenLayer, { sizeBytes, phase, backing }: { sizeBytes: number; phase: number; backing: ImageBacking | undefined }): FrozenImage {
+export function frozenImage(
+  layers: FrozenLayers,
+  layer: FrozenLayer,
+  { sizeBytes, phase, backing }: { sizeBytes: number; phase: number; backing: ImageBacking | undefined },
+): FrozenImage {
   const eachPiece = (offset: number, length: number, use: (saved: Saved | undefined, within: number, at: number, count: number) => void): void => {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const at = offset + done + phase;
       const k = Math.floor(at / CHUNK_SIZE);
       const count = Math.min(length - done, (k + 1) * CHUNK_SIZE - at);

@@ -76,7 +76,12 @@ export class CpuMapping implements Mapping, Debtor {
     this.#limit = sizeBytes;
     this.#firstChunk = Math.floor(start / CHUNK_SIZE);
     this.#phase = start - this.#firstChunk * CHUNK_SIZE;
-    const isPlain = window !== undefined && start + sizeBytes <= window.end && window.medium.kind !== 'hosted' && !window.medium.volatile && window.medium.backing === undefined;
+    const isPlain =
+      window !== undefined &&
+      start + sizeBytes <= window.end &&
+      window.medium.kind !== 'hosted' &&
+      !window.medium.volatile &&
+      window.medium.backing === undefined;
     this.#medium = isPlain ? window.medium : undefined;
     this.#layout = host.memory.layout;
   }

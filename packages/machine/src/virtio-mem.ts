@@ -50,10 +50,17 @@ export const VIRTIO_MEM_BLOCK_SIZE = 2 * MIB;
 const USABLE_EXTENT = 256 * MIB;
 
 /** @param machine where RAM is attached at the whole region. @throws KernelError EINVAL */
-export function createVirtioMem(machine: Machine, { start, regionSize, blockSize = VIRTIO_MEM_BLOCK_SIZE, requestedSize = 0, pxm = 0 }: VirtioMemSpec): VirtioMem {
-  if (!isPowerOf2(blockSize) || blockSize < MIN_BLOCK_SIZE) throw new KernelError('EINVAL', `'block-size' property has to be a power of two of at least ${hex(MIN_BLOCK_SIZE)}`);
+export function createVirtioMem(
+  machine: Machine,
+  { start, regionSize, blockSize = VIRTIO_MEM_BLOCK_SIZE, requestedSize = 0, pxm = 0 }: VirtioMemSpec,
+): VirtioMem {
+  if (!isPowerOf2(blockSize) || blockSize < MIN_BLOCK_SIZE) {
+    throw new KernelError('EINVAL', `'block-size' property has to be a power of two of at least ${hex(MIN_BLOCK_SIZE)}`);
+  }
   if (start % blockSize !== 0) throw new KernelError('EINVAL', `'memaddr' property has to be a multiple of 'block-size' (${hex(blockSize)})`);
-  if (regionSize <= 0 || regionSize % blockSize !== 0) throw new KernelError('EINVAL', `'memdev' property memory size has to be a multiple of 'block-size' (${hex(blockSize)})`);
+  if (regionSize <= 0 || regionSize % blockSize !== 0) {
+    throw new KernelError('EINVAL', `'memdev' property memory size has to be a multiple of 'block-size' (${hex(blockSize)})`);
+  }
   checkRequest(requestedSize);
   const plugged = new Uint8Array(regionSize / blockSize);
   let nrPlugged = 0;
@@ -63,7 +70,9 @@ export function createVirtioMem(machine: Machine, { start, regionSize, blockSize
 
   function checkRequest(sizeBytes: number): void {
     if (sizeBytes % blockSize !== 0) throw new KernelError('EINVAL', `'requested-size' has to be a multiple of 'block-size' (${hex(blockSize)})`);
-    if (!(sizeBytes >= 0 && sizeBytes <= regionSize)) throw new KernelError('EINVAL', `'requested-size' cannot exceed the memory backend size (${hex(regionSize)})`);
+    if (!(sizeBytes >= 0 && sizeBytes <= regionSize)) {
+      throw new KernelError('EINVAL', `'requested-size' cannot exceed the memory backend size (${hex(regionSize)})`);
+    }
   }
 
   function usableFor(sizeBytes: number): number {

@@ -1,5 +1,8 @@
 // Sections and where their struct pages lie.
-export { type AddOptions, type BlockRun, type BootAllocator, type ChargeStores, type MemoryRange, type PageSource, type SectionRun, type Sections, sparseInit } from './sparse.js';
+export {
+  type AddOptions, type BlockRun, type BootAllocator, type ChargeStores, type MemoryRange, type PageSource, type SectionRun, type Sections,
+  sparseInit,
+} from './sparse.js';
 export { type VmemAltmap, createVmemAltmap } from './vmem-altmap.js';
 export { type Preallocated, addSection, preallocatedSize } from './preallocated.js';
 export { canDedupVmemmap } from './vmemmap-dedup.js';

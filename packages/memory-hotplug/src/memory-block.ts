@@ -223,7 +223,11 @@ function blockAttributes(nr: number, blocks: MemoryBlockControl, zonesFor: (type
     readWrite('state', () => blocks.block(nr).state, (text) => {
       const word = onlineWord(text, blocks.isOnline(nr) ? [{ instead: `echo 1 > ${DIRECTORY}/memory${nr}/online` }] : ONLINING);
       const done = word === 'offline' ? blocks.offline(nr) : blocks.online(nr, word);
-      if (!done) throw new KernelError('EINVAL', `memory${nr} is ${word === 'offline' ? 'offline' : 'online'} already`, { nearest: [{ instead: `echo ${word === 'offline' ? 0 : 1} > ${DIRECTORY}/memory${nr}/online` }] });
+      if (!done) {
+        throw new KernelError('EINVAL', `memory${nr} is ${word === 'offline' ? 'offline' : 'online'} already`, {
+          nearest: [{ instead: `echo ${word === 'offline' ? 0 : 1} > ${DIRECTORY}/memory${nr}/online` }],
+        });
+      }
     }),
     // Unlike `state`, to write what it is already is no error here.
     readWrite('online', () => (blocks.isOnline(nr) ? 1 : 0), (text) => {
@@ -241,7 +245,11 @@ function blockAttributes(nr: number, blocks: MemoryBlockControl, zonesFor: (type
 
 function probeAddress(text: string, blockSize: number): number {
   const addr = parseU64(text);
-  if (addr % BigInt(blockSize) !== 0n) throw new KernelError('EINVAL', `probe ${hex(addr)}: expected a multiple of the block size ${hex(blockSize)}`, { nearest: [{ value: hex(roundUp(Number(addr), blockSize)) }] });
+  if (addr % BigInt(blockSize) !== 0n) {
+    throw new KernelError('EINVAL', `probe ${hex(addr)}: expected a multiple of the block size ${hex(blockSize)}`, {
+      nearest: [{ value: hex(roundUp(Number(addr), blockSize)) }],
+    });
+  }
   return Number(addr);
 }
 

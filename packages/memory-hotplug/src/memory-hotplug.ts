@@ -188,7 +188,9 @@ export function createMemoryHotplug(deps: MemoryHotplugDeps): MemoryHotplug {
 
   function checkRemovable({ start: first, end }: Range, start: number, sizeBytes: number): void {
     const where = `${hex(start)}-${hex(start + sizeBytes - 1)}`;
-    if (!isAligned(start, blockSize) || !isAligned(sizeBytes, blockSize) || sizeBytes <= 0) throw new KernelError('EINVAL', `${where}: expected whole memory blocks`);
+    if (!isAligned(start, blockSize) || !isAligned(sizeBytes, blockSize) || sizeBytes <= 0) {
+      throw new KernelError('EINVAL', `${where}: expected whole memory blocks`);
+    }
     for (let nr = first; nr < end; nr++) {
       if (!blocks.has(nr)) throw new KernelError('EINVAL', `${where}: there is no memory${nr}`);
       if (blocks.block(nr).state === 'offline') continue;
@@ -252,6 +254,9 @@ function checkHotplugRange(start: number, sizeBytes: number, { blockSize, printk
   if (sizeBytes > 0 && isAligned(start, blockSize) && isAligned(sizeBytes, blockSize)) return;
   const range = `start ${hex(start)}, size ${hex(sizeBytes)}`;
   // Which grain is wanted was said from 4.18 on.
-  printk(releaseAtLeast(release, 4, 18) ? `Block size [${hex(blockSize)}] unaligned hotplug range: ${range}` : `Section-unaligned hotplug range: ${range}`, KERN.err);
+  printk(
+    releaseAtLeast(release, 4, 18) ? `Block size [${hex(blockSize)}] unaligned hotplug range: ${range}` : `Section-unaligned hotplug range: ${range}`,
+    KERN.err,
+  );
   throw new KernelError('EINVAL', `${range}: expected multiples of the memory block size ${hex(blockSize)}`);
 }

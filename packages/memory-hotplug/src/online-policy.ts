@@ -54,7 +54,8 @@ function zoneIntersects(zones: readonly ZoneView[], nid: NodeId, index: number, 
 function autoMovableZone(choice: ZoneChoice, needs: ZoneChoiceNeeds): number {
   const wanted = needs.policy.autoMovableRatio > 0 ? pagesThatMustFollow(choice, needs) : undefined;
   if (wanted === undefined) return kernelZone(choice, needs.zones);
-  const fits = canOnlineMovable(choice, needs, wanted, undefined) && (!needs.policy.autoMovableNumaAware || canOnlineMovable(choice, needs, wanted, choice.nid));
+  const fits =
+    canOnlineMovable(choice, needs, wanted, undefined) && (!needs.policy.autoMovableNumaAware || canOnlineMovable(choice, needs, wanted, choice.nid));
   return fits ? ZONE_MOVABLE : kernelZone(choice, needs.zones);
 }
 

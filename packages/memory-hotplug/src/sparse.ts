@@ -187,7 +187,12 @@ function createSections(early: readonly SectionRun[], ramSubsections: readonly R
     return piece && structPage(piece, frame);
   }
 
-  function addRange({ start, end }: Range<Pfn>, nid: NodeId, source: PageSource, { kind = 'device', altmap, chargeAltmap, compoundFrames }: AddOptions = {}): void {
+  function addRange(
+    { start, end }: Range<Pfn>,
+    nid: NodeId,
+    source: PageSource,
+    { kind = 'device', altmap, chargeAltmap, compoundFrames }: AddOptions = {},
+  ): void {
     if (start >= end || !isAligned(start, PAGES_PER_SUBSECTION) || !isAligned(end, PAGES_PER_SUBSECTION)) {
       throw new KernelError('EINVAL', `frames ${hex(start)}-${hex(end - 1)}: expected both ends at multiples of ${PAGES_PER_SUBSECTION}`);
     }

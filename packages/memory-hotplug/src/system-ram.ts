@@ -32,7 +32,9 @@ export function registerMemoryResource(iomem: Resource, start: number, sizeBytes
 /** The next multiple of its size above `start` where nothing has a part of so many bytes. */
 function freeAbove(iomem: Resource, start: number, sizeBytes: number): number {
   let at = start;
-  for (const { resource, depth } of walkResources(iomem)) if (depth === 0 && resource.start < at + sizeBytes && resource.end >= at) at = roundUp(resource.end + 1, sizeBytes);
+  for (const { resource, depth } of walkResources(iomem)) {
+    if (depth === 0 && resource.start < at + sizeBytes && resource.end >= at) at = roundUp(resource.end + 1, sizeBytes);
+  }
   return at;
 }
 
@@ -55,7 +57,9 @@ export function mergeSystemRam(resource: Resource): void {
 
 /** Give `[start, end]` back, cutting the busy System RAM that holds it. */
 export function releaseMemoryResource(iomem: Resource, start: number, end: number): void {
-  const holder = [...walkResources(iomem)].map(({ resource }) => resource).findLast((resource) => resource.systemRam && resource.busy && resource.start <= start && resource.end >= end);
+  const holder = [...walkResources(iomem)]
+    .map(({ resource }) => resource)
+    .findLast((resource) => resource.systemRam && resource.busy && resource.start <= start && resource.end >= end);
   if (!holder) throw new BugError(`no System RAM at ${hex(start)}-${hex(end)}`);
   const { parent, name, start: first, end: last } = holder;
   releaseResource(holder);

@@ -83,7 +83,16 @@ export type MappingSpec = Pick<AddressSpace, 'name' | 'ops' | 'isBlockDevice' | 
 
 export function createMapping(cache: PageCache, spec: MappingSpec): AddressSpace {
   const mapping: AddressSpace = {
-    cache, direct: undefined, ...spec, folios: new Map(), mmaps: createFileMmaps(), dirty: new Set(), writeback: new Set(), wbErr: createErrSeq(), lastError: undefined, dirtiedWhen: undefined,
+    cache,
+    direct: undefined,
+    ...spec,
+    folios: new Map(),
+    mmaps: createFileMmaps(),
+    dirty: new Set(),
+    writeback: new Set(),
+    wbErr: createErrSeq(),
+    lastError: undefined,
+    dirtiedWhen: undefined,
   };
   cache.mappings.add(mapping);
   return mapping;

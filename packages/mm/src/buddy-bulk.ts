@@ -19,7 +19,8 @@ interface Frames {
 
 /**
  * Take up to `maxPages` pages as blocks of `order`, at least a pageblock, for a type other than Movable, from the run that single calls
- * would turn to next: the type's own, or one that they would take over. Returns undefined if they would take something else, or less than a whole block of the highest order is wanted.
+ * would turn to next: the type's own, or one that they would take over. Returns undefined if they would take something else, or less than a whole
+ * block of the highest order is wanted.
  */
 export function takeBulk(buddy: Buddy, order: number, type: MigrateType, maxPages: number): Frames | undefined {
   const wanted = Math.floor(maxPages / MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES;

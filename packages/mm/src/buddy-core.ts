@@ -110,7 +110,10 @@ function writeTaken(buddy: lists.Buddy, handle: number): Int32Array {
  */
 export function putBlock(buddy: lists.Buddy, pfn: number, order: number): void {
   const inZone = pfn - buddy.firstPfn;
-  const handle = inZone < WIDE_ZONE ? (buddy.slotOfSection[inZone >>> SECTION_SHIFT]! << SLOT_SHIFT) | ((inZone & PAGE_IN_SECTION) << PAGE_SHIFT) : peekHandle(buddy, pfn);
+  const handle =
+    inZone < WIDE_ZONE
+      ? (buddy.slotOfSection[inZone >>> SECTION_SHIFT]! << SLOT_SHIFT) | ((inZone & PAGE_IN_SECTION) << PAGE_SHIFT)
+      : peekHandle(buddy, pfn);
   if (buddy.cells[handle | STATE] === ALLOCATED) freeOnePage(buddy, handle, order, false); // not MADE: there is no reference but the allocator's
   else putCounted(buddy, handle, pfn, order);
 }

@@ -4,7 +4,9 @@
  * Offsets and lengths are bytes. Bytes outside of the simulated machine come and go by copies to and from the pages' frames.
  */
 import { type ErrnoName, KernelError, PAGE_SIZE } from '@holdfast/lib';
-import { type AddressSpace, type Folio, folioBytes, folioClear, folioGet, folioLength, folioLoad, folioPut, folioSet, folioStore, folioTest } from './address-space.js';
+import {
+  type AddressSpace, type Folio, folioBytes, folioClear, folioGet, folioLength, folioLoad, folioPut, folioSet, folioStore, folioTest,
+} from './address-space.js';
 import { errseqCheckAndAdvance, errseqSample } from './errseq.js';
 import { filemapAddFolio } from './filemap-folio.js';
 import { folioMarkAccessed } from './lru.js';

@@ -75,7 +75,12 @@ export function freeAreaInit(needs: FreeAreaNeeds): ZoneLayout {
   };
   logRanges(layout, memory, release, printk);
   const holeReport = needs.holeReport ?? holeReportOf(release);
-  logNodes(layout, { memory, holes, holeReport, nodeReport: needs.nodeReport ?? nodeReportOf(release), online: numa.online, maxPfn: needs.maxPfn, dmaReserve }, release, printk);
+  logNodes(
+    layout,
+    { memory, holes, holeReport, nodeReport: needs.nodeReport ?? nodeReportOf(release), online: numa.online, maxPfn: needs.maxPfn, dmaReserve },
+    release,
+    printk,
+  );
   return layout;
 }
 

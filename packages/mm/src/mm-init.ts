@@ -5,7 +5,10 @@
  *
  * Invariant: whenever a zone becomes populated or empty, zonelists are rebuilt; whenever managed pages change, watermarks are.
  */
-import { KERN, KernelError, MAX_ORDER_NR_PAGES, PAGES_PER_SECTION, PAGE_SIZE, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn, physToPfn, physToPfnUp } from '@holdfast/lib';
+import {
+  KERN, KernelError, MAX_ORDER_NR_PAGES, PAGES_PER_SECTION, PAGE_SIZE, type NodeId, type Pfn, type PhysAddr, type Printk, type Range, bugOn,
+  physToPfn, physToPfnUp,
+} from '@holdfast/lib';
 import { CHUNK_SIZE } from '@holdfast/machine';
 import { type PageAllocator, createPageAllocator } from './alloc-pages.js';
 import { type Buddy } from './buddy.js';
@@ -18,7 +21,9 @@ import { type MovablePages, createMovablePages } from './movable-pages.js';
 import { dumpPage } from './page-dump.js';
 import { type Vmemmap, type VmemmapNeeds, createVmemmap } from './vmemmap.js';
 import { recomputeWatermarks } from './watermark.js';
-import { type Pgdat, type Zone, addZoneRange, createPgdat, growZoneSpan, isPopulated, mergeRanges, rangesWithin, removeZoneRange, withoutRange, zoneEndPfn } from './zone.js';
+import {
+  type Pgdat, type Zone, addZoneRange, createPgdat, growZoneSpan, isPopulated, mergeRanges, rangesWithin, removeZoneRange, withoutRange, zoneEndPfn,
+} from './zone.js';
 import { type Zonelists, buildZonelists, policyZone, zonelistPages } from './zonelist.js';
 import { ZONE_DEVICE, ZONE_MOVABLE, type ZoneIndex, type ZoneLayout, type ZoneName } from './zone-layout.js';
 
@@ -187,7 +192,9 @@ export function createMm(needs: MmNeeds): Mm {
       for (const hole of offline) vmemmap.initRange(hole.start, hole.end, nid, index, 'offline');
       target.offline = mergeRanges([...target.offline, ...offline]);
       const present = [{ start: (start + reserved.first) as Pfn, end: (end - reserved.last) as Pfn }].filter((part) => part.start < part.end);
-      for (const part of offline.reduce<Range<Pfn>[]>((left, hole) => withoutRange(left, hole.start, hole.end), present)) freeInto(target, part.start, part.end);
+      for (const part of offline.reduce<Range<Pfn>[]>((left, hole) => withoutRange(left, hole.start, hole.end), present)) {
+        freeInto(target, part.start, part.end);
+      }
       if (wasEmpty) rebuildZonelists();
       setWatermarks();
     },

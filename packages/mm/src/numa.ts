@@ -167,7 +167,11 @@ function keepKernelNodes(blocks: readonly NumaMemblk[], memblock: Memblock): voi
   }
 }
 
-function allocNodeData(nid: NodeId, own: readonly NumaMemblk[], { memblock, release, printk, nodeDataBytes, nodeReport = nodeReportOf(release) }: NumaNeeds): void {
+function allocNodeData(
+  nid: NodeId,
+  own: readonly NumaMemblk[],
+  { memblock, release, printk, nodeDataBytes, nodeReport = nodeReportOf(release) }: NumaNeeds,
+): void {
   const sizeBytes = nodeDataBytes ?? DEFAULT_NODE_DATA_BYTES;
   const isOld = nodeReport === 'arch';
   if (isOld) {
@@ -217,7 +221,12 @@ function setMember(list: NodeId[], nid: NodeId, isMember: boolean): void {
 }
 
 /** CPUs without a node take the online nodes in turn; a CPU of an emulated node is shown on all that share its physical node. */
-function cpusByNode(sratCpus: readonly NodeId[], nrCpus: number, online: readonly NodeId[], physicalNode: Configuration['physicalNode']): ReadonlyMap<NodeId, readonly number[]> {
+function cpusByNode(
+  sratCpus: readonly NodeId[],
+  nrCpus: number,
+  online: readonly NodeId[],
+  physicalNode: Configuration['physicalNode'],
+): ReadonlyMap<NodeId, readonly number[]> {
   const nodeOfCpu = Array.from({ length: nrCpus }, (_, cpu) => sratCpus[cpu] ?? online[(cpu - sratCpus.length) % online.length]!);
   const shares = (a: NodeId, b: NodeId): boolean => a === b || (physicalNode !== undefined && physicalNode.get(a) === physicalNode.get(b));
   const lists = online.map((nid) => [nid, [...nodeOfCpu.keys()].filter((cpu) => shares(nid, nodeOfCpu[cpu]!))] as const);

@@ -130,7 +130,9 @@ function startWriteback(folio: Folio): void {
 }
 
 function finishWriteback(mapping: AddressSpace, folios: readonly Folio[]): void {
-  for (const folio of folios) bugOn(folioTest(folio, PG.writeback), `${mapping.name}: page ${folio.index} is still being written: the device has not completed at once`);
+  for (const folio of folios) {
+    bugOn(folioTest(folio, PG.writeback), `${mapping.name}: page ${folio.index} is still being written: the device has not completed at once`);
+  }
   settle(mapping);
 }
 

@@ -33,7 +33,10 @@ const AFTER_VMALLOC_TOTAL = ['VmallocUsed', 'VmallocChunk', 'Percpu'] as const;
 const AFTER_CORRUPTED = ['AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'] as const;
 const HUGE_COUNTS = ['HugePages_Total', 'HugePages_Free', 'HugePages_Rsvd', 'HugePages_Surp'] as const;
 
-export function formatMeminfo(nodes: readonly Pgdat[], { directMap4k = 0, directMap2M = 0, directMap1G = 0, pageCache = NO_PAGE_CACHE, swapPages = 0 }: MeminfoExtras = {}): string {
+export function formatMeminfo(
+  nodes: readonly Pgdat[],
+  { directMap4k = 0, directMap2M = 0, directMap1G = 0, pageCache = NO_PAGE_CACHE, swapPages = 0 }: MeminfoExtras = {},
+): string {
   const { total, free } = pagesOf(nodes);
   const lines: Partial<Record<string, number>> = { ...linesOf(pageCache), SwapTotal: swapPages, SwapFree: swapPages };
   return [
@@ -61,7 +64,14 @@ const NO_PAGE_CACHE: PageCacheCounts = { buffers: 0, cached: 0, dirty: 0, writeb
 /** The lines of the page cache, in pages. */
 function linesOf({ buffers, cached, dirty, writeback, active, inactive }: PageCacheCounts): Partial<Record<string, number>> {
   return {
-    Buffers: buffers, Cached: cached, Active: active, Inactive: inactive, 'Active(file)': active, 'Inactive(file)': inactive, Dirty: dirty, Writeback: writeback,
+    Buffers: buffers,
+    Cached: cached,
+    Active: active,
+    Inactive: inactive,
+    'Active(file)': active,
+    'Inactive(file)': inactive,
+    Dirty: dirty,
+    Writeback: writeback,
   };
 }
 

@@ -12,7 +12,8 @@ import { CHUNK_SIZE, type PhysicalMemory } from '@holdfast/machine';
 import { flagsNode, flagsZone } from './page-flags.js';
 import { type PristineRun, type PristineState, pristineWithin, setPristine, writePristine } from './page-init.js';
 import {
-  PAGE_FLAGS_HI, PAGE_LRU_NEXT, PAGE_TYPE, PAGE_TYPE_BUDDY, VMEMMAP_BASE_L4, WORDS_PER_MEMMAP, WORDS_PER_PAGE, type PageRecord, decodePage, pageToPfn, pfnToPage,
+  PAGE_FLAGS_HI, PAGE_LRU_NEXT, PAGE_TYPE, PAGE_TYPE_BUDDY, VMEMMAP_BASE_L4, WORDS_PER_MEMMAP, WORDS_PER_PAGE, type PageRecord, decodePage, pageToPfn,
+  pfnToPage,
 } from './page.js';
 
 const STRUCT_PAGES_PER_PAGE = PAGE_SIZE / STRUCT_PAGE_SIZE;
@@ -153,7 +154,9 @@ export function createVmemmap({ memory, memmapPhys, structPagePhys, base = VMEMM
     pageWords(pfn) {
       const sectionNr = Math.floor(pfn / PAGES_PER_SECTION);
       const whole = memmapPhys(sectionNr) !== undefined;
-      const words = whole ? (made.get(sectionNr) ?? make(sectionNr)) : (madePieces.get(Math.floor(pfn / STRUCT_PAGES_PER_PAGE)) ?? makePiece(Math.floor(pfn / STRUCT_PAGES_PER_PAGE)));
+      const words = whole
+        ? (made.get(sectionNr) ?? make(sectionNr))
+        : (madePieces.get(Math.floor(pfn / STRUCT_PAGES_PER_PAGE)) ?? makePiece(Math.floor(pfn / STRUCT_PAGES_PER_PAGE)));
       const at = (pfn % (whole ? PAGES_PER_SECTION : STRUCT_PAGES_PER_PAGE)) * WORDS_PER_PAGE;
       return words.subarray(at, at + WORDS_PER_PAGE);
     },

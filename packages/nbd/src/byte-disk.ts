@@ -65,7 +65,8 @@ export function createByteDisk(disk: NbdDisk): NbdDisk {
     write(slab, at, offset, length, fua) {
       if (isWhole(offset, length)) return disk.write(slab, at, offset, length, fua);
       const { middle, tail, end } = piecesOf(offset, length);
-      const part = (from: number, to: number): NbdError => change(from, to, fua, (bytes) => bytes.set(slab.bytes.subarray(at + from - offset, at + to - offset)));
+      const part = (from: number, to: number): NbdError =>
+        change(from, to, fua, (bytes) => bytes.set(slab.bytes.subarray(at + from - offset, at + to - offset)));
       return (
         part(offset, middle) ||
         (tail > middle ? disk.write(slab, at + middle - offset, middle, tail - middle, fua) : NBD.OK) ||

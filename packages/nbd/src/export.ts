@@ -31,7 +31,10 @@ export function isReadOnly(exported: NbdExport, disk: NbdDisk): boolean {
 
 /** Flush, FUA and the rest are served on each connection alike, from one disk: so several connections are one. */
 export function transmissionFlags(exported: NbdExport, disk: NbdDisk, { headers, baseAllocation }: AgreedOn): number {
-  const { HAS_FLAGS, READ_ONLY, SEND_FLUSH, SEND_FUA, ROTATIONAL, SEND_TRIM, SEND_WRITE_ZEROES, SEND_DF, CAN_MULTI_CONN, SEND_CACHE, SEND_FAST_ZERO, BLOCK_STATUS_PAYLOAD } = TRANSMISSION;
+  const {
+    HAS_FLAGS, READ_ONLY, SEND_FLUSH, SEND_FUA, ROTATIONAL, SEND_TRIM, SEND_WRITE_ZEROES, SEND_DF, CAN_MULTI_CONN, SEND_CACHE, SEND_FAST_ZERO,
+    BLOCK_STATUS_PAYLOAD,
+  } = TRANSMISSION;
   let flags = HAS_FLAGS | SEND_FLUSH | CAN_MULTI_CONN | SEND_CACHE;
   if (headers !== 'simple') flags |= SEND_DF;
   if (headers === 'extended' && baseAllocation) flags |= BLOCK_STATUS_PAYLOAD;

@@ -12,7 +12,9 @@ export { type CutDrive, type OpenUnit, type PowerDomain, type PowerStore, driveD
 export { KEEP_RULES, type KeepRule, chooseImages } from './power/keep-rule.js';
 export { type StateSpace, type StoreRange, createStateSpace } from './power/state-space.js';
 export { type Cut, cutPower } from './power/cut.js';
-export { type CutOptions, ON_CUT, type OnCut, type PowerSwitch, type PowerSwitchNeeds, type SwitchedClients, type SwitchedMachine, createPowerSwitch } from './power/power-switch.js';
+export {
+  type CutOptions, ON_CUT, type OnCut, type PowerSwitch, type PowerSwitchNeeds, type SwitchedClients, type SwitchedMachine, createPowerSwitch,
+} from './power/power-switch.js';
 export { type CutTrigger, createCutTrigger } from './power/cut-trigger.js';
 export { createExportClients } from './power/export-clients.js';
 export { type StateExports, type StateExportsNeeds, type StateMachine, createStateExports } from './power/state-exports.js';
@@ -31,7 +33,15 @@ export { type NbdTarget, parseNbdUri } from './client/nbd-uri.js';
 export { type Headers, STATE_HOLE, STATE_ZERO, TRANSMISSION } from './protocol.js';
 // The control socket, and its client.
 export {
-  CONTROL_VERSION, ControlError, type ControlMethod, type ControlMethods, type ControlParams, type ControlResult, type CutSummary, type ExportSummary, type NbdStatus,
+  CONTROL_VERSION,
+  ControlError,
+  type ControlMethod,
+  type ControlMethods,
+  type ControlParams,
+  type ControlResult,
+  type CutSummary,
+  type ExportSummary,
+  type NbdStatus,
 } from './control/control-protocol.js';
 export { type ControlNeeds, createControlHandlers } from './control/control-handlers.js';
 export { type ControlHandlers, type ControlServer, createControlServer } from './control/control-server.js';

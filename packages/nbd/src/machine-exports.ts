@@ -29,14 +29,20 @@ export interface MachineExportsNeeds {
 }
 
 /** @throws KernelError ENODEV for a name that no device has when this is called */
-export function createMachineExports({ kernel, names, readOnly = false, persist, layer = (_name, disk) => disk }: MachineExportsNeeds): () => readonly NbdExport[] {
+export function createMachineExports(needs: MachineExportsNeeds): () => readonly NbdExport[] {
+  const { kernel, names, readOnly = false, persist, layer = (_name, disk) => disk } = needs;
   const disks = new WeakMap<BlockDevice, NbdDisk>();
   const diskOf = (name: string): NbdDisk | undefined => {
     const powered = kernel();
     const bdev = powered && blockDevices(powered.block).find((each) => each.name === name);
     if (!bdev) return undefined;
     let disk = disks.get(bdev);
-    if (!disk) disks.set(bdev, (disk = createByteDisk(layer(name, createBdevDisk({ bdev, memory: powered.memory, pages: powered.block.needs.pages, persist })))));
+    if (!disk) {
+      disks.set(
+        bdev,
+        (disk = createByteDisk(layer(name, createBdevDisk({ bdev, memory: powered.memory, pages: powered.block.needs.pages, persist })))),
+      );
+    }
     return disk;
   };
   const known = kernel()?.block;

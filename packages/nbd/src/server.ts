@@ -34,7 +34,13 @@ export interface NbdServer {
   close(): Promise<void>;
 }
 
-export function createNbdServer({ exports, unlisted, tls, maxConnections = MAX_CONNECTIONS, finishMs = FINISH_MS }: NbdServerOptions): NbdServer & { readonly address: Server['address'] } {
+export function createNbdServer({
+  exports,
+  unlisted,
+  tls,
+  maxConnections = MAX_CONNECTIONS,
+  finishMs = FINISH_MS,
+}: NbdServerOptions): NbdServer & { readonly address: Server['address'] } {
   const counters: NbdCounters = { reads: 0, writes: 0, others: 0, bytesRead: 0, bytesWritten: 0, errors: 0 };
   const connections = new Set<Connection>();
 

@@ -46,7 +46,10 @@ export interface Transmission {
   space(): Uint8Array;
   /** So many bytes were put into the `space` of some time ago. Returns false if the socket is to wait for `resume`. */
   received(length: number, space: Uint8Array): boolean;
-  /** From now on use this disk, in memory of another boot; undefined: fail what comes in with ESHUTDOWN. @throws KernelError ENOMEM: the session cannot go on */
+  /**
+   * From now on use this disk, in memory of another boot; undefined: fail what comes in with ESHUTDOWN. @throws KernelError ENOMEM: the session
+   * cannot go on
+   */
   rebind(disk: NbdDisk | undefined): void;
   /** Take no more requests; close once the replies that are laid out are sent. */
   finish(): void;

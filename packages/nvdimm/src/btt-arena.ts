@@ -107,7 +107,13 @@ export function createArena(place: ArenaPlace, layout: ArenaLayout, identity: Ar
   log.set(freshLog(BTT_NFREE, layout.externalNlba));
   writeBytes(io, start + logOffset, log);
   const { nextOffset, dataOffset } = layout;
-  const offsets = { nextOffset: BigInt(nextOffset), dataOffset: BigInt(dataOffset), mapOffset: BigInt(mapOffset), logOffset: BigInt(logOffset), info2Offset: BigInt(info2Offset) };
+  const offsets = {
+    nextOffset: BigInt(nextOffset),
+    dataOffset: BigInt(dataOffset),
+    mapOffset: BigInt(mapOffset),
+    logOffset: BigInt(logOffset),
+    info2Offset: BigInt(info2Offset),
+  };
   const info = encodeBttInfo({ ...layout, ...offsets, ...identity, parentUuid: identity.parentUuid ?? NULL_UUID, flags: 0, nfree: BTT_NFREE });
   writeBytes(io, start + info2Offset, info);
   writeBytes(io, start, info);
@@ -132,7 +138,13 @@ function openArena(place: ArenaPlace, bytes: Uint8Array, { nrLanes, sectorSize, 
 
 function layoutOf(info: BttInfo): ArenaLayout {
   const { externalLbaSize, internalLbaSize, externalNlba, internalNlba } = info;
-  const [nextOffset, dataOffset, mapOffset, logOffset, info2Offset] = [info.nextOffset, info.dataOffset, info.mapOffset, info.logOffset, info.info2Offset].map(Number);
+  const [nextOffset, dataOffset, mapOffset, logOffset, info2Offset] = [
+    info.nextOffset,
+    info.dataOffset,
+    info.mapOffset,
+    info.logOffset,
+    info.info2Offset,
+  ].map(Number);
   const sizeBytes = nextOffset! > 0 ? nextOffset! : info2Offset! + BTT_INFO_SIZE;
   return {
     sizeBytes, externalLbaSize, internalLbaSize, externalNlba, internalNlba,
@@ -187,7 +199,9 @@ function replay(arena: Arena, { lba, oldMap, newMap }: LogEntry, printk: Printk)
     throw new KernelError('EIO', `the flog names block ${lba} of a disk of ${arena.layout.externalNlba}`);
   }
   if (mapBlock(readMap(arena, lba), lba) !== oldBlock) return;
-  if (newBlock >= arena.layout.internalNlba) throw new KernelError('EIO', `the flog maps block ${lba} to ${newBlock}, expected less than ${arena.layout.internalNlba}`);
+  if (newBlock >= arena.layout.internalNlba) {
+    throw new KernelError('EIO', `the flog maps block ${lba} to ${newBlock}, expected less than ${arena.layout.internalNlba}`);
+  }
   writeMap(arena, lba, newBlock, 'normal');
 }
 

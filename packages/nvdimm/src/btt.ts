@@ -12,7 +12,9 @@
 import { BugError, KERN, KernelError, MIB, roundUp, silentPrintk } from '@holdfast/lib';
 import type { Printk } from '@holdfast/lib';
 import { type Arena, blockOffset, clearFreeBlockError, createArena, discoverArenas, mapBlock, mapState, readMap, writeFlog, writeMap } from './btt-arena.js';
-import { ARENA_FLAG_ERROR, ARENA_MIN_SIZE, BTT_INFO_SIZE, BTT_NFREE, bttInfoIsValid, bttSectorSize, bttVersion, decodeBttInfo, planArenas } from './btt-info.js';
+import {
+  ARENA_FLAG_ERROR, ARENA_MIN_SIZE, BTT_INFO_SIZE, BTT_NFREE, bttInfoIsValid, bttSectorSize, bttVersion, decodeBttInfo, planArenas,
+} from './btt-info.js';
 import { type NamespaceIo, readBytes, writeBytesAtomic } from './namespace-io.js';
 import type { ClaimClass } from './namespace-label.js';
 
@@ -64,7 +66,9 @@ export function probeBtt(io: NamespaceIo, { claimClass, parentUuid }: Pick<BttCo
 export function attachBtt(io: NamespaceIo, config: BttConfig, log: Printk = silentPrintk): Btt {
   const { initialOffset } = bttVersion(config.claimClass);
   if (io.sizeBytes - initialOffset < ARENA_MIN_SIZE) {
-    throw new KernelError('ENXIO', `a namespace of ${io.sizeBytes} bytes must be at least ${ARENA_MIN_SIZE + initialOffset} bytes for a BTT`, { nearest: [{ sizeBytes: roundUp(ARENA_MIN_SIZE + initialOffset, 16 * MIB) }] });
+    throw new KernelError('ENXIO', `a namespace of ${io.sizeBytes} bytes must be at least ${ARENA_MIN_SIZE + initialOffset} bytes for a BTT`, {
+      nearest: [{ sizeBytes: roundUp(ARENA_MIN_SIZE + initialOffset, 16 * MIB) }],
+    });
   }
   const { lbaSize } = config;
   const sectorSize = bttSectorSize(lbaSize);

@@ -166,5 +166,8 @@ function createNdBus(id: number, { provider, parent, commands = [], attributes =
     // Linux blocks here until all is probed; here it always is.
     { name: 'wait_probe', mode: 0o444, show: () => '1\n' },
   ];
-  return { type: 'bus', name: `ndbus${id}`, id, parent, provider, badrange: createBadrange(), methods, regions: [], isScrubbing, attributes: () => [...own, ...attributes], uevent: () => ['MODALIAS=nd:t0'] };
+  return {
+    type: 'bus', name: `ndbus${id}`, id, parent, provider, badrange: createBadrange(), methods, regions: [], isScrubbing,
+    attributes: () => [...own, ...attributes], uevent: () => ['MODALIAS=nd:t0'],
+  };
 }

@@ -26,7 +26,9 @@ export function setupNdPfn(core: NdCore, pfn: NdPfn, io: NamespaceIo): PfnSetup 
   const who = whoLogs(core, pfn);
   const refuse = ({ code, log, rule, nearest }: PfnRefusal): KernelError => {
     if (log !== undefined) core.printk(`${who}: ${log}`, code === 'ENXIO' && log.includes('read-only') ? KERN.info : KERN.err);
-    return new KernelError(code, `${pfn.name}: ${rule}`, { nearest: mode === 'none' ? [{ first: storeLine(pfn.name, 'mode', 'pmem') }] : nearestRequests(pfn, nearest) });
+    return new KernelError(code, `${pfn.name}: ${rule}`, {
+      nearest: mode === 'none' ? [{ first: storeLine(pfn.name, 'mode', 'pmem') }] : nearestRequests(pfn, nearest),
+    });
   };
   const namespace = pfnNamespace(ns);
   const init = initPfn(io, { kind: pfn.type, namespace, settings: { uuid, mode, align }, region });

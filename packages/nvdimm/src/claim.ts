@@ -119,12 +119,26 @@ function storeNamespace(core: NdCore, claim: NdClaim, text: string): void {
   checkUnbound(core, claim);
   const name = text.trim();
   if (name === '') return release(core, claim);
-  if (!name.startsWith('namespace')) throw new KernelError('EINVAL', `'${name}': expected the name of a namespace, or nothing`, values(...idleNamespaces(claim)));
+  if (!name.startsWith('namespace')) {
+    throw new KernelError('EINVAL', `'${name}': expected the name of a namespace, or nothing`, values(...idleNamespaces(claim)));
+  }
   if (claim.namespace) throw new KernelError('EBUSY', `${claim.name} holds ${claim.namespace.name} already`, after(storeLine(claim.name, 'namespace', '')));
   const ns = claim.region.namespaces.find((each) => each.name === name);
   if (!ns) throw new KernelError('ENODEV', `${claim.region.name} has no ${name}`, values(...idleNamespaces(claim)));
-  if (!mayHold(claim, ns)) throw new KernelError('EBUSY', `${name} is to be held by ${ns.claimClass}, not by ${claim.type}`, after(storeLine(name, 'holder_class', claim.type)));
-  if (ns.sizeBytes < MIN_HOST_SIZE) throw new KernelError('ENXIO', `${name} has ${ns.sizeBytes} bytes: a ${claim.type} needs at least ${MIN_HOST_SIZE}`, ns.kind === 'io' ? {} : after(storeLine(name, 'size', MIN_HOST_SIZE)));
+  if (!mayHold(claim, ns)) {
+    throw new KernelError(
+      'EBUSY',
+      `${name} is to be held by ${ns.claimClass}, not by ${claim.type}`,
+      after(storeLine(name, 'holder_class', claim.type)),
+    );
+  }
+  if (ns.sizeBytes < MIN_HOST_SIZE) {
+    throw new KernelError(
+      'ENXIO',
+      `${name} has ${ns.sizeBytes} bytes: a ${claim.type} needs at least ${MIN_HOST_SIZE}`,
+      ns.kind === 'io' ? {} : after(storeLine(name, 'size', MIN_HOST_SIZE)),
+    );
+  }
   if (ns.claim) throw new KernelError('EBUSY', `${name} is claimed by ${ns.claim.name}`, after(...releaseLines(core, ns.claim)));
   ns.claim = claim;
   claim.namespace = ns;

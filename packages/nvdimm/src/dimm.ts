@@ -84,7 +84,9 @@ export function openConfigArea(dimm: Nvdimm): ConfigArea {
   if (!configArea) throw new KernelError('ENOTTY', `${name} has no label area`);
   const { sizeBytes } = configArea;
   const check = (offset: number, length: number): void => {
-    if (offset < 0 || length < 0 || offset + length > sizeBytes) throw new KernelError('EINVAL', `${name}: ${length} bytes at ${offset} of a label area of ${sizeBytes}`);
+    if (offset < 0 || length < 0 || offset + length > sizeBytes) {
+      throw new KernelError('EINVAL', `${name}: ${length} bytes at ${offset} of a label area of ${sizeBytes}`);
+    }
   };
   return {
     sizeBytes,

@@ -1,5 +1,7 @@
 // The devices of /sys/bus/nd.
-export type { ClaimKind, InterleaveSet, NdBtt, NdBus, NdClaim, NdCore, NdDevice, NdDriver, NdMapping, NdNamespace, NdPfn, NdRegion, Nvdimm } from './nd-device.js';
+export type {
+  ClaimKind, InterleaveSet, NdBtt, NdBus, NdClaim, NdCore, NdDevice, NdDriver, NdMapping, NdNamespace, NdPfn, NdRegion, Nvdimm,
+} from './nd-device.js';
 // Where providers and drivers meet.
 export { type NdBusDesc, type NvdimmDeps, type Nvdimms, createNvdimms } from './bus.js';
 export { type NdRegionDesc, trackReadOnly } from './region.js';

@@ -106,7 +106,10 @@ export function checkInfoBlock(bytes: Uint8Array, expected: InfoBlockExpectation
   if (mode === undefined) return refuse('ENXIO', `the mode must be 1 (RAM) or 2 (pmem), not ${block.mode}`);
   const align = block.align === 0 ? 2n ** ilog2(block.dataOffset) : BigInt(block.align);
 
-  const refused = checkMapping(block, mode, align, expected, limits) ?? checkSettings(block.uuid, mode, align, expected) ?? checkPlacement(block, align, namespace, limits);
+  const refused =
+    checkMapping(block, mode, align, expected, limits) ??
+    checkSettings(block.uuid, mode, align, expected) ??
+    checkPlacement(block, align, namespace, limits);
   if (refused) return { refused };
   return {
     valid: {
@@ -134,7 +137,10 @@ function asOfVersion(media: InfoBlock, limits: PfnLimits): InfoBlock {
 function checkMapping(block: InfoBlock, mode: PfnMode, align: bigint, expected: InfoBlockExpectation, limits: PfnLimits): PfnRefusal | undefined {
   const onDevice = mode === 'pmem';
   if (onDevice && block.pageSize > limits.pageSize) {
-    return opnotsupp(`init failed, page size mismatch ${block.pageSize | 0}`, `struct pages on the device are for pages of ${block.pageSize} bytes, ours have ${limits.pageSize}`);
+    return opnotsupp(
+      `init failed, page size mismatch ${block.pageSize | 0}`,
+      `struct pages on the device are for pages of ${block.pageSize} bytes, ours have ${limits.pageSize}`,
+    );
   }
   if (onDevice && block.pageStructSize < limits.structPageSize) {
     return opnotsupp(

@@ -10,7 +10,9 @@
  * write changes nothing in memory.
  */
 import { KernelError } from '@holdfast/lib';
-import { type IndexNumber, type LabelGeometry, type LabelSize, LABEL_SIZES, bestSeq, checkIndex, encodeIndex, labelGeometry, nextSeq, slotOffset } from './label-index.js';
+import {
+  type IndexNumber, type LabelGeometry, type LabelSize, LABEL_SIZES, bestSeq, checkIndex, encodeIndex, labelGeometry, nextSeq, slotOffset,
+} from './label-index.js';
 import { type NamespaceLabel, NSLABEL_FLAG, decodeLabel, encodeLabel, labelIsValid } from './namespace-label.js';
 
 /** The bytes that a DIMM's firmware keeps for labels. Both calls throw a KernelError if the firmware refuses. */

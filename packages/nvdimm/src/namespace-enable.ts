@@ -42,7 +42,12 @@ export interface EnabledNamespace {
  * @param who begins the log line, as `nd_pmem namespace0.0`
  * @throws KernelError EBUSY, logged, if somebody has the range; ENOMEM if nothing is there to be mapped
  */
-export function enableNamespace<M extends NdMemory>({ cpu, iomem, printk }: NamespaceEnableDeps<M>, ns: NdNamespace, sizeBytes: number, who: string): EnabledNamespace {
+export function enableNamespace<M extends NdMemory>(
+  { cpu, iomem, printk }: NamespaceEnableDeps<M>,
+  ns: NdNamespace,
+  sizeBytes: number,
+  who: string,
+): EnabledNamespace {
   const claimed = claim(iomem, ns, sizeBytes, who, printk);
   let mapping: M;
   try {

@@ -25,9 +25,15 @@ export function pmemShouldMapPages(ns: NdNamespace, iomem: Resource): boolean {
  * @throws KernelError ENODEV if there is no namespace, it is smaller than a page, or its labels gave it no UUID; EBUSY if it is in use raw;
  * ENXIO if a btt, pfn or dax device holds it; EOPNOTSUPP (logged) if struct pages are to map it raw and an end is not 2 MiB-aligned.
  */
-export function nvdimmNamespaceCommonProbe(device: NdNamespace | NdClaim, { bus, iomem, printk }: Pick<NdCore, 'bus' | 'iomem' | 'printk'>, mapsPages?: boolean): NdNamespace {
+export function nvdimmNamespaceCommonProbe(
+  device: NdNamespace | NdClaim,
+  { bus, iomem, printk }: Pick<NdCore, 'bus' | 'iomem' | 'printk'>,
+  mapsPages?: boolean,
+): NdNamespace {
   const ns = device.type === 'namespace' ? device : device.namespace;
-  if (!ns) throw new KernelError('ENODEV', `${device.name} has no namespace`, device.type === 'namespace' ? {} : after(...setupLines({ bus }, device)));
+  if (!ns) {
+    throw new KernelError('ENODEV', `${device.name} has no namespace`, device.type === 'namespace' ? {} : after(...setupLines({ bus }, device)));
+  }
   if (device.type !== 'namespace') {
     if (bus.driverOf(ns)) throw new KernelError('EBUSY', `${ns.name} is in use by ${bus.driverOf(ns)!.name}`, after(...setupLines({ bus }, device)));
     if (ns.claim !== device) throw new KernelError('ENXIO', `${ns.name} is not claimed by ${device.name}`);
@@ -43,7 +49,11 @@ export function nvdimmNamespaceCommonProbe(device: NdNamespace | NdClaim, { bus,
   if (device === ns && !aligned && (mapsPages ?? pmemShouldMapPages(ns, iomem))) {
     const range = memRange(ns.start, end - 1).replace(']', ' flags 0x200]');
     printk(`${bus.driverOf(ns)?.name ?? 'nd'} ${ns.name}: ${range} misaligned, unable to map`, KERN.err);
-    throw new KernelError('EOPNOTSUPP', `${ns.name} ${memRange(ns.start, end - 1)}: struct pages need both ends aligned to ${MEMREMAP_COMPAT_ALIGN}`, after(storeLine(ns.name, 'force_raw', 1)));
+    throw new KernelError(
+      'EOPNOTSUPP',
+      `${ns.name} ${memRange(ns.start, end - 1)}: struct pages need both ends aligned to ${MEMREMAP_COMPAT_ALIGN}`,
+      after(storeLine(ns.name, 'force_raw', 1)),
+    );
   }
   if (ns.kind === 'pmem' && ns.uuid === undefined) throw new KernelError('ENODEV', `${ns.name} has no UUID`);
   return ns;

@@ -32,7 +32,12 @@ export function createNamespacePmem(core: NdCore, region: NdRegion, labelled?: L
   return createNamespace(core, region, 'pmem', labelled ?? { start: region.start, sizeBytes: 0 });
 }
 
-function createNamespace(core: NdCore, region: NdRegion, kind: 'io' | 'pmem', found: Pick<NdNamespace, 'start' | 'sizeBytes'> & Partial<LabelledNamespace>): NdNamespace {
+function createNamespace(
+  core: NdCore,
+  region: NdRegion,
+  kind: 'io' | 'pmem',
+  found: Pick<NdNamespace, 'start' | 'sizeBytes'> & Partial<LabelledNamespace>,
+): NdNamespace {
   const id = region.ids.namespace.alloc();
   const ns: NdNamespace = {
     type: 'namespace',
@@ -141,12 +146,30 @@ function storeSize(core: NdCore, ns: NdNamespace, text: string): void {
   const value = Number(parseU64(text));
   checkIdle(core, ns);
   if (ns.uuid === undefined) throw new KernelError('ENXIO', `${ns.name} needs a UUID before it can have a size`, after(uuidLine(core, ns)));
-  if (value % region.align !== 0) throw new KernelError('EINVAL', `${ns.name}: size ${value}: expected a multiple of ${region.align}, the alignment of ${region.name}`, sizesNear(value, region.align, maxAvailableExtent(region) + allocatedDpa(region, ns.uuid)));
+  if (value % region.align !== 0) {
+    throw new KernelError(
+      'EINVAL',
+      `${ns.name}: size ${value}: expected a multiple of ${region.align}, the alignment of ${region.name}`,
+      sizesNear(value, region.align, maxAvailableExtent(region) + allocatedDpa(region, ns.uuid)),
+    );
+  }
   const disabled = region.mappings.find(({ dimm }) => !dimm.labels);
-  if (disabled) throw new KernelError('ENXIO', `${ns.name}: the labels of ${disabled.dimm.name} cannot be written, as it is disabled`, after(bindLine(disabled.dimm.name, 'nvdimm')));
+  if (disabled) {
+    throw new KernelError(
+      'ENXIO',
+      `${ns.name}: the labels of ${disabled.dimm.name} cannot be written, as it is disabled`,
+      after(bindLine(disabled.dimm.name, 'nvdimm')),
+    );
+  }
   const allocated = allocatedDpa(region, ns.uuid);
   const room = maxAvailableExtent(region) + allocated;
-  if (value > room) throw new KernelError('ENOSPC', `${ns.name}: size ${value}: ${region.name} has room for ${room} in one piece`, room > 0 ? values(roundDown(room, region.align)) : {});
+  if (value > room) {
+    throw new KernelError(
+      'ENOSPC',
+      `${ns.name}: size ${value}: ${region.name} has room for ${room} in one piece`,
+      room > 0 ? values(roundDown(room, region.align)) : {},
+    );
+  }
   if (value !== allocated) {
     resizeDpa(region, ns.uuid, value / region.mappings.length);
     setResource(ns, value);
@@ -183,7 +206,13 @@ function storeUuid(core: NdCore, ns: NdNamespace, text: string): void {
   const old = ns.uuid;
   if (old !== undefined) {
     const blank = ns.region.mappings.find(({ dimm }) => !dimm.labels?.area || activeLabels(dimm.labels.area).length === 0);
-    if (blank) throw new KernelError('EBUSY', `${ns.name} has a UUID and no label yet: give it a size, or start anew with size 0`, after(storeLine(ns.name, 'size', 0)));
+    if (blank) {
+      throw new KernelError(
+        'EBUSY',
+        `${ns.name} has a UUID and no label yet: give it a size, or start anew with size 0`,
+        after(storeLine(ns.name, 'size', 0)),
+      );
+    }
     renameDpa(ns.region, old, uuid);
   }
   ns.uuid = uuid;
@@ -200,7 +229,9 @@ function holderOfUuid({ bus }: NdCore, region: NdRegion, uuid: string): string |
 function storeAltName(core: NdCore, ns: NdNamespace, text: string): void {
   checkIdle(core, ns);
   const altName = text.trim();
-  if (altName.length > MAX_NAME) throw new KernelError('EINVAL', `alt_name of ${altName.length} characters: expected at most ${MAX_NAME}`, values(altName.slice(0, MAX_NAME)));
+  if (altName.length > MAX_NAME) {
+    throw new KernelError('EINVAL', `alt_name of ${altName.length} characters: expected at most ${MAX_NAME}`, values(altName.slice(0, MAX_NAME)));
+  }
   ns.altName = altName;
   updateNamespaceLabels(core, ns);
 }
@@ -216,7 +247,9 @@ function storeSectorSize(core: NdCore, ns: NdNamespace, text: string): void {
 function storeHolderClass(core: NdCore, ns: NdNamespace, text: string): void {
   checkIdle(core, ns);
   const word = text.replace(/\n$/, '');
-  if (word !== 'btt' && word !== 'pfn' && word !== 'dax' && word !== '') throw new KernelError('EINVAL', `holder_class '${word}': expected btt, pfn, dax or nothing`, values('pfn', 'dax', 'btt'));
+  if (word !== 'btt' && word !== 'pfn' && word !== 'dax' && word !== '') {
+    throw new KernelError('EINVAL', `holder_class '${word}': expected btt, pfn, dax or nothing`, values('pfn', 'dax', 'btt'));
+  }
   ns.claimClass = word === 'btt' ? bttClaimClass(ns.region) : word === '' ? 'none' : word;
   updateNamespaceLabels(core, ns);
 }

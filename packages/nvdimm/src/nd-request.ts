@@ -48,7 +48,10 @@ export function releaseLines({ bus }: Pick<NdCore, 'bus'>, claim: NdClaim): stri
   return [...(driver ? [unbindLine(claim.name, driver.name)] : []), storeLine(claim.name, 'namespace', '')];
 }
 
-/** What a claim still misses before a driver can take it: a UUID, a place for struct pages or the size of sectors, and a namespace, which nothing else may use. */
+/**
+ * What a claim still misses before a driver can take it: a UUID, a place for struct pages or the size of sectors, and a namespace, which nothing
+ * else may use.
+ */
 export function setupLines({ bus }: Pick<NdCore, 'bus'>, claim: NdClaim): string[] {
   const [idle] = idleNamespaces(claim);
   const ns = claim.namespace ?? claim.region.namespaces.find(({ name }) => name === idle);

@@ -100,7 +100,10 @@ export function initPfn(io: NamespaceIo, request: PfnInit): { readonly valid: Va
 }
 
 /** What to map of a namespace with a valid block. The block's page count yields to the namespace's size as it is today. */
-export function setupPfn(namespace: PfnNamespace, block: ValidInfoBlock): { readonly mapping: PfnMapping; readonly log?: string } | { readonly refused: PfnRefusal } {
+export function setupPfn(
+  namespace: PfnNamespace,
+  block: ValidInfoBlock,
+): { readonly mapping: PfnMapping; readonly log?: string } | { readonly refused: PfnRefusal } {
   const { dataOffset, startPad, endTrunc, mode } = block;
   const start = namespace.start + startPad;
   const end = namespace.start + namespace.sizeBytes - endTrunc;

@@ -62,5 +62,9 @@ export function accountCleared(bus: NdBus, start: number, cleared: number): void
  * What nobody knows of yet shows only when it is loaded: then the machine tells (onMachineCheck).
  */
 export function isKnownPoison({ regions }: Pick<NdBus, 'regions'>, start: number, end: number): boolean {
-  return regions.some((region) => region.bus.badrange.ranges.some((range) => rangesOverlap(range, { start, end })) && rangesOverlap({ start, end }, { start: region.start, end: region.start + region.sizeBytes }));
+  return regions.some(
+    (region) =>
+      region.bus.badrange.ranges.some((range) => rangesOverlap(range, { start, end })) &&
+      rangesOverlap({ start, end }, { start: region.start, end: region.start + region.sizeBytes }),
+  );
 }

@@ -28,7 +28,11 @@ export function activateLabels({ name, mappings }: NdRegion, printk: Printk): ()
   const disabled = mappings.find(({ dimm }) => !dimm.labels && dimm.labeling);
   if (disabled) {
     printk(`nd_region ${name}: ${disabled.dimm.name}: is disabled, failing probe`, KERN.err);
-    throw new KernelError('ENXIO', `${name}: the labels of ${disabled.dimm.name} are needed, and it is disabled`, after(bindLine(disabled.dimm.name, 'nvdimm')));
+    throw new KernelError(
+      'ENXIO',
+      `${name}: the labels of ${disabled.dimm.name} are needed, and it is disabled`,
+      after(bindLine(disabled.dimm.name, 'nvdimm')),
+    );
   }
   const used = mappings.filter(({ dimm }) => dimm.labels).map(({ dimm }) => dimm);
   for (const dimm of used) dimm.nrUsers++;

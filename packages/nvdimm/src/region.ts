@@ -156,7 +156,8 @@ function regionAttributes(region: NdRegion): Attribute[] {
     readOnly('nstype', () => nstypeOf(region)),
     readWrite('align', () => hex(region.align), (text) => setAlign(region, text)),
     readOnly('mappings', () => region.mappings.length),
-    ...region.mappings.map(({ dimm, start, sizeBytes, position }, index) => readOnly(`mapping${index}`, () => `${dimm.name},${start},${sizeBytes},${position}`)),
+    ...region.mappings.map(({ dimm, start, sizeBytes, position }, index) =>
+      readOnly(`mapping${index}`, () => `${dimm.name},${start},${sizeBytes},${position}`)),
     // Linux shows both only for regions that have an interleave set; max_available_extent is there for all.
     ...(interleaveSet ? [readOnly('set_cookie', () => hex(shownCookie(region, interleaveSet))), readOnly('available_size', () => availableDpa(region))] : []),
     readOnly('max_available_extent', () => maxAvailableExtent(region)),
@@ -210,7 +211,11 @@ function setAlign(region: NdRegion, text: string): void {
   const ways = Math.max(1, region.mappings.length);
   const perDimm = align / ways;
   if (align === 0 || align > region.sizeBytes || align % ways !== 0 || !isPowerOf2(perDimm) || perDimm < PAGE_SIZE) {
-    throw new KernelError('EINVAL', `${region.name}: align ${align}: expected ${ways} times a power of two of at least ${PAGE_SIZE}, up to the region's size`, values(nearestAlign(region, align)));
+    throw new KernelError(
+      'EINVAL',
+      `${region.name}: align ${align}: expected ${ways} times a power of two of at least ${PAGE_SIZE}, up to the region's size`,
+      values(nearestAlign(region, align)),
+    );
   }
   region.align = align;
 }

@@ -108,7 +108,16 @@ function barSize(held: bigint, stuck: bigint, mask: bigint): bigint {
 function readRom(config: DeviceConfig, say: Printk): PciBar | undefined {
   const { held, stuck } = sizeRegister(config, PCI.ROM_ADDRESS, ALL_ONES - ROM_FLAGS);
   const mask = BigInt(ALL_ONES - ROM_FLAGS);
-  const raw = { index: PCI_ROM_RESOURCE, held: BigInt(held) & mask, stuck: BigInt(stuck) & mask, mask, isIo: false, is64: false, wiredBits: PCI_BASE_ADDRESS.MEM_PREFETCH, at: PCI.ROM_ADDRESS };
+  const raw = {
+    index: PCI_ROM_RESOURCE,
+    held: BigInt(held) & mask,
+    stuck: BigInt(stuck) & mask,
+    mask,
+    isIo: false,
+    is64: false,
+    wiredBits: PCI_BASE_ADDRESS.MEM_PREFETCH,
+    at: PCI.ROM_ADDRESS,
+  };
   const rom = describeBar(raw, say);
   return rom && { ...rom, wiredBits: held & ROM_ENABLE };
 }
@@ -126,7 +135,8 @@ export function writeBar(config: DeviceConfig, bar: PciBar, start: number): void
 /** As `%pR`: `[mem 0x380000000000-0x38003fffffff 64bit pref]`, or with its size while it has no address. */
 export function formatBar(bar: PciBar): string {
   if (bar.start === undefined) {
-    const size = bar.kind === 'io' ? `[io  size 0x${bar.sizeBytes.toString(16).padStart(4, '0')}` : `[mem size 0x${bar.sizeBytes.toString(16).padStart(8, '0')}`;
+    const size =
+      bar.kind === 'io' ? `[io  size 0x${bar.sizeBytes.toString(16).padStart(4, '0')}` : `[mem size 0x${bar.sizeBytes.toString(16).padStart(8, '0')}`;
     return size + suffix(bar);
   }
   return formatRange(bar, BigInt(bar.start), BigInt(bar.start) + BigInt(bar.sizeBytes) - 1n);

@@ -1,5 +1,7 @@
 // Hardware: cards, and the slots of a host bridge.
-export { type DecodeListener, type PciBarSpec, type PciFunction, type PciFunctionBar, type PciFunctionSpec, type PciRegisters, createPciFunction } from './pci-card.js';
+export {
+  type DecodeListener, type PciBarSpec, type PciFunction, type PciFunctionBar, type PciFunctionSpec, type PciRegisters, createPciFunction,
+} from './pci-card.js';
 export { type ConfigAccess, type Devfn, type PciBridge, type PciHost, createPciHost, devfnOf } from './pci-host.js';
 export { ALL_ONES, PCI, PCI_CLASS, PCI_COMMAND } from './pci-regs.js';
 // The kernel's bus, and what is on it.

@@ -23,13 +23,18 @@ export interface PciDriver {
   probe(device: PciDevice): () => void;
 }
 
-export function pciMatchId(ids: readonly PciDeviceId[], device: Pick<PciDevice, 'vendor' | 'device' | 'subsystemVendor' | 'subsystemDevice' | 'classCode'>): boolean {
-  return ids.some((id) =>
-    id.vendor === device.vendor &&
-    id.device === device.device &&
-    (id.subvendor ?? device.subsystemVendor) === device.subsystemVendor &&
-    (id.subdevice ?? device.subsystemDevice) === device.subsystemDevice &&
-    (((id.classCode ?? 0) ^ device.classCode) & (id.classMask ?? 0)) === 0);
+export function pciMatchId(
+  ids: readonly PciDeviceId[],
+  device: Pick<PciDevice, 'vendor' | 'device' | 'subsystemVendor' | 'subsystemDevice' | 'classCode'>,
+): boolean {
+  return ids.some(
+    (id) =>
+      id.vendor === device.vendor &&
+      id.device === device.device &&
+      (id.subvendor ?? device.subsystemVendor) === device.subsystemVendor &&
+      (id.subdevice ?? device.subsystemDevice) === device.subsystemDevice &&
+      (((id.classCode ?? 0) ^ device.classCode) & (id.classMask ?? 0)) === 0,
+  );
 }
 
 /** The driver as its bus sees it; numbers that an administrator adds count as its own. */

@@ -48,7 +48,12 @@ function modalias({ vendor, device, subsystemVendor, subsystemDevice, classCode 
 /** What uevents say of a function before its modalias (pci_uevent). */
 export function pciUevent({ name, vendor, device, subsystemVendor, subsystemDevice, classCode }: PciDevice): string[] {
   const upper = (value: number): string => value.toString(16).toUpperCase().padStart(4, '0');
-  return [`PCI_CLASS=${upper(classCode)}`, `PCI_ID=${upper(vendor)}:${upper(device)}`, `PCI_SUBSYS_ID=${upper(subsystemVendor)}:${upper(subsystemDevice)}`, `PCI_SLOT_NAME=${name}`];
+  return [
+    `PCI_CLASS=${upper(classCode)}`,
+    `PCI_ID=${upper(vendor)}:${upper(device)}`,
+    `PCI_SUBSYS_ID=${upper(subsystemVendor)}:${upper(subsystemDevice)}`,
+    `PCI_SLOT_NAME=${name}`,
+  ];
 }
 
 /** First byte, last byte and flags of each resource; zeros for none. A BAR without a place counts from 0. */

@@ -19,7 +19,11 @@ const BTT_IO_LAYER: IoLayer = { name: 'btt', takesPageless: true, wholeBlocks: t
 const INTEGRITY_IO_LAYER: IoLayer = { name: 'integrity', takesPageless: false, does: 'maps pages by struct page, to checksum them' };
 
 /** Show the BTT as a disk. @throws KernelError EEXIST */
-export function addBttDisk(needs: Pick<PmemNeeds, 'block' | 'memory' | 'printk' | 'release'>, btt: Btt, { name, parent }: { name: string; parent: Device }): Gendisk {
+export function addBttDisk(
+  needs: Pick<PmemNeeds, 'block' | 'memory' | 'printk' | 'release'>,
+  btt: Btt,
+  { name, parent }: { name: string; parent: Device },
+): Gendisk {
   return addDisk(needs.block, {
     name,
     parent,

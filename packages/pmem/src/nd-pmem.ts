@@ -89,12 +89,18 @@ function withInfoBlock<T>(needs: NdPmemNeeds, device: NdNamespace | NdClaim, ns:
 
 function attachBttDisk(needs: NdPmemNeeds, undo: UndoList, btt: NdBtt, ns: NdNamespace): void {
   const { uuid, lbaSize } = btt;
-  if (uuid === undefined || lbaSize === 0) throw new KernelError('ENODEV', `${btt.name} needs a UUID and a sector size first`, { nearest: [{ first: setupLines(needs.nvdimms, btt).join(' && ') }] });
+  if (uuid === undefined || lbaSize === 0) {
+    throw new KernelError('ENODEV', `${btt.name} needs a UUID and a sector size first`, {
+      nearest: [{ first: setupLines(needs.nvdimms, btt).join(' && ') }],
+    });
+  }
   const who = `${DRIVER_NAME} ${btt.name}`;
   const enabled = enableNamespace(needs, ns, ns.sizeBytes, who);
   undo.push(() => enabled.disable());
   const claimClass = ns.claimClass === 'unknown' ? 'none' : ns.claimClass;
-  const opened = attachBtt(enabled.io, { uuid, parentUuid: ns.uuid, lbaSize, claimClass, region: ns.region }, (text, level) => needs.printk(`${who}: ${text}`, level));
+  const opened = attachBtt(enabled.io, { uuid, parentUuid: ns.uuid, lbaSize, claimClass, region: ns.region }, (text, level) =>
+    needs.printk(`${who}: ${text}`, level),
+  );
   const disk = addBttDisk(needs, opened, { name: nvdimmNamespaceDiskName(ns, 'btt'), parent: btt });
   undo.push(() => delDisk(disk));
   btt.diskSize = opened.nrSectors * opened.sectorSize;
@@ -171,7 +177,10 @@ function attachDisk(needs: NdPmemNeeds, undo: UndoList, attachment: Attachment):
   });
   undo.push(() => delDisk(disk));
   undo.push(() => void flush());
-  if (needs.daxHosts) undo.push(needs.daxHosts.addHost(disk, createPmemDax({ name: disk.name, pmem, writeCache: dax.writeCache, synchronous: isNvdimmSync(ns.region) })));
+  if (needs.daxHosts) {
+    const daxDev = createPmemDax({ name: disk.name, pmem, writeCache: dax.writeCache, synchronous: isNvdimmSync(ns.region) });
+    undo.push(needs.daxHosts.addHost(disk, daxDev));
+  }
   undo.push(followReadOnly(needs, ns, disk, who));
 }
 

@@ -54,7 +54,13 @@ export interface PmemRange {
  * @param who begins the log line, as `nd_pmem namespace0.0`
  * @throws KernelError `code` if it is taken; the log says so.
  */
-export function claimRegion({ iomem, printk }: PmemNeeds, undo: UndoList, range: PmemRange, name: string, refusal: { who: string; text: string; code: ErrnoName }): Resource {
+export function claimRegion(
+  { iomem, printk }: PmemNeeds,
+  undo: UndoList,
+  range: PmemRange,
+  name: string,
+  refusal: { who: string; text: string; code: ErrnoName },
+): Resource {
   try {
     const resource = requestRegion(iomem, range.start, range.sizeBytes, name);
     undo.push(() => releaseResource(resource));
@@ -141,7 +147,9 @@ function attachDesign({ pageHost, params }: PmemNeeds, attachment: PmemAttachmen
     },
   };
   if (!pageHost) {
-    if (design ? design !== noPages : mapping === 'pages') throw new KernelError('EOPNOTSUPP', `${diskName}: this kernel has no struct pages for device memory`);
+    if (design ? design !== noPages : mapping === 'pages') {
+      throw new KernelError('EOPNOTSUPP', `${diskName}: this kernel has no struct pages for device memory`);
+    }
     return noPages.attach(device);
   }
   // Whoever shows the end of the device as data first wipes what another design has kept there.

@@ -32,7 +32,11 @@ function directPagesOf(pmem: PmemDevice, makePage: (pfn: Pfn) => void): DirectPa
         const from = roundDown(offset, PAGE_SIZE);
         const length = roundUp(offset + source.length, PAGE_SIZE) - from;
         const isWhole = from === offset && length === source.length;
-        if (badblocks.check(sector(from / SECTOR_SIZE), length / SECTOR_SIZE) && !(isWhole && healForWrite(pmem, sector(from / SECTOR_SIZE), dataOffset + from, length))) return false;
+        if (
+          badblocks.check(sector(from / SECTOR_SIZE), length / SECTOR_SIZE) &&
+          !(isWhole && healForWrite(pmem, sector(from / SECTOR_SIZE), dataOffset + from, length))
+        )
+          return false;
       }
       mapping.write(dataOffset + offset, source, 0, source.length);
       return true;

@@ -72,7 +72,10 @@ export interface PmemPagesValues {
 }
 
 /** The design that somebody chose for a disk; undefined leaves it to Linux. */
-export function choosePageDesign(diskName: string, { params, defaultPages }: { params?: Partial<PmemPagesValues> | undefined; defaultPages?: PageDesignName | undefined }): PageDesign | undefined {
+export function choosePageDesign(
+  diskName: string,
+  { params, defaultPages }: { params?: Partial<PmemPagesValues> | undefined; defaultPages?: PageDesignName | undefined },
+): PageDesign | undefined {
   const name = deviceValue(params?.pages, diskName) ?? defaultPages;
   return name && (PAGE_DESIGNS as Readonly<Record<PageDesignName, PageDesign>>)[name];
 }

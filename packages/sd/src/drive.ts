@@ -241,7 +241,9 @@ export function createDrive(spec: DriveSpec): Drive {
       const atoms = undecided();
       if (choices.length !== atoms.length) throw new KernelError('EINVAL', `drive: ${choices.length} choices for ${atoms.length} open atoms`);
       atoms.forEach(({ offset, images }, i) => {
-        if (images[choices[i]!] === undefined) throw new KernelError('EINVAL', `drive: choice ${choices[i]} for the atom at ${offset}, expected 0 to ${images.length - 1}`);
+        if (images[choices[i]!] === undefined) {
+          throw new KernelError('EINVAL', `drive: choice ${choices[i]} for the atom at ${offset}, expected 0 to ${images.length - 1}`);
+        }
       });
       return fail(atoms, (_, i) => choices[i]!);
     },

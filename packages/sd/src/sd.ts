@@ -6,7 +6,8 @@
  */
 import { KERN, PAGE_SIZE, type Printk, SECTOR_SIZE } from '@holdfast/lib';
 import {
-  type Bio, type Block, type BlkStatus, type Gendisk, BLK_STS, REQ, REQ_OP, addDisk, bioEndWith, createBvecIter, createQueue, declareIoLayers, delDisk, nextBvec,
+  type Bio, type Block, type BlkStatus, type Gendisk, BLK_STS, REQ, REQ_OP, addDisk, bioEndWith, createBvecIter, createQueue, declareIoLayers,
+  delDisk, nextBvec,
   opIsWrite, opOf, registerBlkdev, setLogicalBlockSize, setMaxHwSectors, setPhysicalBlockSize, startIter, unregisterBlkdev,
 } from '@holdfast/block';
 import { CHUNK_SIZE, type PhysicalMemory } from '@holdfast/machine';
@@ -52,7 +53,10 @@ function attachDrive(drive: Drive, index: number, { block, memory, printk, byPfn
   queue.writeCache = queue.fua = drive.writeCache;
   declareIoLayers(queue, [{ name: 'sd', takesPageless: byPfn, does: byPfn ? 'maps frames for DMA by number' : 'maps pages for DMA' }]);
   const { sizeBytes, sectorBytes } = drive;
-  printk(`sd 0:0:${index}:0: [${name}] ${sizeBytes / sectorBytes} ${sectorBytes}-byte logical blocks: (${decimal(sizeBytes)}/${binary(sizeBytes)})`, KERN.notice);
+  printk(
+    `sd 0:0:${index}:0: [${name}] ${sizeBytes / sectorBytes} ${sectorBytes}-byte logical blocks: (${decimal(sizeBytes)}/${binary(sizeBytes)})`,
+    KERN.notice,
+  );
   printk(`sd 0:0:${index}:0: [${name}] Write cache: ${drive.writeCache ? 'enabled' : 'disabled'}, read cache: enabled, supports DPO and FUA`, KERN.notice);
   const disk = addDisk(block, {
     name,

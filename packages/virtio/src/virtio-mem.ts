@@ -7,7 +7,8 @@
  * Differs from Linux: no timer tries again by itself.
  */
 import {
-  KERN, KernelError, NUMA_NO_NODE, PAGEBLOCK_NR_PAGES, PAGE_SIZE, type Attribute, type KernelParam, type LogLevel, type NodeId, type PhysAddr, type Printk, type Resource,
+  KERN, KernelError, NUMA_NO_NODE, PAGEBLOCK_NR_PAGES, PAGE_SIZE, type Attribute, type KernelParam, type LogLevel, type NodeId, type PhysAddr,
+  type Printk, type Resource,
   boolParam, hex, isPowerOf2, moduleParams, releaseResource, requestRegion, roundDown, uintParam,
 } from '@holdfast/lib';
 import type { VirtioMem } from '@holdfast/machine';
@@ -86,7 +87,12 @@ function probe({ name }: VirtioDevice, device: VirtioMem, needs: VirtioMemNeeds,
 /** Half of what may be offline at a time. */
 const THRESHOLD_HALF = 512 * 2 ** 20;
 
-function init(device: VirtioMem, needs: VirtioMemNeeds, params: Params, log: (text: string, level?: LogLevel) => void): { core: VirtioMemCore; mode: VirtioMemMode } {
+function init(
+  device: VirtioMem,
+  needs: VirtioMemNeeds,
+  params: Params,
+  log: (text: string, level?: LogLevel) => void,
+): { core: VirtioMemCore; mode: VirtioMemMode } {
   const { memory, pages, nodes } = needs;
   const { blockSize } = memory;
   const { start, regionSize } = device;
@@ -99,7 +105,15 @@ function init(device: VirtioMem, needs: VirtioMemNeeds, params: Params, log: (te
   const subBlockSize = Math.max(PAGEBLOCK_NR_PAGES * PAGE_SIZE, device.blockSize);
   const inSubBlocks = subBlockSize < blockSize && !params.force_bbm;
   const bigBlockSize = inSubBlocks ? 0 : chooseBigBlock(Math.max(device.blockSize, blockSize), params.bbm_block_size, (text) => log(text, KERN.warning));
-  const core = createVirtioMemCore({ device, memory, pages, nid, unitSize: inSubBlocks ? blockSize : bigBlockSize, unplugOnline: () => params.unplug_online, log });
+  const core = createVirtioMemCore({
+    device,
+    memory,
+    pages,
+    nid,
+    unitSize: inSubBlocks ? blockSize : bigBlockSize,
+    unplugOnline: () => params.unplug_online,
+    log,
+  });
   log(`start address: ${hex(start)}`);
   log(`region size: ${hex(regionSize)}`);
   log(`device block size: ${hex(device.blockSize)}`);
@@ -132,7 +146,12 @@ function createParentResource(name: string, { start, regionSize }: VirtioMem, io
 }
 
 /** The work that follows the configuration: never runs inside itself, but once more if something happened meanwhile. */
-function createWork(core: VirtioMemCore, mode: VirtioMemMode, maxPhysAddr: number, log: (text: string, level?: LogLevel) => void): { retry(): void; configChanged(): void } {
+function createWork(
+  core: VirtioMemCore,
+  mode: VirtioMemMode,
+  maxPhysAddr: number,
+  log: (text: string, level?: LogLevel) => void,
+): { retry(): void; configChanged(): void } {
   const { device } = core;
   let active = false;
   let stale = false;

@@ -46,7 +46,14 @@ function captureOf(texts: StateTexts): Capture {
 
 function captureTexts(texts: StateTexts): Parameters<typeof parseCapture>[0] {
   const text = (name: string): string => texts[name] ?? '';
-  return { iomem: text('iomem'), zoneinfo: text('zoneinfo'), memoryBlocks: text('memory-blocks'), nd: text('nd-sysfs'), dax: text('dax-sysfs'), block: text('block') };
+  return {
+    iomem: text('iomem'),
+    zoneinfo: text('zoneinfo'),
+    memoryBlocks: text('memory-blocks'),
+    nd: text('nd-sysfs'),
+    dax: text('dax-sysfs'),
+    block: text('block'),
+  };
 }
 
 /** What a tool printed as JSON; undefined if it is none. */

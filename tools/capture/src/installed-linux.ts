@@ -7,11 +7,22 @@ import type { CpioFile } from './cpio.js';
 /** Loaded before a guest's script, in this order. */
 export const BOOT_MODULES = ['libnvdimm', 'nd_pmem', 'nd_btt', 'nd_e820', 'nfit', 'dax_pmem', 'device_dax', 'dax_hmem'];
 /** There for a script, or a tool, that loads them. */
-const OTHER_MODULES = ['kmem', 'ext4', 'xfs', 'crc32c_generic', 'crc32c-intel', 'virtio_pci', 'virtio_mem', 'virtio_pmem', 'nd_virtio', 'virtio_blk', 'virtio_scsi', 'sd_mod'];
+const OTHER_MODULES = [
+  'kmem', 'ext4', 'xfs', 'crc32c_generic', 'crc32c-intel', 'virtio_pci', 'virtio_mem', 'virtio_pmem', 'nd_virtio', 'virtio_blk', 'virtio_scsi',
+  'sd_mod',
+];
 
 const NEEDED_TOOLS = ['/usr/bin/ndctl', '/usr/bin/daxctl'];
 /** Taken along where they are installed. */
-const OTHER_TOOLS = ['/usr/sbin/mkfs.ext4', '/usr/sbin/mkfs.ext2', '/usr/sbin/mkfs.xfs', '/usr/sbin/xfs_io', '/usr/sbin/e2fsck', '/usr/sbin/xfs_repair', '/usr/bin/sqlite3'];
+const OTHER_TOOLS = [
+  '/usr/sbin/mkfs.ext4',
+  '/usr/sbin/mkfs.ext2',
+  '/usr/sbin/mkfs.xfs',
+  '/usr/sbin/xfs_io',
+  '/usr/sbin/e2fsck',
+  '/usr/sbin/xfs_repair',
+  '/usr/bin/sqlite3',
+];
 const SETTINGS = ['/etc/mke2fs.conf'];
 
 export interface InstalledLinux {

@@ -83,7 +83,12 @@ function makeBacking(path: string, sizeBytes: number): void {
 
 function caseFolders(directory: string): string[] {
   if (existsSync(join(directory, 'case.json'))) return [directory];
-  const folders = existsSync(directory) ? readdirSync(directory).sort().map((name) => join(directory, name)).filter((path) => existsSync(join(path, 'case.json'))) : [];
+  const folders = existsSync(directory)
+    ? readdirSync(directory)
+        .sort()
+        .map((name) => join(directory, name))
+        .filter((path) => existsSync(join(path, 'case.json')))
+    : [];
   return folders.length > 0 ? folders : fail(`${directory}: no case.json there`);
 }
 

@@ -69,7 +69,10 @@ function areasOf(read: Read, range: MediaRange): Area[] {
     if (offset < headEnd) headNotes.push(...notes);
     else areas.push({ name, offset, length: BLOCK, notes });
     if (name !== 'btt-info') continue;
-    areas.push({ name: 'btt-map-head', offset: offset + parts['mapoff']!, length: BLOCK }, { name: 'btt-log-head', offset: offset + parts['logoff']!, length: LOG_HEAD_BYTES });
+    areas.push(
+      { name: 'btt-map-head', offset: offset + parts['mapoff']!, length: BLOCK },
+      { name: 'btt-log-head', offset: offset + parts['logoff']!, length: LOG_HEAD_BYTES },
+    );
   }
   return [{ name: 'head', offset: range.start, length: headEnd - range.start, notes: headNotes }, ...areas.filter(inRange)];
 }

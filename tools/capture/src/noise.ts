@@ -9,7 +9,8 @@ export function messagesIn(log: string): string[] {
 }
 
 /** What libndctl and libdaxctl trace of each attribute they read: as many lines as there are devices, in the order of a directory. */
-const TRACE = /^lib(?:nd|dax)ctl: (?:(?:__sysfs_\w+|__util_modalias_to_module|parse_lbasize_supported): |\w+: \S+: (?:enabled|disabled)$|write_attr: failed to write \w* to \S+\/holder_class: No such device)/;
+const TRACE =
+  /^lib(?:nd|dax)ctl: (?:(?:__sysfs_\w+|__util_modalias_to_module|parse_lbasize_supported): |\w+: \S+: (?:enabled|disabled)$|write_attr: failed to write \w* to \S+\/holder_class: No such device)/;
 const SPEED = /^\d+ bytes .* copied, /;
 
 /** What a command printed, without how fast it was, and without the traces of its libraries. */

@@ -16,7 +16,14 @@ export type StateTexts = Readonly<Record<string, string>>;
 
 /** What the guest, or the host for it, did: as in `commands.json`, but for `lite`, whose texts are as read. */
 export type Step =
-  | { readonly n: number; readonly cmd: string; readonly rc: number; readonly stdout: string; readonly stderr: readonly string[]; readonly dmesg: readonly string[] }
+  | {
+      readonly n: number;
+      readonly cmd: string;
+      readonly rc: number;
+      readonly stdout: string;
+      readonly stderr: readonly string[];
+      readonly dmesg: readonly string[];
+    }
   | { readonly n: number; readonly cmd: 'lite'; readonly texts: StateTexts };
 
 export interface BootRecord {
@@ -119,7 +126,14 @@ class Notes {
     else if (word === 'lite') this.steps.push({ n: Number(first), cmd: 'lite', texts: parts });
     else {
       const { command = '', stdout = '', stderr = '', messages = '' } = parts;
-      this.steps.push({ n: Number(first), cmd: command, rc: Number(rc), stdout: trimEnd(stdout), stderr: linesOf(saidBy(stderr)), dmesg: messagesIn(messages) });
+      this.steps.push({
+        n: Number(first),
+        cmd: command,
+        rc: Number(rc),
+        stdout: trimEnd(stdout),
+        stderr: linesOf(saidBy(stderr)),
+        dmesg: messagesIn(messages),
+      });
     }
     this.open = undefined;
   }

@@ -24,7 +24,12 @@ export function writeCase(directory: string, description: CaseDescription, recor
   for (const [name, bytes] of record.tables) write(`firmware/${name}`, bytes);
   const dimms = dimmsOf(description);
   if (dimms.length > 0) {
-    const rows = dimms.map(({ handle, labelBytes, mediaBytes, image }) => ({ handle, label_size: labelBytes, media_size: mediaBytes, ...(image === undefined ? {} : { image }) }));
+    const rows = dimms.map(({ handle, labelBytes, mediaBytes, image }) => ({
+      handle,
+      label_size: labelBytes,
+      media_size: mediaBytes,
+      ...(image === undefined ? {} : { image }),
+    }));
     write('firmware/dimms.json', `${JSON.stringify(rows, undefined, 1)}\n`);
   }
   const devices = memoryDevicesOf(description);

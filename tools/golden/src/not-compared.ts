@@ -29,22 +29,41 @@ function lacksProgram({ stdout, stderr = [] }: CapturedCommand): boolean {
 
 export const NOT_COMPARED: readonly NotCompared[] = [
   { path: /^kernel$/, reason: 'names the vendor build of the kernel' },
-  { path: /\.zones\[.*\]\.(?:managed|min|low|high|protection.*)$/, reason: 'managed pages depend on the kernel image, the initramfs and early allocations; watermarks follow from them' },
+  {
+    path: /\.zones\[.*\]\.(?:managed|min|low|high|protection.*)$/,
+    reason: 'managed pages depend on the kernel image, the initramfs and early allocations; watermarks follow from them',
+  },
   { path: /^memblock\.memory\.(?:available_kb|detail)$/, reason: 'sizes of the kernel image and of early allocations' },
   { path: /^memblock\.node_data/, reason: 'where memblock finds room depends on earlier allocations: initramfs, page tables' },
   { path: /\.block\.[\w.]+\.dev$/, when: hasSeveralDisks, reason: 'disks are probed asynchronously, and take their minors as they come' },
   { path: /^firmware_memmap/, when: tookNoCapture, reason: 'the guest never listed /sys/firmware/memmap' },
-  { path: /\.dmesg\[\d+\]$/, real: (value) => /^Built \d+ zonelists/.test(String(value)), reason: 'the line counts managed pages, which depend on the kernel image' },
-  { path: /\.dmesg\[\d+\]$/, real: (value) => /^(?:page:|flags: 0x|raw: )[0-9a-f]/.test(String(value)), reason: 'which page is in the way, and whose it is, depends on what the real kernel had allocated' },
+  {
+    path: /\.dmesg\[\d+\]$/, real: (value) => /^Built \d+ zonelists/.test(String(value)),
+    reason: 'the line counts managed pages, which depend on the kernel image',
+  },
+  {
+    path: /\.dmesg\[\d+\]$/, real: (value) => /^(?:page:|flags: 0x|raw: )[0-9a-f]/.test(String(value)),
+    reason: 'which page is in the way, and whose it is, depends on what the real kernel had allocated',
+  },
   { path: /^commands\[/, command: lacksProgram, reason: 'the guest had no such program' },
   { path: /\.stdout$/, cmd: /\/sys\/class\/\*/, reason: 'classes of hardware that has no part here' },
-  { path: /\.stdout$/, cmd: /ls \/sys\/devices\/system\/memory /, reason: 'the distribution builds its kernel without the file probe (CONFIG_ARCH_MEMORY_PROBE)' },
-  { path: /\.stdout$/, cmd: /(?:btt|pfn)\d+\.\*\//, reason: 'which of the claims of a region holds something is chance, and so is the order in which a pattern lists them' },
-  { path: /\.dmesg(?:\[\d+\])?$/, cmd: /^host /, when: answersBeforeKernel, reason: 'the monitor answers at once, and the kernel logs what it makes of it later' },
+  {
+    path: /\.stdout$/, cmd: /ls \/sys\/devices\/system\/memory /,
+    reason: 'the distribution builds its kernel without the file probe (CONFIG_ARCH_MEMORY_PROBE)',
+  },
+  {
+    path: /\.stdout$/, cmd: /(?:btt|pfn)\d+\.\*\//,
+    reason: 'which of the claims of a region holds something is chance, and so is the order in which a pattern lists them',
+  },
+  {
+    path: /\.dmesg(?:\[\d+\])?$/, cmd: /^host /, when: answersBeforeKernel,
+    reason: 'the monitor answers at once, and the kernel logs what it makes of it later',
+  },
 ];
 
 /** Commands that are replayed. The first other one ends a replay, for what comes behind it depends on it. */
-export const REPLAYED = /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|cd|for|printf|uniq|cut|df|stat|blkid|dumpe2fs|probe|blkdiscard|mkswap|swapon|swapoff|mkfs|mke2fs|mount|umount|xfs_io|mkdir|rm|sort|find|wc|mountpoint|readlink|od|sed|tail)\b/;
+export const REPLAYED =
+  /^(?:lite|cat|ls|dd|blockdev|grep|head|lsmem|lsblk|uname|dmesg|sync|sleep|echo|host|ndctl|daxctl|modprobe|exec|true|cd|for|printf|uniq|cut|df|stat|blkid|dumpe2fs|probe|blkdiscard|mkswap|swapon|swapoff|mkfs|mke2fs|mount|umount|xfs_io|mkdir|rm|sort|find|wc|mountpoint|readlink|od|sed|tail)\b/;
 
 /** Why the rest of a guest script is not replayed. */
 export function whyNotReplayed(line: string): string {
@@ -86,7 +105,11 @@ const CLAIM = /\b(btt|pfn|dax)(\d+)\.\d+\b/g;
 /** Text that names claims: what tools say, what the kernel logs, paths, and attributes that lead to one. */
 function textWithoutChance(text: string, name: string): string {
   if (/^(?:btt|pfn|dax)_seed$|^(?:stderr|error|dmesg|holder|path)$/.test(name)) return withoutPlace(text).replace(CLAIM, '$1$2.n');
-  return name === 'stdout' ? withoutTimes(withoutNumbers(withoutPage(text))).replace(/^UUID=[-0-9a-f]{36}$/gm, 'UUID=*').replace(/"uuid":"[-0-9a-f]{36}"/g, '"uuid":"*"') : text;
+  return name === 'stdout'
+    ? withoutTimes(withoutNumbers(withoutPage(text)))
+        .replace(/^UUID=[-0-9a-f]{36}$/gm, 'UUID=*')
+        .replace(/"uuid":"[-0-9a-f]{36}"/g, '"uuid":"*"')
+    : text;
 }
 
 /** Lists of devices name claims, too, by their directories or one a line. */
@@ -115,7 +138,10 @@ function withoutPage(text: string): string {
 
 /** Where a process's mapping was to lie is random on the real kernel; how long it was is not. */
 function withoutPlace(text: string): string {
-  return text.replace(/unaligned vma \((0x[0-9a-f]+) - (0x[0-9a-f]+),/, (_all, start: string, end: string) => `unaligned vma of ${Number(end) - Number(start)} (`);
+  return text.replace(
+    /unaligned vma \((0x[0-9a-f]+) - (0x[0-9a-f]+),/,
+    (_all, start: string, end: string) => `unaligned vma of ${Number(end) - Number(start)} (`,
+  );
 }
 
 /** Claims under what they are: the idle ones of a region, and those that hold something, in the order of what they hold. */

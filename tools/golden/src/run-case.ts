@@ -32,7 +32,14 @@ export async function runCase(golden: GoldenCase): Promise<CaseResult> {
     const results: Comparison[] = [];
     for (const [index, boot] of boots.entries()) {
       const { firmware } = loadFirmware(boot.firmwareDir);
-      results.push(await runBoot(boot, { machine, virtio: virtio.devices, dimms: memoryDevices }, { ...firmware, ...(dimms ? { dimms } : {}) }, index === 0 ? '' : `boot${index + 1}.`));
+      results.push(
+        await runBoot(
+          boot,
+          { machine, virtio: virtio.devices, dimms: memoryDevices },
+          { ...firmware, ...(dimms ? { dimms } : {}) },
+          index === 0 ? '' : `boot${index + 1}.`,
+        ),
+      );
     }
     return { ...head, ...addComparisons(results) };
   } catch (error) {
@@ -75,8 +82,16 @@ async function replay(golden: GoldenCase, system: System, facts: BootFacts): Pro
   const names = stoppedAt === undefined ? Object.keys({ ...golden.expected.captures, ...runner.captures }) : Object.keys(runner.captures);
   const pick = <T>(all: Record<string, T>): Record<string, T> => Object.fromEntries(names.filter((name) => all[name]).map((name) => [name, all[name]!]));
   return {
-    expected: { ...without(golden.expected, NOT_FACTS), captures: withManagedChanges(pick(golden.expected.captures)), commands: commands.map(normalize) },
-    actual: { ...without(ours, NOT_FACTS), captures: withManagedChanges(pick(ours.captures)), commands: ours.commands.map((record) => normalize(record as CapturedCommand)) },
+    expected: {
+      ...without(golden.expected, NOT_FACTS),
+      captures: withManagedChanges(pick(golden.expected.captures)),
+      commands: commands.map(normalize),
+    },
+    actual: {
+      ...without(ours, NOT_FACTS),
+      captures: withManagedChanges(pick(ours.captures)),
+      commands: ours.commands.map((record) => normalize(record as CapturedCommand)),
+    },
     commands,
     leftOut: notReached(stoppedAt, golden.commands.length - commands.length),
   };

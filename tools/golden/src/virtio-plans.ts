@@ -16,7 +16,14 @@ export function virtioPlans(args: readonly string[]): VirtioPlan[] {
     if (kind === 'virtio-pmem-pci') plans.push({ kind: 'pmem', id, sizeBytes });
     if (kind === 'virtio-mem-pci') {
       const size = (name: string, otherwise: number): number => (props.has(name) ? parseSize(props.get(name)!, name) : otherwise);
-      plans.push({ kind: 'mem', id, sizeBytes, requestedBytes: size('requested-size', 0), blockBytes: size('block-size', 2 * MIB), pxm: Number(props.get('node') ?? 0) });
+      plans.push({
+        kind: 'mem',
+        id,
+        sizeBytes,
+        requestedBytes: size('requested-size', 0),
+        blockBytes: size('block-size', 2 * MIB),
+        pxm: Number(props.get('node') ?? 0),
+      });
     }
   }
   return plans;

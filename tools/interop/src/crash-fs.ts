@@ -36,7 +36,10 @@ interface Options {
   readonly lie?: number;
 }
 
-const command = toolCommand('crash-fs', 'Lets a real Linux write to a file system on a simulated disk, cuts the power, and checks every disk that may be left.');
+const command = toolCommand(
+  'crash-fs',
+  'Lets a real Linux write to a file system on a simulated disk, cuts the power, and checks every disk that may be left.',
+);
 const options = command
   .addOption(command.createOption('--fs <name>', 'file system').choices(FILE_SYSTEMS).default('ext4'))
   .addOption(command.createOption('--work <name>', 'what writes').choices(Object.keys(WORKS)).default('files'))
@@ -56,8 +59,11 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 for (const [signal, nr] of [['SIGHUP', 1], ['SIGINT', 2], ['SIGTERM', 15]] as const) process.on(signal, () => process.exit(128 + nr));
 
 const linux = findDiskLinux();
-if (typeof linux === 'string') say(`crash-fs: skipped: ${linux} (Debian: apt-get install qemu-system-x86 linux-image-amd64 ndctl daxctl busybox-static e2fsprogs xfsprogs libnbd-bin sqlite3)`);
-else {
+if (typeof linux === 'string') {
+  say(
+    `crash-fs: skipped: ${linux} (Debian: apt-get install qemu-system-x86 linux-image-amd64 ndctl daxctl busybox-static e2fsprogs xfsprogs libnbd-bin sqlite3)`,
+  );
+} else {
   for (let seed = options.seed; seed < options.seed + options.cuts; seed++) {
     const scratch = mkdtempSync(join(tmpdir(), 'holdfast-crash-fs-'));
     const removeScratch = (): void => rmSync(scratch, { recursive: true, maxRetries: 3 }); // the server may be writing there still
@@ -97,7 +103,13 @@ async function crash(installed: InstalledLinux, fs: FileSystem, work: CrashWork,
   }
 }
 
-async function look(how: typeof lookWithLinux, by: string, lookOptions: Omit<LookOptions, 'looked'>, names: readonly string[], bad: Map<string, string>): Promise<void> {
+async function look(
+  how: typeof lookWithLinux,
+  by: string,
+  lookOptions: Omit<LookOptions, 'looked'>,
+  names: readonly string[],
+  bad: Map<string, string>,
+): Promise<void> {
   const began = performance.now();
   const step = Math.ceil(names.length / 10);
   const looked = (done: number): void => {

@@ -11,12 +11,22 @@ import type { NbdProcess } from './nbd-process.js';
 import { SETPRIV, spawnOwned } from './spawn-owned.js';
 
 /** Programs of Debian's beside those that every guest needs. */
-const NEEDED = ['/usr/sbin/mkfs.ext4', '/usr/sbin/e2fsck', '/usr/sbin/debugfs', '/usr/sbin/mkfs.xfs', '/usr/sbin/xfs_repair', '/usr/bin/sqlite3', '/usr/bin/nbdcopy', SETPRIV];
+const NEEDED = [
+  '/usr/sbin/mkfs.ext4',
+  '/usr/sbin/e2fsck',
+  '/usr/sbin/debugfs',
+  '/usr/sbin/mkfs.xfs',
+  '/usr/sbin/xfs_repair',
+  '/usr/bin/sqlite3',
+  '/usr/bin/nbdcopy',
+  SETPRIV,
+];
 const MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', 'xfs'];
 
 /** QEMU's options for a small PC with a console on its standard input and output. */
 export const EMULATOR = [
-  '-accel', 'tcg', '-cpu', 'max,la57=off', '-nodefaults', '-no-user-config', '-display', 'none', '-vga', 'none', '-no-reboot', '-machine', 'pc', '-m', '512M', '-serial', 'stdio',
+  '-accel', 'tcg', '-cpu', 'max,la57=off', '-nodefaults', '-no-user-config', '-display', 'none', '-vga', 'none', '-no-reboot', '-machine', 'pc', '-m',
+  '512M', '-serial', 'stdio',
 ];
 /** On a busy host the kernel's check of its timer fails, so it makes none. */
 export const KERNEL_OPTIONS = 'console=ttyS0 panic=-1 quiet loglevel=1 no_timer_check';
@@ -73,7 +83,12 @@ export async function workUntilCut({ linux, server, exported, fs, work, after, s
 
 /** Its flushes reach the disk as they are: QEMU keeps nothing of its own. */
 function startGuest({ kernel }: InstalledLinux, initrd: string, port: number, exported: string): ChildProcess {
-  const disk = { driver: 'raw', 'node-name': 'disk', cache: { direct: true, 'no-flush': false }, file: { driver: 'nbd', server: { type: 'inet', host: '127.0.0.1', port: String(port) }, export: exported } };
+  const disk = {
+    driver: 'raw',
+    'node-name': 'disk',
+    cache: { direct: true, 'no-flush': false },
+    file: { driver: 'nbd', server: { type: 'inet', host: '127.0.0.1', port: String(port) }, export: exported },
+  };
   return spawnOwned('qemu-system-x86_64', [
     ...EMULATOR, '-blockdev', JSON.stringify(disk), '-device', 'virtio-blk-pci,drive=disk', '-kernel', kernel, '-initrd', initrd, '-append', KERNEL_OPTIONS,
   ], { stdio: ['pipe', 'pipe', 'inherit'] });

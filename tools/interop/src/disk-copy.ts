@@ -47,6 +47,8 @@ async function trouble([program, ...args]: readonly string[], good: readonly num
     return undefined;
   } catch (error) {
     const { code, stdout = '', stderr = '' } = error as { code?: number; stdout?: string; stderr?: string };
-    return good.includes(code ?? -1) ? undefined : `${[program, ...args.slice(0, -1)].join(' ')} ends with ${code}: ${`${stdout} ${stderr}`.trim().split('\n').slice(-3).join(' ')}`;
+    return good.includes(code ?? -1)
+      ? undefined
+      : `${[program, ...args.slice(0, -1)].join(' ')} ends with ${code}: ${`${stdout} ${stderr}`.trim().split('\n').slice(-3).join(' ')}`;
   }
 }

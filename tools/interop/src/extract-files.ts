@@ -9,7 +9,10 @@ const run = promisify(execFile);
 const MAX_OUTPUT = 2 ** 26;
 
 /** Copies those of `names` that are in the root of the file system in `image` to `folder`, which has a path without spaces. */
-export const EXTRACT: Readonly<Record<FileSystem, (image: string, names: readonly string[], folder: string) => Promise<void>>> = { ext4: extractExt4, xfs: extractXfs };
+export const EXTRACT: Readonly<Record<FileSystem, (image: string, names: readonly string[], folder: string) => Promise<void>>> = {
+  ext4: extractExt4,
+  xfs: extractXfs,
+};
 
 async function extractExt4(image: string, names: readonly string[], folder: string): Promise<void> {
   const commands = join(folder, 'commands');

@@ -58,21 +58,27 @@ export function lookWithLinux({ linux, fs, work, synced, uriOf, scratch, looked 
 }
 
 /** As many look at the same time as there are cores. */
-async function findBad(names: readonly string[], looked: (done: number) => void, start: (nr: number) => Looker | Promise<Looker>): Promise<Map<string, string>> {
+async function findBad(
+  names: readonly string[],
+  looked: (done: number) => void,
+  start: (nr: number) => Looker | Promise<Looker>,
+): Promise<Map<string, string>> {
   const bad = new Map<string, string>();
   const left = [...names].reverse();
   let done = 0;
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), names.length) }, async (_, nr) => {
-    const looker = await start(nr);
-    try {
-      for (let name = left.pop(); name !== undefined; name = left.pop()) {
-        const trouble = await looker.look(name);
-        if (trouble !== undefined) bad.set(name, trouble);
-        looked(++done);
+  await Promise.all(
+    Array.from({ length: Math.min(availableParallelism(), names.length) }, async (_, nr) => {
+      const looker = await start(nr);
+      try {
+        for (let name = left.pop(); name !== undefined; name = left.pop()) {
+          const trouble = await looker.look(name);
+          if (trouble !== undefined) bad.set(name, trouble);
+          looked(++done);
+        }
+      } finally {
+        await looker.stop?.();
       }
-    } finally {
-      await looker.stop?.();
-    }
-  }));
+    }),
+  );
   return bad;
 }

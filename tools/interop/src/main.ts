@@ -69,7 +69,9 @@ async function linuxReadsUs(installed: InstalledLinux, scratch: string): Promise
         await run(`ndctl create-namespace -f -m ${image.mode} ${where}`);
         const ours = (await listed(run)).find(({ dev }) => dev.startsWith(`namespace${slot}.`))!;
         made.set(image, ours);
-        for (const block of ours.blockdev === undefined ? [] : BLOCKS) await run(`echo '${blockText('holdfast', block).trimEnd()}' | dd of=/dev/${ours.blockdev} bs=${BLOCK} seek=${block} conv=notrunc,fsync`);
+        for (const block of ours.blockdev === undefined ? [] : BLOCKS) {
+          await run(`echo '${blockText('holdfast', block).trimEnd()}' | dd of=/dev/${ours.blockdev} bs=${BLOCK} seek=${block} conv=notrunc,fsync`);
+        }
       }
     });
   }
@@ -102,7 +104,9 @@ async function weReadLinux(installed: InstalledLinux, scratch: string): Promise<
     writeFileSync(image, '');
     truncateSync(image, MEDIA_BYTES + LABEL_BYTES);
   }
-  const create = [...NEW_LABELS, ...MODES.map((mode) => `ndctl create-namespace -m ${mode}`)].map((command) => `${command} >/dev/null 2>&1 || echo 'failed: ${command}'`);
+  const create = [...NEW_LABELS, ...MODES.map((mode) => `ndctl create-namespace -m ${mode}`)].map(
+    (command) => `${command} >/dev/null 2>&1 || echo 'failed: ${command}'`,
+  );
   const output = runGuest(installed, images, `${create.join('\n')}\nndctl list\necho '@@data'\n${writeScript()}`, scratch);
   const theirs = namespacesIn(output);
   check('Linux made a namespace of each mode', theirs.map(({ mode }) => mode).sort(), [...MODES].sort());

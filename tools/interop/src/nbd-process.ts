@@ -20,7 +20,9 @@ export interface NbdProcess {
 
 /** @param control where its power switch is to be @throws Error if it ends before it serves */
 export async function startNbd(control: string, args: readonly string[]): Promise<NbdProcess> {
-  const child: ChildProcess = spawnOwned(process.execPath, [HOLDFAST, 'nbd', '--port', '0', '--control', control, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child: ChildProcess = spawnOwned(process.execPath, [HOLDFAST, 'nbd', '--port', '0', '--control', control, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
   const exited = once(child, 'exit');

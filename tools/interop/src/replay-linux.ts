@@ -35,7 +35,8 @@ done`,
   // Others write the file while the guest has nothing mounted: what QEMU reads is what is in it, and its lock is not taken.
   const disk = { driver: 'raw', 'node-name': 'disk', file: { driver: 'file', filename: file, locking: 'off' } };
   const child: ChildProcess = spawnOwned('qemu-system-x86_64', [
-    ...EMULATOR, '-blockdev', JSON.stringify(disk), '-device', 'virtio-blk-pci,drive=disk', '-kernel', linux.kernel, '-initrd', initrd, '-append', KERNEL_OPTIONS,
+    ...EMULATOR, '-blockdev', JSON.stringify(disk), '-device', 'virtio-blk-pci,drive=disk', '-kernel', linux.kernel, '-initrd', initrd, '-append',
+    KERNEL_OPTIONS,
   ], { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   child.stdin!.on('error', () => {}); // it may be gone before it has read all

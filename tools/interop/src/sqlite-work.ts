@@ -21,7 +21,8 @@ export const SQLITE_WORK: CrashWork = {
 } | sqlite3 -bail /m/${DATABASE}`,
   files: () => [DATABASE, `${DATABASE}-journal`, `${DATABASE}-wal`],
   trouble(folder, { length: committed }) {
-    const ask = (sql: string): string => execFileSync('sqlite3', [`${folder}/${DATABASE}`, sql], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+    const ask = (sql: string): string =>
+      execFileSync('sqlite3', [`${folder}/${DATABASE}`, sql], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
     try {
       const integrity = ask('PRAGMA integrity_check');
       if (integrity !== 'ok') return `integrity_check: ${integrity.slice(0, 200)}`;

@@ -7,8 +7,14 @@ import { findings, lineOf, writeTable } from './report.js';
 import { ROWS } from './rows.js';
 import { type Outcome, runMutations } from './run.js';
 
-const command = toolCommand('thread-mutations', "Takes each design of the thread out of the kernel, and sees that the tests named after its rows fail.")
-  .argument('[row...]', 'only the mutations of these rows of the thread', (text: string, before: readonly number[] = []) => [...before, wholeNumber(1, ROWS.at(-1))(text)])
+const command = toolCommand(
+  'thread-mutations',
+  'Takes each design of the thread out of the kernel, and sees that the tests named after its rows fail.',
+)
+  .argument('[row...]', 'only the mutations of these rows of the thread', (text: string, before: readonly number[] = []) => [
+    ...before,
+    wholeNumber(1, ROWS.at(-1))(text),
+  ])
   .parse();
 const rows = command.processedArgs[0] as readonly number[];
 const mutations = rows.length === 0 ? MUTATIONS : MUTATIONS.filter((mutation) => mutation.rows.some((row) => rows.includes(row)));

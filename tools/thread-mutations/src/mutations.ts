@@ -58,7 +58,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rows: [6, 21, 22], without: 'direct access to pmem', file: 'packages/pmem/src/nd-pmem.ts',
-    find: '  if (needs.daxHosts) undo.push(needs.daxHosts.addHost(disk, createPmemDax({ name: disk.name, pmem, writeCache: dax.writeCache, synchronous: isNvdimmSync(ns.region) })));\n', replace: '',
+    find: '    undo.push(needs.daxHosts.addHost(disk, daxDev));\n', replace: '',
   },
   {
     rows: [7], without: 'ZONE_DEVICE', file: 'packages/memory-hotplug/src/memremap.ts',
@@ -162,7 +162,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rows: [41], without: 'pages as a way to map', file: 'packages/pmem/src/pmem-attach.ts',
-    find: "  return mapping === 'pages' ? attachMemremap(device, pageHost, { owner, ...infoBlock }) : noPages.attach(device);", replace: '  return noPages.attach(device);',
+    find: "  return mapping === 'pages' ? attachMemremap(device, pageHost, { owner, ...infoBlock }) : noPages.attach(device);",
+    replace: '  return noPages.attach(device);',
   },
   {
     rows: [44], without: 'pages of the device in the page cache', file: 'packages/pmem/src/pmem-direct-pages.ts',

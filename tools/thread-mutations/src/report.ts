@@ -26,7 +26,11 @@ export function findings(outcomes: readonly Outcome[]): string[] {
 
 /** The rows that no mutation in the README's table is about. */
 export function rowsMissingIn(readme: string): number[] {
-  const told = new Set([...readme.matchAll(/^\| ([\d, ]+) \| .* \| (\d+) of \d+ \|$/gm)].filter(([, , failed]) => Number(failed) > 0).flatMap(([, rows]) => rows!.split(', ').map(Number)));
+  const told = new Set(
+    [...readme.matchAll(/^\| ([\d, ]+) \| .* \| (\d+) of \d+ \|$/gm)]
+      .filter(([, , failed]) => Number(failed) > 0)
+      .flatMap(([, rows]) => rows!.split(', ').map(Number)),
+  );
   return ROWS.filter((row) => !told.has(row));
 }
 

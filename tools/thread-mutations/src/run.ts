@@ -25,7 +25,11 @@ export async function runMutations(mutations: readonly Mutation[], told: (outcom
     enforce: 'pre' as const,
     transform: (code: string, id: string) => (current && id === join(ROOT, current.file) ? mutate(current, code) : undefined),
   };
-  const vitest = await createVitest('test', { root: KERNEL, config: join(KERNEL, 'vitest.config.ts'), watch: false, isolate: true, reporters: [{}] }, { plugins: [plugin] });
+  const vitest = await createVitest(
+    'test',
+    { root: KERNEL, config: join(KERNEL, 'vitest.config.ts'), watch: false, isolate: true, reporters: [{}] },
+    { plugins: [plugin] },
+  );
   try {
     const tests = (await run(vitest, await vitest.globTestSpecifications([THREAD_TESTS]))).filter(({ name }) => rowsIn(name).length > 0);
     const broken = tests.filter((test) => !test.ok());
@@ -37,7 +41,11 @@ export async function runMutations(mutations: readonly Mutation[], told: (outcom
       const results = await run(vitest, specificationsOf(own));
       current = undefined;
       vitest.invalidateFile(join(ROOT, mutation.file));
-      if (results.length !== own.length) throw new Error(`without ${mutation.without}, ${results.length} of ${own.length} tests ran: expected an edit with which the kernel still loads`);
+      if (results.length !== own.length) {
+        throw new Error(
+          `without ${mutation.without}, ${results.length} of ${own.length} tests ran: expected an edit with which the kernel still loads`,
+        );
+      }
       const namesOf = (ok: boolean): string[] => results.filter((test) => test.ok() === ok).map(({ name }) => name);
       told({ mutation, failed: namesOf(false), passed: namesOf(true) });
     }
@@ -50,7 +58,10 @@ async function run(vitest: Vitest, specifications: readonly TestSpecification[])
   const ran = new Set(specifications.map(({ moduleId }) => moduleId));
   // Vitest tells of all modules that it has ever run.
   const { testModules } = await vitest.runTestSpecifications([...specifications]);
-  return testModules.filter(({ moduleId }) => ran.has(moduleId)).flatMap((module) => [...module.children.allTests()]).filter((test) => test.result().state !== 'skipped');
+  return testModules
+    .filter(({ moduleId }) => ran.has(moduleId))
+    .flatMap((module) => [...module.children.allTests()])
+    .filter((test) => test.result().state !== 'skipped');
 }
 
 /** These tests and no others. */

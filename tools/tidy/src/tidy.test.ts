@@ -52,6 +52,12 @@ describe.each(PACKAGES)('%s', (name) => {
     expect(dead.map((file) => relative(ROOT, file))).toEqual([]);
   });
 
+  it('has no line wider than 160 columns, but for text that cannot be cut', () => {
+    const isWide = (line: string): boolean => line.length > 160 && !/(['"`]).{60,}\1|\/.{60,}\//.test(line);
+    const wide = code.flatMap((file) => read(file).split('\n').flatMap((line, index) => (isWide(line) ? [`${relative(ROOT, file)}:${index + 1}`] : [])));
+    expect(wide).toEqual([]);
+  });
+
   it('opens each file with what it is', () => {
     const bare = code.filter((file) => basename(file) !== 'index.ts' && !read(file).startsWith('/**'));
     expect(bare.map((file) => relative(ROOT, file))).toEqual([]);

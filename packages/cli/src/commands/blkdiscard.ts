@@ -1,4 +1,7 @@
-/** blkdiscard(8) of util-linux: tells a device that blocks are no longer needed, for good if asked, or zeroes them. The device must not be in use, unless forced. */
+/**
+ * blkdiscard(8) of util-linux: tells a device that blocks are no longer needed, for good if asked, or zeroes them. The device must not be in use,
+ * unless forced.
+ */
 import { resolvePath } from '@holdfast/kernel';
 import { KernelError, strerror } from '@holdfast/lib';
 import { parseByteCount } from '../console/byte-count.js';
@@ -9,7 +12,10 @@ export const blkdiscard: Command = {
   usage: 'blkdiscard [-f] [-s | -z] [-o OFFSET] [-l LENGTH] DEVICE',
   help: '-f, --force   even if somebody has it exclusively\n-s, --secure   so that nothing of them can be had again\n-z, --zeroout   write zeros\n-o, --offset, -l, --length   bytes; all of the device without them',
   run({ args, root, resolve, err, explainError }) {
-    const options = getopt(args, { long: { force: false, secure: false, zeroout: false, offset: true, length: true }, short: { f: 'force', s: 'secure', z: 'zeroout', o: 'offset', l: 'length' } });
+    const options = getopt(args, {
+      long: { force: false, secure: false, zeroout: false, offset: true, length: true },
+      short: { f: 'force', s: 'secure', z: 'zeroout', o: 'offset', l: 'length' },
+    });
     const [device, more] = options.operands;
     if (device === undefined) throw new UsageError('no device specified');
     if (more !== undefined) throw new UsageError('unexpected number of arguments');
@@ -40,7 +46,11 @@ export const blkdiscard: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      err(doing === 'cannot open' ? `blkdiscard: cannot open ${device}: ${strerror(error.code)}` : `blkdiscard: ${device}: ${doing} failed: ${strerror(error.code)}`);
+      err(
+        doing === 'cannot open'
+          ? `blkdiscard: cannot open ${device}: ${strerror(error.code)}`
+          : `blkdiscard: ${device}: ${doing} failed: ${strerror(error.code)}`,
+      );
       explainError(error);
       return 1;
     }

@@ -51,7 +51,11 @@ export const blockdev: Command = {
         try {
           for (const command of commands) {
             const setting = SETTINGS[command];
-            if (setting) setting(file, values.get(command)!, (attribute, text) => writeFile(root, `/sys/class/block/${found.split('/').at(-1)}/${attribute}`, text));
+            if (setting) {
+              setting(file, values.get(command)!, (attribute, text) =>
+                writeFile(root, `/sys/class/block/${found.split('/').at(-1)}/${attribute}`, text),
+              );
+            }
             const result = ACTIONS[command]?.(file, (attribute) => sysText(root, found, attribute));
             if (result !== undefined) out(`${result}\n`);
           }
@@ -91,7 +95,11 @@ function parseArguments(args: readonly string[]): { commands: string[]; paths: s
 }
 
 function sysText(root: VfsDir, device: string, attribute: string): string {
-  return textAt(root, `/sys/class/block/${device.split('/').at(-1)}/${attribute}`) ?? textAt(root, `/sys/block/${device.split('/').at(-1)}/${attribute}`) ?? '0';
+  return (
+    textAt(root, `/sys/class/block/${device.split('/').at(-1)}/${attribute}`) ??
+    textAt(root, `/sys/block/${device.split('/').at(-1)}/${attribute}`) ??
+    '0'
+  );
 }
 
 function report(root: VfsDir, paths: readonly string[], out: (text: string) => void): number {

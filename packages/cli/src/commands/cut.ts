@@ -31,7 +31,10 @@ export const cut: Command = {
       return 1;
     }
     const delimiter = value('delimiter')?.[0] ?? '\t';
-    const cutLine = kind === 'fields' ? fieldsOf(ranges, delimiter, value('output-delimiter') ?? delimiter, has('only-delimited')) : (line: string) => partsOf([...line], ranges).join('');
+    const cutLine =
+      kind === 'fields'
+        ? fieldsOf(ranges, delimiter, value('output-delimiter') ?? delimiter, has('only-delimited'))
+        : (line: string) => partsOf([...line], ranges).join('');
     let status = 0;
     for (const path of operands.length > 0 ? operands : ['-']) {
       try {

@@ -41,7 +41,9 @@ export const dd: Command = {
     try {
       if (job.input !== undefined) source = openLenient(io, job.input, { direct: job.flags.has('iflag:direct') });
       opening = job.output ?? '';
-      if (job.output !== undefined) sink = openLenient(io, job.output, { write: true, truncate: !job.flags.has('conv:notrunc'), direct: job.flags.has('oflag:direct') });
+      if (job.output !== undefined) {
+        sink = openLenient(io, job.output, { write: true, truncate: !job.flags.has('conv:notrunc'), direct: job.flags.has('oflag:direct') });
+      }
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       io.explainError(error);

@@ -84,7 +84,8 @@ function row({ kernel }: CommandIo, { source, target, type }: Mounted, { type: s
   const [total, free, available] = inodes ? [files, freeFiles, freeFiles] : [blocks, freeBlocks, availableBlocks];
   const used = total - free;
   const percent = used + available === 0 ? 0 : Math.floor((used * 100 + Math.floor((used + available) / 2)) / (used + available));
-  const amount = (count: number): string => (unit === undefined ? humanReadable(count * (inodes ? 1 : blockSize)) : inUnits(count * (inodes ? 1 : blockSize), inodes ? 1 : unit)).padStart(9);
+  const amount = (count: number): string =>
+    (unit === undefined ? humanReadable(count * (inodes ? 1 : blockSize)) : inUnits(count * (inodes ? 1 : blockSize), inodes ? 1 : unit)).padStart(9);
   // A name that is too long for its column gets a line of its own.
   const name = source.length > 20 ? `${source}\n${' '.repeat(20)}` : source.padEnd(20);
   return `${name} ${showsType ? `${type.padEnd(10)} ` : ''}${amount(total)} ${amount(used)} ${amount(available)} ${String(percent).padStart(3)}% ${target}\n`;

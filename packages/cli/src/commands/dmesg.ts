@@ -9,7 +9,10 @@ export const dmesg: Command = {
   usage: 'dmesg [-t] [-x] [-r] [-l LEVEL,…]',
   help: `Levels: ${LEVELS.join(' ')}`,
   run({ args, system, out }) {
-    const { has, value } = getopt(args, { short: { t: 'notime', x: 'decode', r: 'raw', l: 'level' }, long: { notime: false, decode: false, raw: false, level: true } });
+    const { has, value } = getopt(args, {
+      short: { t: 'notime', x: 'decode', r: 'raw', l: 'level' },
+      long: { notime: false, decode: false, raw: false, level: true },
+    });
     const wanted = value('level')?.split(',');
     const unknown = wanted?.find((name) => !(LEVELS as readonly string[]).includes(name));
     if (unknown !== undefined) throw new UsageError(`unknown level '${unknown}'`);

@@ -1,6 +1,7 @@
 /** dumpe2fs(8) -h of e2fsprogs 1.47: the superblock of an ext2 or ext4. Mirrors its misc/dumpe2fs.c and lib/e2p/{ls,feature}.c. */
 import {
-  COMPAT, EXT4_SUPER_MAGIC, type JournalSuper, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, decodeJournalSuper, descSizeOf, hasCompat, hasIncompat, hasRoCompat,
+  COMPAT, EXT4_SUPER_MAGIC, type JournalSuper, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, decodeJournalSuper,
+  descSizeOf, hasCompat, hasIncompat, hasRoCompat,
   INCOMPAT,
 } from '@holdfast/fs';
 import { type BlockFile, resolvePath } from '@holdfast/kernel';
@@ -53,7 +54,13 @@ function readSuper(file: BlockFile): Superblock | undefined {
 const ERRORS: Readonly<Record<number, string>> = { 1: 'Continue', 2: 'Remount read-only', 3: 'Panic' };
 const HASHES = ['legacy', 'half_md4', 'tea'];
 const FLAGS: readonly (readonly [bit: number, name: string])[] = [[1, 'signed_directory_hash'], [2, 'unsigned_directory_hash'], [4, 'test_filesystem']];
-const MOUNT_OPTIONS: readonly (readonly [bit: number, name: string])[] = [[0x1, 'debug'], [0x2, 'bsdgroups'], [0x4, 'user_xattr'], [0x8, 'acl'], [0x10, 'uid16']];
+const MOUNT_OPTIONS: readonly (readonly [bit: number, name: string])[] = [
+  [0x1, 'debug'],
+  [0x2, 'bsdgroups'],
+  [0x4, 'user_xattr'],
+  [0x8, 'acl'],
+  [0x10, 'uid16'],
+];
 
 function superblockLines(sb: Superblock): string[] {
   const line = (name: string, value: string | number): string => `${`${name}:`.padEnd(26)}${value}`;
@@ -107,9 +114,13 @@ function superblockLines(sb: Superblock): string[] {
     ...(sb.wantExtraIsize === 0 ? [] : [line('Desired extra isize', sb.wantExtraIsize)]),
     ...(sb.journalInum === 0 ? [] : [line('Journal inode', sb.journalInum)]),
     ...(sb.lastOrphan === 0 ? [] : [line('First orphan inode', sb.lastOrphan)]),
-    ...(hasCompat(sb, COMPAT.DIR_INDEX) ? [line('Default directory hash', HASHES[sb.defHashVersion] ?? 'unknown'), line('Directory Hash Seed', formatUuid(sb.hashSeed))] : []),
+    ...(hasCompat(sb, COMPAT.DIR_INDEX)
+      ? [line('Default directory hash', HASHES[sb.defHashVersion] ?? 'unknown'), line('Directory Hash Seed', formatUuid(sb.hashSeed))]
+      : []),
     ...(sb.jnlBackupType === 0 ? [] : [line('Journal backup', sb.jnlBackupType === 1 ? 'inode blocks' : `type ${sb.jnlBackupType}`)]),
-    ...(hasRoCompat(sb, RO_COMPAT.METADATA_CSUM) ? [line('Checksum type', sb.checksumType === 1 ? 'crc32c' : 'unknown'), line('Checksum', `0x${sb.checksum.toString(16).padStart(8, '0')}`)] : []),
+    ...(hasRoCompat(sb, RO_COMPAT.METADATA_CSUM)
+      ? [line('Checksum type', sb.checksumType === 1 ? 'crc32c' : 'unknown'), line('Checksum', `0x${sb.checksum.toString(16).padStart(8, '0')}`)]
+      : []),
   ];
 }
 
@@ -162,7 +173,12 @@ function firstJournalBlock(blocks: Uint8Array): number | undefined {
 }
 
 const JOURNAL_INCOMPAT: readonly (readonly [bit: number, name: string])[] = [
-  [1, 'journal_incompat_revoke'], [2, 'journal_64bit'], [4, 'journal_async_commit'], [8, 'journal_checksum_v2'], [16, 'journal_checksum_v3'], [32, 'fast_commit'],
+  [1, 'journal_incompat_revoke'],
+  [2, 'journal_64bit'],
+  [4, 'journal_async_commit'],
+  [8, 'journal_checksum_v2'],
+  [16, 'journal_checksum_v3'],
+  [32, 'fast_commit'],
 ];
 
 function journalFeatures(block: Uint8Array): string {

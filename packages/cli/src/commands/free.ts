@@ -7,7 +7,10 @@ import { humanSize } from '../console/smartcols.js';
 export const free: Command = {
   usage: 'free [-b|-k|-m|-g|-h]',
   run({ args, root, out }) {
-    const { has } = getopt(args, { short: { b: 'bytes', k: 'kibi', m: 'mebi', g: 'gibi', h: 'human' }, long: { bytes: false, kibi: false, mebi: false, gibi: false, human: false } });
+    const { has } = getopt(args, {
+      short: { b: 'bytes', k: 'kibi', m: 'mebi', g: 'gibi', h: 'human' },
+      long: { bytes: false, kibi: false, mebi: false, gibi: false, human: false },
+    });
     const text = String(readFile(root, '/proc/meminfo'));
     const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
     const unit = has('bytes') ? 1 / 1024 : has('mebi') ? 1024 : has('gibi') ? 1024 * 1024 : 1;

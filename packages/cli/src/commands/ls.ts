@@ -11,7 +11,8 @@ export const ls: Command = {
   usage: 'ls [-laAdR1] [PATH]…',
   run({ args, root, resolve, out, err }) {
     const { has, operands } = getopt(args, { short: SHORT, long: Object.fromEntries(Object.values(SHORT).map((name) => [name, false])) });
-    const show = (shown: string, node: VfsNode, path: string): void => out(`${has('long') ? longLine(node, path) : ''}${shown}${has('long') && node.kind === 'link' ? ` -> ${node.target}` : ''}\n`);
+    const show = (shown: string, node: VfsNode, path: string): void =>
+      out(`${has('long') ? longLine(node, path) : ''}${shown}${has('long') && node.kind === 'link' ? ` -> ${node.target}` : ''}\n`);
     const found: { operand: string; node: VfsNode; path: string }[] = [];
     let status = 0;
     for (const operand of operands.length > 0 ? operands : ['.']) {

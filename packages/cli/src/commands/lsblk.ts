@@ -71,7 +71,9 @@ function readDisks(root: VfsDir, disksOnly: boolean): JsonRow<BlockRow>[] {
   const disks = [...(dirAt(root, '/sys/block')?.list() ?? [])].sort(naturalOrder);
   return disks.map((disk) => {
     const path = `/sys/block/${disk}`;
-    const parts = disksOnly ? [] : [...(dirAt(root, path)?.list() ?? [])].filter((name) => name.startsWith(disk) && textAt(root, `${path}/${name}/partition`) !== undefined);
+    const parts = disksOnly
+      ? []
+      : [...(dirAt(root, path)?.list() ?? [])].filter((name) => name.startsWith(disk) && textAt(root, `${path}/${name}/partition`) !== undefined);
     const children = parts.sort(naturalOrder).map((name, index): JsonRow<BlockRow> => ({
       row: { name, branch: index === parts.length - 1 ? '└─' : '├─', path: `${path}/${name}`, type: 'part', disk },
     }));

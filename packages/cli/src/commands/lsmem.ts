@@ -43,7 +43,10 @@ export const lsmem: Command = {
   run({ args, root, out, err }) {
     const { has, value, operands } = getopt(args, {
       short: { J: 'json', P: 'pairs', a: 'all', b: 'bytes', n: 'noheadings', o: 'output', r: 'raw', S: 'split' },
-      long: { json: false, pairs: false, all: false, bytes: false, noheadings: false, output: true, 'output-all': false, raw: false, split: true, summary: 'optional' },
+      long: {
+        json: false, pairs: false, all: false, bytes: false, noheadings: false, output: true, 'output-all': false, raw: false, split: true,
+        summary: 'optional',
+      },
     });
     if (operands.length > 0) throw new UsageError('bad usage');
     const summary = has('summary') ? value('summary') || 'only' : has('json') || has('raw') || has('pairs') ? 'never' : 'always';

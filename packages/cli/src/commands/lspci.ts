@@ -9,7 +9,13 @@ import { dirAt, textAt } from '../facts/sysfs.js';
 import { resolvePath } from '@holdfast/kernel';
 
 const DEVICES = '/sys/bus/pci/devices';
-const CLASSES: Readonly<Record<string, string>> = { '0500': 'RAM memory', '0604': 'PCI bridge', '0600': 'Host bridge', '0880': 'System peripheral', '0000': 'Non-VGA unclassified device' };
+const CLASSES: Readonly<Record<string, string>> = {
+  '0500': 'RAM memory',
+  '0604': 'PCI bridge',
+  '0600': 'Host bridge',
+  '0880': 'System peripheral',
+  '0000': 'Non-VGA unclassified device',
+};
 /** What pci.ids would be asked for; ours are not in it. */
 const NAMES: Readonly<Record<string, string>> = { '4846:504d': 'Holdfast Persistent memory card', '4846:4453': 'Holdfast DMA engine' };
 
@@ -76,7 +82,11 @@ function detailsOf(root: VfsDir, name: string): string {
     const off = (enabled & (isIo ? 1 : 2)) === 0 ? ' [disabled]' : '';
     const place = start === 0n ? '<unassigned>' : start.toString(16).padStart(isIo ? 4 : 8, '0');
     if (isIo) lines.push(`\tI/O ports at ${place}${off} [size=${size}]`);
-    else lines.push(`\tMemory at ${place} (${(type & 0x100000n) !== 0n ? '64' : '32'}-bit, ${(type & 0x2000n) !== 0n ? '' : 'non-'}prefetchable)${off} [size=${size}]`);
+    else {
+      lines.push(
+        `\tMemory at ${place} (${(type & 0x100000n) !== 0n ? '64' : '32'}-bit, ${(type & 0x2000n) !== 0n ? '' : 'non-'}prefetchable)${off} [size=${size}]`,
+      );
+    }
   }
   return `${lines.join('\n')}\n`;
 }

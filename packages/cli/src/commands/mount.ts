@@ -6,7 +6,10 @@ import { UsageError, getopt } from '../console/getopt.js';
 import { textAt } from '../facts/sysfs.js';
 
 /** Words that say what mount(8) does, or what is so anyway. */
-const IGNORED = new Set(['defaults', 'auto', 'noauto', 'user', 'nouser', 'users', '_netdev', 'nofail', 'async', 'sync', 'dirsync', 'loud', 'quiet', 'suid', 'dev', 'exec', 'atime', 'diratime', 'mand', 'nomand', 'norelatime', 'nostrictatime', 'rw', 'ro', 'strictatime', 'remount']);
+const IGNORED = new Set([
+  'defaults', 'auto', 'noauto', 'user', 'nouser', 'users', '_netdev', 'nofail', 'async', 'sync', 'dirsync', 'loud', 'quiet', 'suid', 'dev', 'exec',
+  'atime', 'diratime', 'mand', 'nomand', 'norelatime', 'nostrictatime', 'rw', 'ro', 'strictatime', 'remount',
+]);
 
 export const mount: Command = {
   usage: 'mount [-rw] [-t FSTYPE] [-o OPT,OPT] DEVICE DIRECTORY',

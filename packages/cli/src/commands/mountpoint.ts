@@ -8,7 +8,10 @@ export const mountpoint: Command = {
   usage: 'mountpoint [-qdn] DIR  or  mountpoint -x DEVICE',
   help: ' -q  only the status tells\n -d  numbers of the device of the file system\n -n  its name\n -x  numbers of a block device',
   run({ args, root, resolve, kernel, out, err }) {
-    const { has, operands } = getopt(args, { short: { q: 'quiet', d: 'fs-devno', n: 'name', x: 'devno' }, long: { quiet: false, 'fs-devno': false, name: false, devno: false } });
+    const { has, operands } = getopt(args, {
+      short: { q: 'quiet', d: 'fs-devno', n: 'name', x: 'devno' },
+      long: { quiet: false, 'fs-devno': false, name: false, devno: false },
+    });
     const [path] = operands;
     if (path === undefined || operands.length > 1) throw new UsageError('one directory is expected');
     const refuse = (text: string): number => {

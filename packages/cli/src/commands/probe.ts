@@ -60,7 +60,11 @@ const CALLS: Readonly<Record<string, Call>> = {
   open: { writes: ([mode]) => mode === 'rw', fails: true, answer: () => '0' },
   seekend: { answer: ({ io, path }) => String(sizeOf(io, path)) },
   'ioctl-size': { plain: true, fails: true, answer: ioctlSize },
-  discard: { writes: true, fails: true, answer: ({ io, path, args: [offset, length] }) => ioctl(io, path, (file) => file.discard(number(offset), number(length))) },
+  discard: {
+    writes: true,
+    fails: true,
+    answer: ({ io, path, args: [offset, length] }) => ioctl(io, path, (file) => file.discard(number(offset), number(length))),
+  },
   secdiscard: {
     writes: true,
     fails: true,
@@ -68,7 +72,11 @@ const CALLS: Readonly<Record<string, Call>> = {
       throw new KernelError('EOPNOTSUPP', 'no driver here has secure erase');
     }),
   },
-  zeroout: { writes: true, fails: true, answer: ({ io, path, args: [offset, length] }) => ioctl(io, path, (file) => file.zeroout(number(offset), number(length))) },
+  zeroout: {
+    writes: true,
+    fails: true,
+    answer: ({ io, path, args: [offset, length] }) => ioctl(io, path, (file) => file.zeroout(number(offset), number(length))),
+  },
 };
 
 export const probe: Command = {
@@ -107,11 +115,13 @@ export const probe: Command = {
 
 /** A call of mmap(2) again, with other flags or for whole pages. */
 function formOf([name, file, offset, length, kind, ...access]: readonly string[]): RequestForm {
-  const probeAgain = (...words: (string | number | undefined)[]): string => ['probe', name, file, ...words, ...access].filter((word) => word !== undefined).join(' ');
+  const probeAgain = (...words: (string | number | undefined)[]): string =>
+    ['probe', name, file, ...words, ...access].filter((word) => word !== undefined).join(' ');
   return {
     again: probeAgain(offset, length, kind),
     withValue: (value) => (value === 'MAP_SHARED' ? probeAgain(offset, length, 'shared') : undefined),
-    withBytes: (what, bytes) => (what === 'align' ? probeAgain(roundDown(Number(offset), bytes), Math.max(bytes, roundUp(Number(length), bytes)), kind) : undefined),
+    withBytes: (what, bytes) =>
+      what === 'align' ? probeAgain(roundDown(Number(offset), bytes), Math.max(bytes, roundUp(Number(length), bytes)), kind) : undefined,
   };
 }
 

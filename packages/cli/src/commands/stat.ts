@@ -72,11 +72,14 @@ function fileFields({ kernel }: CommandIo, name: string, path: string, node: Vfs
   const { major, minor } = kernel.mounts.mountOf(path);
   const device = major * 256 + (minor % 256) + Math.floor(minor / 256) * 2 ** 20; // makedev of glibc, as far as ours go
   return {
-    n: () => name, N: () => (node.kind === 'link' ? `'${name}' -> '${node.target}'` : name), s: () => file.size, b: () => file.blocks, B: () => 512, o: () => file.blockSize,
+    n: () => name, N: () => (node.kind === 'link' ? `'${name}' -> '${node.target}'` : name), s: () => file.size, b: () => file.blocks, B: () => 512,
+    o: () => file.blockSize,
     a: () => (file.mode & 0o7777).toString(8), A: () => formatMode(file.mode), f: () => file.mode.toString(16), F: () => typeName(node, file.size),
-    d: () => device, D: () => device.toString(16), i: () => file.ino, h: () => linkCount(node), u: () => file.uid, g: () => file.gid, U: () => NO_NAME, G: () => NO_NAME,
+    d: () => device, D: () => device.toString(16), i: () => file.ino, h: () => linkCount(node), u: () => file.uid, g: () => file.gid,
+    U: () => NO_NAME, G: () => NO_NAME,
     t: () => (file.device?.major ?? 0).toString(16), T: () => (file.device?.minor ?? 0).toString(16),
-    x: () => formatTime(file.atime), y: () => formatTime(file.mtime), z: () => formatTime(file.ctime), X: () => file.atime, Y: () => file.mtime, Z: () => file.ctime,
+    x: () => formatTime(file.atime), y: () => formatTime(file.mtime), z: () => formatTime(file.ctime), X: () => file.atime, Y: () => file.mtime,
+    Z: () => file.ctime,
   };
 }
 
@@ -84,8 +87,18 @@ function fileSystemFields({ kernel }: CommandIo, name: string, path: string): Fi
   const fs = kernel.mounts.mountOf(path).statfs();
   const { 0: high, 1: low } = fs.fsid;
   return {
-    n: () => name, i: () => (BigInt(high) * 2n ** 32n + BigInt(low)).toString(16), l: () => fs.nameLength, t: () => fs.type.toString(16), T: () => FILE_SYSTEMS[fs.type] ?? 'UNKNOWN',
-    s: () => fs.blockSize, S: () => fs.blockSize, b: () => fs.blocks, f: () => fs.freeBlocks, a: () => fs.availableBlocks, c: () => fs.files, d: () => fs.freeFiles,
+    n: () => name,
+    i: () => (BigInt(high) * 2n ** 32n + BigInt(low)).toString(16),
+    l: () => fs.nameLength,
+    t: () => fs.type.toString(16),
+    T: () => FILE_SYSTEMS[fs.type] ?? 'UNKNOWN',
+    s: () => fs.blockSize,
+    S: () => fs.blockSize,
+    b: () => fs.blocks,
+    f: () => fs.freeBlocks,
+    a: () => fs.availableBlocks,
+    c: () => fs.files,
+    d: () => fs.freeFiles,
   };
 }
 

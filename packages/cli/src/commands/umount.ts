@@ -7,7 +7,10 @@ import { mountLines, mountedAt } from './mount.js';
 export const umount: Command = {
   usage: 'umount [-a] DIRECTORY|DEVICE…',
   run(io) {
-    const { has, operands } = getopt(io.args, { short: { a: 'all', l: 'lazy', f: 'force', r: 'read-only', n: 'no-mtab', d: 'detach-loop' }, long: { all: false, lazy: false, force: false, 'read-only': false, 'no-mtab': false, 'detach-loop': false } });
+    const { has, operands } = getopt(io.args, {
+      short: { a: 'all', l: 'lazy', f: 'force', r: 'read-only', n: 'no-mtab', d: 'detach-loop' },
+      long: { all: false, lazy: false, force: false, 'read-only': false, 'no-mtab': false, 'detach-loop': false },
+    });
     const all = has('all') ? mountLines(io).filter(({ source }) => source.startsWith('/dev/')).map(({ target }) => target) : [];
     if (operands.length === 0 && !has('all')) throw new UsageError('a directory or a device is expected');
     let status = 0;

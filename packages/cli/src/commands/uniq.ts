@@ -8,8 +8,13 @@ import { readInput, splitLines } from '../console/read-input.js';
 export const uniq: Command = {
   usage: 'uniq [-cdui] [-f FIELDS] [-s CHARS] [-w CHARS] [FILE [OUTFILE]]',
   help: [
-    ' -c    how often each line came, before it', ' -d    only lines that came several times', ' -u    only lines that came once', ' -i    upper and lower case are equal',
-    ' -f N  fields at the start do not count', ' -s N  nor do characters behind them', ' -w N  and only so many behind those do',
+    ' -c    how often each line came, before it',
+    ' -d    only lines that came several times',
+    ' -u    only lines that came once',
+    ' -i    upper and lower case are equal',
+    ' -f N  fields at the start do not count',
+    ' -s N  nor do characters behind them',
+    ' -w N  and only so many behind those do',
   ].join('\n'),
   run(io) {
     const { has, value, operands } = getopt(io.args, {
@@ -31,7 +36,9 @@ export const uniq: Command = {
     };
     let path = input;
     try {
-      const shown = groupsOf(splitLines(readInput(io, input)), keyOf).filter(({ count }) => (!has('repeated') || count > 1) && (!has('unique') || count === 1));
+      const shown = groupsOf(splitLines(readInput(io, input)), keyOf).filter(
+        ({ count }) => (!has('repeated') || count > 1) && (!has('unique') || count === 1),
+      );
       const text = shown.map(({ line, count }) => `${has('count') ? `${String(count).padStart(7)} ` : ''}${line}\n`).join('');
       path = output;
       if (output === '-') io.out(text);

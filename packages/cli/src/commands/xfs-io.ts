@@ -23,7 +23,9 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   statx: ({ io, node }, args) => io.out(args.includes('-r') ? rawStatx(statOf(node)) : ''),
   stat: ({ io, path, node }) => {
     const stat = statOf(node);
-    io.out(`fd.path = "${path}"\nfd.flags = non-sync,non-direct,read-write\nstat.ino = ${stat.ino}\nstat.type = ${node.kind === 'dir' ? 'directory' : 'regular file'}\nstat.size = ${stat.sizeBytes}\nstat.blocks = ${stat.blocks}\n`);
+    io.out(
+      `fd.path = "${path}"\nfd.flags = non-sync,non-direct,read-write\nstat.ino = ${stat.ino}\nstat.type = ${node.kind === 'dir' ? 'directory' : 'regular file'}\nstat.size = ${stat.sizeBytes}\nstat.blocks = ${stat.blocks}\n`,
+    );
   },
   pwrite({ io, file }, args) {
     const [offset, length] = range(args);
@@ -125,7 +127,10 @@ function byteCount(text: string | undefined): number {
 function rawStatx(stat: Kstat): string {
   const time = (name: string, seconds: number): string => `stat.${name}.tv_sec = ${seconds}\nstat.${name}.tv_nsec = 0\n`;
   return [
-    'stat.mask = 0x1fff', `stat.blksize = ${stat.blockSize}`, `stat.attributes = 0x${stat.attributes.toString(16)}`, `stat.nlink = ${stat.nlink}`, `stat.uid = ${stat.uid}`, `stat.gid = ${stat.gid}`,
-    `stat.mode: 0${stat.mode.toString(8)}`, `stat.ino = ${stat.ino}`, `stat.size = ${stat.sizeBytes}`, `stat.blocks = ${stat.blocks}`, `stat.attributes_mask = 0x${stat.attributesMask.toString(16)}`, '',
-  ].join('\n') + time('atime', stat.atime) + time('btime', stat.btime) + time('ctime', stat.ctime) + time('mtime', stat.mtime) + 'stat.rdev_major = 0\nstat.rdev_minor = 0\n';
+    'stat.mask = 0x1fff', `stat.blksize = ${stat.blockSize}`, `stat.attributes = 0x${stat.attributes.toString(16)}`, `stat.nlink = ${stat.nlink}`,
+    `stat.uid = ${stat.uid}`, `stat.gid = ${stat.gid}`,
+    `stat.mode: 0${stat.mode.toString(8)}`, `stat.ino = ${stat.ino}`, `stat.size = ${stat.sizeBytes}`, `stat.blocks = ${stat.blocks}`,
+    `stat.attributes_mask = 0x${stat.attributesMask.toString(16)}`, '',
+  ].join('\n') + time('atime', stat.atime) + time('btime', stat.btime) + time('ctime', stat.ctime) + time('mtime', stat.mtime)
+    + 'stat.rdev_major = 0\nstat.rdev_minor = 0\n';
 }

@@ -20,7 +20,14 @@ export interface FileStat {
   readonly ctime: number;
 }
 
-const TYPE_BITS: Readonly<Record<VfsNode['kind'], number>> = { dir: 0o040000, file: 0o100000, regular: 0o100000, link: 0o120000, block: 0o060000, char: 0o020000 };
+const TYPE_BITS: Readonly<Record<VfsNode['kind'], number>> = {
+  dir: 0o040000,
+  file: 0o100000,
+  regular: 0o100000,
+  link: 0o120000,
+  block: 0o060000,
+  char: 0o020000,
+};
 
 /** @param path where the node is, absolute and without links */
 export function fileStat(node: VfsNode, path: string): FileStat {

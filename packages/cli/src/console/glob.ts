@@ -26,7 +26,9 @@ export function expandGlob(root: VfsDir, cwd: string, pattern: string): string[]
     });
   }
   // Behind a slash at the end only directories match, and keep it.
-  return pattern.endsWith('/') && parts.length > 0 ? found.filter((path) => dirAt(root, path.startsWith('/') ? path : `${cwd}/${path}`)).map((path) => `${path}/`) : found;
+  return pattern.endsWith('/') && parts.length > 0
+    ? found.filter((path) => dirAt(root, path.startsWith('/') ? path : `${cwd}/${path}`)).map((path) => `${path}/`)
+    : found;
 }
 
 /** What a part of a pattern matches, whole; a leading dot must be written. */

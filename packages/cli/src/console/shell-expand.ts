@@ -53,7 +53,8 @@ export async function expandWord(word: Word, expander: Expander): Promise<string
     }
   }
   // A word that is nothing but "$@" is no word where there are no arguments.
-  const onlyArguments = word.length > 1 && word.every((part) => part.quoted && ('variable' in part ? part.variable === '@' : 'text' in part && part.text === ''));
+  const onlyArguments =
+    word.length > 1 && word.every((part) => part.quoted && ('variable' in part ? part.variable === '@' : 'text' in part && part.text === ''));
   if (onlyArguments && expander.positional().length === 0) return [];
   return fields.flatMap(({ text, pattern, isPattern }) => {
     const names = isPattern ? expander.glob(pattern) : [];

@@ -68,7 +68,16 @@ function jsonRows<Row>(columns: readonly ColumnSpec<Row>[], rows: readonly JsonR
 
 function jsonValue<Row>({ json }: ColumnSpec<Row>, text: string, indent: string): string {
   if (json === 'boolean') return String(text === '1' || text === 'yes' || text === 'Y');
-  if (json === 'strings') return `[\n${indent}    ${text === '' ? 'null' : text.split('\n').map((part) => JSON.stringify(part)).join(`,\n${indent}    `)}\n${indent}]`;
+  if (json === 'strings') {
+    return `[\n${indent}    ${
+      text === ''
+        ? 'null'
+        : text
+            .split('\n')
+            .map((part) => JSON.stringify(part))
+            .join(`,\n${indent}    `)
+    }\n${indent}]`;
+  }
   if (text === '') return 'null';
   return json === 'number' ? text : JSON.stringify(text);
 }

@@ -45,7 +45,14 @@ export function liteStateOf({ ndctl, ...texts }: CaptureTexts & { readonly ndctl
     iomem: texts.iomem.split('\n').filter((line) => / : .*(?:Persistent|Soft Reserved|namespace|dax|pfn|btt)/.test(line)),
     zones: facts.zones
       .filter(({ present }) => present > 0)
-      .map(({ node, zone, spanned, present, managed, start_pfn }) => ({ node, zone, spanned, present, managed, ...(start_pfn === undefined ? {} : { start_pfn }) })),
+      .map(({ node, zone, spanned, present, managed, start_pfn }) => ({
+        node,
+        zone,
+        spanned,
+        present,
+        managed,
+        ...(start_pfn === undefined ? {} : { start_pfn }),
+      })),
   };
 }
 

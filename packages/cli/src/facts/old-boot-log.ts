@@ -16,7 +16,10 @@ const REWRITES: readonly Rewrite[] = [
     ([, op, start, end, type, newType]) => `e820: ${op} ${memRange(start!, end!)} ${type}${newType === undefined ? '' : ` ==> ${newType}`}`,
   ],
   [/^reserve RAM buffer: ([0-9a-f]{16}) - ([0-9a-f]{16})$/, ([, start, last]) => `e820: reserve RAM buffer [mem 0x${start!.slice(8)}-0x${last!.slice(8)}]`],
-  [/^ {2}(\w+) +0x([0-9a-f]+) -> 0x([0-9a-f]+)$/, ([, zone, start, end]) => `  ${zone!.padEnd(8)} ${start === end ? 'empty' : memRange(start!, end!, PAGE_SIZE)}`],
+  [
+    /^ {2}(\w+) +0x([0-9a-f]+) -> 0x([0-9a-f]+)$/,
+    ([, zone, start, end]) => `  ${zone!.padEnd(8)} ${start === end ? 'empty' : memRange(start!, end!, PAGE_SIZE)}`,
+  ],
   [/^ {4}(\d+): 0x([0-9a-f]+) -> 0x([0-9a-f]+)$/, ([, nid, start, end]) => `  node ${nid!.padStart(3)}: ${memRange(start!, end!, PAGE_SIZE)}`],
   [/^Initmem setup node (\d+) ([0-9a-f]{16})-([0-9a-f]{16})$/, ([, nid, start, end]) => `Initmem setup node ${nid} ${memRange(start!, end!)}`],
   [/^SRAT: Node (\d+) PXM (\d+) ([0-9a-f]+)-([0-9a-f]+)$/, ([, nid, pxm, start, end]) => `SRAT: Node ${nid} PXM ${pxm} ${memRange(start!, end!, 1, 8)}`],
@@ -26,7 +29,10 @@ const REWRITES: readonly Rewrite[] = [
   ],
   [/^Faking a node at ([0-9a-f]{16})-([0-9a-f]{16})$/, ([, start, end]) => `Faking a node at ${memRange(start!, end!)}`],
   [/^(PM: Registered nosave memory): ([0-9a-f]{16}) - ([0-9a-f]{16})$/, ([, what, start, end]) => `${what}: ${memRange(start!, end!, 1, 8)}`],
-  [/^Allocating PCI resources starting at [0-9a-f]+ \(gap: ([0-9a-f]+):([0-9a-f]+)\)$/, ([, start, size]) => `${gapRange(start!, size!)} available for PCI devices`],
+  [
+    /^Allocating PCI resources starting at [0-9a-f]+ \(gap: ([0-9a-f]+):([0-9a-f]+)\)$/,
+    ([, start, size]) => `${gapRange(start!, size!)} available for PCI devices`,
+  ],
 ];
 
 /** Lines without what loggers put before them; lines in other words stay as they are. */

@@ -9,7 +9,10 @@ type Out = (data: string | Uint8Array) => void;
 
 /** What `ndctl list OPTIONS` prints; undefined if it prints nothing. */
 export function ndctlList(root: VfsDir, options: readonly string[]): unknown {
-  return collect((out) => listNd({ ...silent(root, out), refused: () => {}, now: () => 0, pid: () => 0, uuid: () => '', sleep: () => {}, stdin: () => new Uint8Array(0), commandName: '', errors: 0, announced: new Set(), daxRegions: new Set() }, options));
+  return collect((out) => listNd({
+    ...silent(root, out), refused: () => {}, now: () => 0, pid: () => 0, uuid: () => '', sleep: () => {}, stdin: () => new Uint8Array(0),
+    commandName: '', errors: 0, announced: new Set(), daxRegions: new Set(),
+  }, options));
 }
 
 /** What `daxctl list OPTIONS` prints; undefined if it prints nothing. */

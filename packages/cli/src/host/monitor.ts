@@ -105,7 +105,9 @@ export function createMonitor(machine: Machine, firmware: Firmware, { virtio = [
     const id = path.split('/').at(-1);
     const device = virtio.find((each) => each.id === id);
     if (!device) throw new MonitorError(`Device '${path}' not found`);
-    if (device.hardware.kind !== 'mem' || property !== 'requested-size') throw new MonitorError(`Property '${device.id}.${property}' is not one that can be set`);
+    if (device.hardware.kind !== 'mem' || property !== 'requested-size') {
+      throw new MonitorError(`Property '${device.id}.${property}' is not one that can be set`);
+    }
     try {
       device.hardware.request(sizeOf(value, 0));
     } catch (error) {
@@ -131,12 +133,18 @@ export function createMonitor(machine: Machine, firmware: Firmware, { virtio = [
         qomSet(argument, rest[0]!, rest[1]!);
         return '';
       }
-      if (command === '' || argument === '' || rest.length > 0) throw new MonitorError(`${command}: ${rest.length > 0 ? 'extraneous characters at the end of line' : 'expected an argument'}`);
+      if (command === '' || argument === '' || rest.length > 0) {
+        throw new MonitorError(`${command}: ${rest.length > 0 ? 'extraneous characters at the end of line' : 'expected an argument'}`);
+      }
       if (command === 'object_add') objectAdd(kind, props);
       else if (command === 'object_del') objectDel(argument);
       else if (command === 'device_add') deviceAdd(kind, props, kernel);
       else if (command === 'device_del') deviceDel(argument, kernel);
-      else throw new MonitorError(`unknown command: '${command}'; this monitor knows object_add, object_del, device_add, device_del, qom-set, info memory-devices`);
+      else {
+        throw new MonitorError(
+          `unknown command: '${command}'; this monitor knows object_add, object_del, device_add, device_del, qom-set, info memory-devices`,
+        );
+      }
       return '';
     },
   };
@@ -196,7 +204,11 @@ function describeDimms(dimms: readonly Dimm[]): string {
 }
 
 function describeVirtio({ id, start, sizeBytes, hardware }: HostDevice): string {
-  const lines = [`Memory device [virtio-${hardware.kind}]: "${id}"`, `  memaddr: ${hex(start)}`, ...(hardware.kind === 'mem' ? sizesOf(hardware) : [`  size: ${sizeBytes}`])];
+  const lines = [
+    `Memory device [virtio-${hardware.kind}]: "${id}"`,
+    `  memaddr: ${hex(start)}`,
+    ...(hardware.kind === 'mem' ? sizesOf(hardware) : [`  size: ${sizeBytes}`]),
+  ];
   return `${lines.join('\n')}\n`;
 }
 

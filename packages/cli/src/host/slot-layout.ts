@@ -54,7 +54,9 @@ export function slotLayout(firmware: Firmware, physBits: number): SlotLayout {
     },
     check(start, sizeBytes, taken) {
       const inside = start >= base && start + sizeBytes <= limit;
-      if (!inside || !Number.isSafeInteger(start)) throw new MonitorError(`can't add memory device ${hex(start)}: usable range for memory devices [${hex(base)}:${hex(limit - base)}]`);
+      if (!inside || !Number.isSafeInteger(start)) {
+        throw new MonitorError(`can't add memory device ${hex(start)}: usable range for memory devices [${hex(base)}:${hex(limit - base)}]`);
+      }
       if (start % BACKEND_ALIGN !== 0) throw new MonitorError(`address must be aligned to ${hex(BACKEND_ALIGN)} bytes`);
       const other = [...fixed, ...taken].find((range) => range.start < start + sizeBytes && range.end > start);
       if (other) throw new MonitorError(`address range conflicts with memory device at ${hex(other.start)}`);

@@ -39,7 +39,9 @@ export function memmapWarnings({ before, after, initrd }: MemmapLooks): MemmapWa
     ...changed.flatMap((row) => belowFourGib(row)),
     ...lowRoom(before, after),
     ...(initrd ? changed.filter((row) => overlap(row, initrd)).map(() => initrdInRange(initrd)) : []),
-    ...(before.hasCrashKernel && !after.hasCrashKernel ? [{ rule: 'crashkernel', level: 'warning', text: 'no room is left for the crash kernel that crashkernel= asks for' } as const] : []),
+    ...(before.hasCrashKernel && !after.hasCrashKernel
+      ? [{ rule: 'crashkernel', level: 'warning', text: 'no room is left for the crash kernel that crashkernel= asks for' } as const]
+      : []),
     ...remaining(before, after),
     ...pieces(after),
     ...after.regions.flatMap((region) => alignment(region, { before, after })),
@@ -50,8 +52,16 @@ export function memmapWarnings({ before, after, initrd }: MemmapLooks): MemmapWa
 }
 
 function noPersistentMemory(before: BootLook, after: BootLook): MemmapWarning {
-  const others = after.map.filter((row) => row.type !== 'usable' && !before.map.some(({ start, end, type }) => start === row.start && end === row.end && type === row.type));
-  if (others.length === 0 && after.ramBytes < before.ramBytes) return { rule: 'mem', level: 'error', text: 'it makes no persistent memory, but takes RAM away, as mem= does; expected memmap=SIZE!START, such as memmap=4G!12G' };
+  const others = after.map.filter(
+    (row) => row.type !== 'usable' && !before.map.some(({ start, end, type }) => start === row.start && end === row.end && type === row.type),
+  );
+  if (others.length === 0 && after.ramBytes < before.ramBytes) {
+    return {
+      rule: 'mem',
+      level: 'error',
+      text: 'it makes no persistent memory, but takes RAM away, as mem= does; expected memmap=SIZE!START, such as memmap=4G!12G',
+    };
+  }
   if (others.length === 0) return { rule: 'ignored', level: 'error', text: 'it changes nothing in the map; expected memmap=SIZE!START, such as memmap=4G!12G' };
   return { rule: 'no-pmem', level: 'warning', text: `it makes no persistent memory, but ${others.map((row) => `${range(row)} ${row.type}`).join(', ')}` };
 }
@@ -87,11 +97,18 @@ function notRam(row: Row, { map }: BootLook): MemmapWarning[] {
 
 function belowFourGib(row: Row): MemmapWarning[] {
   if (row.start >= LOW) return [];
-  return [{ rule: 'below-4g', level: 'warning', text: `${range(row)} lies below 4 GiB, where firmware, PCI devices, the kernel and its buffers have their places` }];
+  return [
+    {
+      rule: 'below-4g',
+      level: 'warning',
+      text: `${range(row)} lies below 4 GiB, where firmware, PCI devices, the kernel and its buffers have their places`,
+    },
+  ];
 }
 
 function lowRoom(before: BootLook, after: BootLook): MemmapWarning[] {
-  const largest = ({ freeRam }: BootLook): number => Math.max(0, ...freeRam.filter(({ start }) => start >= MIB && start < LOW).map(({ start, end }) => Math.min(end, LOW) - start));
+  const largest = ({ freeRam }: BootLook): number =>
+    Math.max(0, ...freeRam.filter(({ start }) => start >= MIB && start < LOW).map(({ start, end }) => Math.min(end, LOW) - start));
   const left = largest(after);
   if (left >= LOW_ROOM || left === largest(before)) return [];
   const needsBounce = after.freeRam.some(({ end }) => end > LOW);
@@ -100,7 +117,11 @@ function lowRoom(before: BootLook, after: BootLook): MemmapWarning[] {
 }
 
 function initrdInRange(initrd: Row): MemmapWarning {
-  return { rule: 'initrd', level: 'warning', text: `the boot loader of this log put the initrd at ${range(initrd)}, inside the range: it must find another place` };
+  return {
+    rule: 'initrd',
+    level: 'warning',
+    text: `the boot loader of this log put the initrd at ${range(initrd)}, inside the range: it must find another place`,
+  };
 }
 
 function remaining(before: BootLook, after: BootLook): MemmapWarning[] {
@@ -131,18 +152,47 @@ function alignment(region: LegacyRegion, { before, after: { complaints, bridgeWi
     return [{ rule, level: 'error', text: `${name} has no disk: ${said ?? 'no driver took it'}${inTheWay.join('')}`, ...better(SUBSECTION_SIZE) }];
   }
   if (!isAligned(end - start, align) || !isAligned(start, align)) {
-    return [{ rule: 'align-16m', level: 'warning', text: `${name} does not start or end on its alignment, ${exactSize(align)}: ndctl create-namespace refuses it as it is`, ...better(16 * MIB) }];
+    return [
+      {
+        rule: 'align-16m',
+        level: 'warning',
+        text: `${name} does not start or end on its alignment, ${exactSize(align)}: ndctl create-namespace refuses it as it is`,
+        ...better(16 * MIB),
+      },
+    ];
   }
   if (!isAligned(start, SECTION_SIZE) || !isAligned(end, SECTION_SIZE)) {
-    return [{ rule: 'align-section', level: 'note', text: `${name} shares a section of 128M with its neighbours: as RAM it loses what is not whole memory blocks`, ...better(SECTION_SIZE) }];
+    return [
+      {
+        rule: 'align-section',
+        level: 'note',
+        text: `${name} shares a section of 128M with its neighbours: as RAM it loses what is not whole memory blocks`,
+        ...better(SECTION_SIZE),
+      },
+    ];
   }
-  if (!isAligned(start, GIB)) return [{ rule: 'align-1g', level: 'note', text: `${name} does not start at a multiple of 1G: with pages of 1 GiB what lies before the next one is lost`, ...better(GIB) }];
+  if (!isAligned(start, GIB)) {
+    return [
+      {
+        rule: 'align-1g',
+        level: 'note',
+        text: `${name} does not start at a multiple of 1G: with pages of 1 GiB what lies before the next one is lost`,
+        ...better(GIB),
+      },
+    ];
+  }
   return [];
 }
 
 function nodes({ name, targetNode }: LegacyRegion): MemmapWarning[] {
   if (targetNode !== undefined) return [];
-  return [{ rule: 'target-node', level: 'note', text: `no node is known for ${name}, so that it cannot become RAM (daxctl reconfigure-device --mode=system-ram): without an SRAT, RAM must lie above it` }];
+  return [
+    {
+      rule: 'target-node',
+      level: 'note',
+      text: `no node is known for ${name}, so that it cannot become RAM (daxctl reconfigure-device --mode=system-ram): without an SRAT, RAM must lie above it`,
+    },
+  ];
 }
 
 export function range({ start, end }: Pick<Row, 'start' | 'end'>): string {

@@ -11,6 +11,8 @@ export function unreadText(option: string): MemmapWarning[] {
   const ranges = option.split(' ').flatMap((word) => (word.startsWith('memmap=') ? word.slice('memmap='.length).split(',') : []));
   return ranges.flatMap((text) => {
     const [read] = OPTION.exec(text) ?? [text];
-    return read === text ? [] : [{ rule: 'unread', level: 'warning', text: `the kernel reads '${read}', and nothing of the rest, '${text.slice(read.length)}'` }];
+    return read === text
+      ? []
+      : [{ rule: 'unread', level: 'warning', text: `the kernel reads '${read}', and nothing of the rest, '${text.slice(read.length)}'` }];
   });
 }

@@ -18,7 +18,9 @@ export function readBitmap(volume: Ext4Volume, group: number, kind: BitmapKind):
   if (kind === 'block' && (desc.flags & BG.BLOCK_UNINIT) !== 0 && hasCsum) return initialBlockBitmap(volume, group);
   const bits = buffers.read((kind === 'block' ? desc.blockBitmap : desc.inodeBitmap) * blockSize, blockSize);
   const stored = kind === 'block' ? desc.blockBitmapCsum : desc.inodeBitmapCsum;
-  if (hasCsum && bitmapChecksum(sb, summed(sb, kind, bits)) !== stored) throw new KernelError('EIO', `the checksum of the ${kind} bitmap of group ${group} is wrong`);
+  if (hasCsum && bitmapChecksum(sb, summed(sb, kind, bits)) !== stored) {
+    throw new KernelError('EIO', `the checksum of the ${kind} bitmap of group ${group} is wrong`);
+  }
   return bits;
 }
 

@@ -45,7 +45,13 @@ export function dirEntries(block: Uint8Array, seed: DirSeed): DirEntry[] {
     if (length < HEADER || length % 4 !== 0 || nameLength + HEADER > length || at + length > end) {
       throw new KernelError('EIO', `the directory entry at byte ${at} says that it has ${length} bytes, ${nameLength} of them its name`);
     }
-    entries.push({ at, ino: view.getUint32(at, true), length, type: view.getUint8(at + 7), name: utf8Decode(block.subarray(at + HEADER, at + HEADER + nameLength)) });
+    entries.push({
+      at,
+      ino: view.getUint32(at, true),
+      length,
+      type: view.getUint8(at + 7),
+      name: utf8Decode(block.subarray(at + HEADER, at + HEADER + nameLength)),
+    });
     at += length;
   }
   return entries;

@@ -72,7 +72,12 @@ export function ext4DirNames(volume: Ext4Volume, dir: DirInode): DirNames {
   };
 
   return {
-    list: () => blocks().flatMap((block) => dirEntries(block.bytes, block.seed).filter(({ ino, name }) => ino !== 0 && name !== '.' && name !== '..').map(({ name }) => name)),
+    list: () =>
+      blocks().flatMap((block) =>
+        dirEntries(block.bytes, block.seed)
+          .filter(({ ino, name }) => ino !== 0 && name !== '.' && name !== '..')
+          .map(({ name }) => name),
+      ),
     find(name) {
       for (const block of blocks()) {
         const entry = dirEntries(block.bytes, block.seed).find((each) => each.ino !== 0 && each.name === name);
@@ -99,9 +104,13 @@ export function ext4DirNames(volume: Ext4Volume, dir: DirInode): DirNames {
       dir.touch();
     },
     init(parentIno) {
-      buffers.write(dir.allocate(0) * blockSize, newDirBlock(blockSize, seed, [
-        { ino: dir.ino, name: '.', type: DIR_TYPE.DIRECTORY }, { ino: parentIno, name: '..', type: DIR_TYPE.DIRECTORY },
-      ]));
+      buffers.write(
+        dir.allocate(0) * blockSize,
+        newDirBlock(blockSize, seed, [
+          { ino: dir.ino, name: '.', type: DIR_TYPE.DIRECTORY },
+          { ino: parentIno, name: '..', type: DIR_TYPE.DIRECTORY },
+        ]),
+      );
       dir.touch(blockSize);
     },
   };

@@ -55,7 +55,9 @@ export function createExt4Inodes(mount: Ext4Mount): MountedInodes {
   const save = (inode: Inode): void => {
     const { raw, map } = inode;
     if (map) {
-      const sectors = (map.list.extents.reduce((sum, { length }) => sum + length, 0) + map.overhead) * (blockSize / 512) + (raw.fileAclLo > 0 ? blockSize / 512 : 0);
+      const sectors =
+        (map.list.extents.reduce((sum, { length }) => sum + length, 0) + map.overhead) * (blockSize / 512) +
+        (raw.fileAclLo > 0 ? blockSize / 512 : 0);
       raw.blocksLo = sectors % 2 ** 32;
       raw.blocksHi = Math.floor(sectors / 2 ** 32);
     }
@@ -267,7 +269,12 @@ export function createExt4Inodes(mount: Ext4Mount): MountedInodes {
       touch(dir);
     },
   });
-  const regular = (inode: Inode): FsRegular => ({ kind: 'regular', stat: () => statOf(inode), setDaxFlag: (on) => setDaxFlag(inode, on), open: ({ write = false } = {}) => openFile(inode, write) });
+  const regular = (inode: Inode): FsRegular => ({
+    kind: 'regular',
+    stat: () => statOf(inode),
+    setDaxFlag: (on) => setDaxFlag(inode, on),
+    open: ({ write = false } = {}) => openFile(inode, write),
+  });
   const symlink = (inode: Inode): FsSymlink => ({
     kind: 'symlink',
     stat: () => statOf(inode),

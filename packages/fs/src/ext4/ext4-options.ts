@@ -35,7 +35,10 @@ const FLAG = { kind: 'flag' } as const;
 /** Options that are taken, and change nothing here. */
 const PASSED = ['no_prefetch_block_bitmaps', 'lazytime', 'nolazytime', 'warn_on_error', 'nowarn_on_error'];
 /** Options of older kernels, which the log tells of (Opt_removed). */
-const REMOVED = ['nocheck', 'reservation', 'noreservation', 'bh', 'nobh', 'oldalloc', 'orlov', 'mblk_io_submit', 'nomblk_io_submit', 'prefetch_block_bitmaps', 'i_version'];
+const REMOVED = [
+  'nocheck', 'reservation', 'noreservation', 'bh', 'nobh', 'oldalloc', 'orlov', 'mblk_io_submit', 'nomblk_io_submit', 'prefetch_block_bitmaps',
+  'i_version',
+];
 
 const SPECS: ParameterSpecs = {
   ...Object.fromEntries([...PASSED, ...REMOVED].map((name) => [name, FLAG])),
@@ -64,7 +67,10 @@ const SPECS: ParameterSpecs = {
 };
 
 /** `dax=` with a word; `dax` alone is older. */
-const EXT4_ONLY = ['delalloc', 'nodelalloc', 'dioread_nolock', 'nodioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'journal_async_commit', 'dax='];
+const EXT4_ONLY = [
+  'delalloc', 'nodelalloc', 'dioread_nolock', 'nodioread_nolock', 'dioread_lock', 'journal_checksum', 'nojournal_checksum', 'journal_async_commit',
+  'dax=',
+];
 
 /** What makes no sense without a journal (MOPT_NO_EXT2) or without ext4 (MOPT_EXT4_ONLY), by the type's name. */
 const NOT_FOR: Readonly<Record<string, readonly string[]>> = {

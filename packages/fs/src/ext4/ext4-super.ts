@@ -14,16 +14,19 @@ import { type Ext4Options, checkOptionsFor, parseExt4Options, showExt4Options } 
 import { GOOD_OLD_INODE_SIZE, inodeSizeOf } from './inode.js';
 import { isJournalEmpty } from './journal.js';
 import {
-  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_ERROR_FS, EXT4_SUPER_MAGIC, EXT4_VALID_FS, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, descSizeOf, groupCountOf,
+  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_ERROR_FS, EXT4_SUPER_MAGIC, EXT4_VALID_FS, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET,
+  type Superblock, blockSizeOf, blocksCountOf, descSizeOf, groupCountOf,
   hasCompat, hasIncompat, hasRoCompat, superblockChecksum,
 } from './superblock.js';
 import { type Ext4Volume, freeBlocksOf, loadVolume, writeSuper } from './volume.js';
 
 /** What Linux's ext4 mounts, and what of it is not mounted here. */
-const LINUX_INCOMPAT = INCOMPAT.FILETYPE | INCOMPAT.RECOVER | INCOMPAT.META_BG | INCOMPAT.EXTENTS | INCOMPAT.BIT64 | INCOMPAT.FLEX_BG | INCOMPAT.EA_INODE | INCOMPAT.MMP
+const LINUX_INCOMPAT = INCOMPAT.FILETYPE | INCOMPAT.RECOVER | INCOMPAT.META_BG | INCOMPAT.EXTENTS | INCOMPAT.BIT64 | INCOMPAT.FLEX_BG
+  | INCOMPAT.EA_INODE | INCOMPAT.MMP
   | INCOMPAT.INLINE_DATA | INCOMPAT.ENCRYPT | INCOMPAT.CASEFOLD | INCOMPAT.CSUM_SEED | INCOMPAT.LARGEDIR;
 const NOT_HERE_INCOMPAT = INCOMPAT.META_BG | INCOMPAT.EA_INODE | INCOMPAT.MMP | INCOMPAT.CASEFOLD;
-const LINUX_RO_COMPAT = RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.GDT_CSUM | RO_COMPAT.DIR_NLINK | RO_COMPAT.EXTRA_ISIZE | RO_COMPAT.BTREE_DIR | RO_COMPAT.HUGE_FILE
+const LINUX_RO_COMPAT = RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.GDT_CSUM | RO_COMPAT.DIR_NLINK | RO_COMPAT.EXTRA_ISIZE
+  | RO_COMPAT.BTREE_DIR | RO_COMPAT.HUGE_FILE
   | RO_COMPAT.BIGALLOC | RO_COMPAT.METADATA_CSUM | RO_COMPAT.QUOTA | RO_COMPAT.PROJECT | RO_COMPAT.VERITY | RO_COMPAT.ORPHAN_PRESENT | RO_COMPAT.READONLY;
 const NOT_HERE_RO_COMPAT = RO_COMPAT.GDT_CSUM | RO_COMPAT.BIGALLOC | RO_COMPAT.QUOTA | RO_COMPAT.PROJECT | RO_COMPAT.ORPHAN_PRESENT;
 
@@ -45,7 +48,8 @@ export function ext4Types(): readonly FileSystemType[] {
 
 type Message = (text: string, level?: LogLevel) => void;
 
-function fillSuper(type: string, given: Ext4Options, { bdev, readOnly, synchronous, silent, parameters }: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
+function fillSuper(type: string, given: Ext4Options, request: MountRequest, needs: FsNeeds, once: Ext4Once): SuperBlock {
+  const { bdev, readOnly, synchronous, silent, parameters } = request;
   const { printk } = needs;
   const message: Message = (text, level = KERN.err) => printk(`EXT4-fs (${bdev.name}): ${text}`, level);
   const fail = (text: string, why = text, code: KernelError['code'] = 'EINVAL'): never => {
@@ -171,13 +175,20 @@ function readSuper(bdev: BlockDevice, silent: boolean, fail: Fail): Superblock {
 }
 
 /** ext4_check_journal_data_mode. */
-function checkJournalData(options: Ext4Options, sb: Superblock, { printk, message, once, fail }: { printk: FsNeeds['printk']; message: Message; once: Ext4Once; fail: Fail }): void {
+function checkJournalData(
+  options: Ext4Options,
+  sb: Superblock,
+  { printk, message, once, fail }: { printk: FsNeeds['printk']; message: Message; once: Ext4Once; fail: Fail },
+): void {
   if (!once.warnedOfJournalData) {
     once.warnedOfJournalData = true;
-    printk('EXT4-fs: Warning: mounting with data=journal disables delayed allocation, dioread_nolock, O_DIRECT and fast_commit support!', KERN.warning);
+    printk(
+      'EXT4-fs: Warning: mounting with data=journal disables delayed allocation, dioread_nolock, O_DIRECT and fast_commit support!',
+      KERN.warning,
+    );
   }
-  if (options.switches.get('delalloc') === true) fail('can\'t mount with both data=journal and delalloc');
-  if (options.dax === 'always') fail('can\'t mount with both data=journal and dax');
+  if (options.switches.get('delalloc') === true) fail("can't mount with both data=journal and delalloc");
+  if (options.dax === 'always') fail("can't mount with both data=journal and dax");
   if (hasIncompat(sb, INCOMPAT.ENCRYPT)) message('encrypted files will use data=ordered instead of data journaling mode', KERN.warning);
 }
 
@@ -193,7 +204,10 @@ interface FeatureCheck {
 function checkFeatures(type: string, sb: Superblock, { readOnly, silent, bdev, message, fail }: FeatureCheck): void {
   const limits = type === 'ext2' ? EXT2_FEATURES : type === 'ext3' ? EXT3_FEATURES : undefined;
   if (limits) {
-    const fits = (sb.featureIncompat & ~limits.incompat) === 0 && (readOnly || (sb.featureRoCompat & ~limits.roCompat) === 0) && (type === 'ext2' || hasCompat(sb, COMPAT.HAS_JOURNAL));
+    const fits =
+      (sb.featureIncompat & ~limits.incompat) === 0 &&
+      (readOnly || (sb.featureRoCompat & ~limits.roCompat) === 0) &&
+      (type === 'ext2' || hasCompat(sb, COMPAT.HAS_JOURNAL));
     if (fits) message(`mounting ${type} file system using the ext4 subsystem`, KERN.info);
     else if (silent) throw new KernelError('EINVAL', `${bdev.name} is no ${type}`);
     else fail(`couldn't mount as ${type} due to feature incompatibilities`);
@@ -204,11 +218,18 @@ function checkFeatures(type: string, sb: Superblock, { readOnly, silent, bdev, m
   if (!readOnly && unknownRo !== 0) fail(`couldn't mount RDWR because of unsupported optional features (${(unknownRo >>> 0).toString(16)})`);
   if (!readOnly && hasRoCompat(sb, RO_COMPAT.READONLY)) throw new KernelError('EROFS', `${bdev.name} has the feature read-only`);
   const notHere = (sb.featureIncompat & NOT_HERE_INCOMPAT) + (readOnly ? 0 : sb.featureRoCompat & NOT_HERE_RO_COMPAT);
-  if (notHere !== 0) fail('not simulated: features meta_bg, ea_inode, mmp, casefold, uninit_bg, bigalloc, quota, project and orphan_file', undefined, 'EOPNOTSUPP');
+  if (notHere !== 0) {
+    fail('not simulated: features meta_bg, ea_inode, mmp, casefold, uninit_bg, bigalloc, quota, project and orphan_file', undefined, 'EOPNOTSUPP');
+  }
 }
 
 /** Returns whether files may be DAX files at all. */
-function checkDax(sb: Superblock, dax: DaxDevice | undefined, options: Ext4Options, { printk, message, fail }: { printk: FsNeeds['printk']; message: Message; fail: Fail }): boolean {
+function checkDax(
+  sb: Superblock,
+  dax: DaxDevice | undefined,
+  options: Ext4Options,
+  { printk, message, fail }: { printk: FsNeeds['printk']; message: Message; fail: Fail },
+): boolean {
   const fits = dax !== undefined && blockSizeOf(sb) === PAGE_SIZE;
   if (dax && !fits) {
     message('unsupported blocksize for DAX');
@@ -230,10 +251,16 @@ function checkGeometry(sb: Superblock, bdev: BlockDevice, fail: Fail): void {
   const inodeSize = inodeSizeOf(sb);
   if (inodeSize < 128 || inodeSize > blockSize || (inodeSize & (inodeSize - 1)) !== 0) fail(`unsupported inode size: ${inodeSize}`);
   const descSize = descSizeOf(sb);
-  if (hasIncompat(sb, INCOMPAT.BIT64) && (descSize < 64 || descSize > 1024 || (descSize & (descSize - 1)) !== 0)) fail(`unsupported descriptor size ${descSize}`);
-  if (sb.firstDataBlock !== (blockSize === 1024 ? 1 : 0) || sb.firstDataBlock >= blocks) fail(`bad geometry: first data block ${sb.firstDataBlock} is beyond end of filesystem (${blocks})`);
+  if (hasIncompat(sb, INCOMPAT.BIT64) && (descSize < 64 || descSize > 1024 || (descSize & (descSize - 1)) !== 0)) {
+    fail(`unsupported descriptor size ${descSize}`);
+  }
+  if (sb.firstDataBlock !== (blockSize === 1024 ? 1 : 0) || sb.firstDataBlock >= blocks) {
+    fail(`bad geometry: first data block ${sb.firstDataBlock} is beyond end of filesystem (${blocks})`);
+  }
   if (sb.blocksPerGroup === 0 || sb.blocksPerGroup > blockSize * 8 || sb.blocksPerGroup % 8 !== 0) fail(`#blocks per group too big: ${sb.blocksPerGroup}`);
-  if (sb.inodesPerGroup < blockSize / inodeSize || sb.inodesPerGroup > blockSize * 8 || sb.inodesPerGroup % 8 !== 0) fail(`invalid inodes per group: ${sb.inodesPerGroup}\n`);
+  if (sb.inodesPerGroup < blockSize / inodeSize || sb.inodesPerGroup > blockSize * 8 || sb.inodesPerGroup % 8 !== 0) {
+    fail(`invalid inodes per group: ${sb.inodesPerGroup}\n`);
+  }
   if (sb.inodesPerGroup * groupCountOf(sb) !== sb.inodesCount) fail(`inodes count not valid: ${sb.inodesCount} vs ${sb.inodesPerGroup * groupCountOf(sb)}`);
 }
 
@@ -287,8 +314,15 @@ function statfsOf(volume: Ext4Volume, { switches }: Ext4Options): ReturnType<Sup
   const words = new DataView(sb.uuid.buffer, sb.uuid.byteOffset);
   const half = (at: number): number => words.getUint32(at, true);
   return {
-    type: EXT4_STATFS_MAGIC, blockSize, blocks: blocksCountOf(sb) - overhead, freeBlocks: free, availableBlocks: Math.max(0, free - reserved - setAside(sb)), files: sb.inodesCount,
-    freeFiles: sb.freeInodesCount, fsid: [(half(0) ^ half(8)) >>> 0, (half(4) ^ half(12)) >>> 0], nameLength: 255,
+    type: EXT4_STATFS_MAGIC,
+    blockSize,
+    blocks: blocksCountOf(sb) - overhead,
+    freeBlocks: free,
+    availableBlocks: Math.max(0, free - reserved - setAside(sb)),
+    files: sb.inodesCount,
+    freeFiles: sb.freeInodesCount,
+    fsid: [(half(0) ^ half(8)) >>> 0, (half(4) ^ half(12)) >>> 0],
+    nameLength: 255,
   };
 }
 

@@ -70,7 +70,12 @@ export function buildExtentTree(extents: readonly Extent[], { blockSize, seed, a
  * @throws KernelError EIO where it is not one: a bad header, checksum, depth, order, or a block that `isValid` refuses
  */
 export function readExtentTree(
-  root: Uint8Array, { seed, read, isValid }: Pick<ExtentNodes, 'seed'> & { readonly read: (block: number) => Uint8Array; readonly isValid: (start: number, length: number) => boolean },
+  root: Uint8Array,
+  {
+    seed,
+    read,
+    isValid,
+  }: Pick<ExtentNodes, 'seed'> & { readonly read: (block: number) => Uint8Array; readonly isValid: (start: number, length: number) => boolean },
 ): { extents: Extent[]; nodes: number[] } {
   const extents: Extent[] = [];
   const nodes: number[] = [];
@@ -83,7 +88,9 @@ export function readExtentTree(
     if (magic !== MAGIC) corrupt('a node without its magic number');
     if (entries > max || max > capacityOf(node.length)) corrupt(`a node of ${entries} entries, where ${capacityOf(node.length)} fit`);
     if (level > MAX_DEPTH || (depth !== undefined && level !== depth)) corrupt(`a node of depth ${level}`);
-    if (depth !== undefined && seed !== undefined && view.getUint32(tailAt(max), true) !== crc32c(seed, node.subarray(0, tailAt(max)))) corrupt('a node with a wrong checksum');
+    if (depth !== undefined && seed !== undefined && view.getUint32(tailAt(max), true) !== crc32c(seed, node.subarray(0, tailAt(max)))) {
+      corrupt('a node with a wrong checksum');
+    }
     for (let i = 0; i < entries; i++) {
       const at = ENTRY * (i + 1);
       if (level > 0) {
@@ -95,7 +102,9 @@ export function readExtentTree(
       }
       const extent = decodeLeaf(view, at);
       const last = extents.at(-1);
-      if (extent.length === 0 || (last && last.block + last.length > extent.block)) corrupt(`an extent of ${extent.length} blocks at ${extent.block}, out of order`);
+      if (extent.length === 0 || (last && last.block + last.length > extent.block)) {
+        corrupt(`an extent of ${extent.length} blocks at ${extent.block}, out of order`);
+      }
       if (!isValid(extent.start, extent.length)) corrupt(`an extent at blocks ${extent.start} to ${extent.start + extent.length}`);
       extents.push(extent);
     }

@@ -2,7 +2,9 @@
  * How large everything of a new ext2 or ext4 is. Computes what lib/ext2fs/initialize.c and misc/mke2fs.c of e2fsprogs 1.47 compute.
  */
 import { KernelError, isPowerOf2 } from '@holdfast/lib';
-import { COMPAT, INCOMPAT, RO_COMPAT, type Superblock, blocksCountOf, descSizeOf, emptySuperblock, groupCountOf, groupHasSuper, hasCompat } from './superblock.js';
+import {
+  COMPAT, INCOMPAT, RO_COMPAT, type Superblock, blocksCountOf, descSizeOf, emptySuperblock, groupCountOf, groupHasSuper, hasCompat,
+} from './superblock.js';
 import { GOOD_OLD_INODE_SIZE } from './inode.js';
 
 export interface Features {
@@ -75,7 +77,9 @@ export interface Geometry {
 /** Lay out a superblock. @throws KernelError EINVAL for sizes that no file system can have, ENOSPC for a device that is too small */
 export function planExt4(options: Mke2fsOptions): Geometry {
   const { blockSize, features, inodeSize = 256, reservedPercent = 5, inodeRatio, sizeBytes } = options;
-  if (!isPowerOf2(blockSize) || blockSize < 1024 || blockSize > 65536) throw new KernelError('EINVAL', `block size ${blockSize}: expected a power of two from 1024 to 65536`);
+  if (!isPowerOf2(blockSize) || blockSize < 1024 || blockSize > 65536) {
+    throw new KernelError('EINVAL', `block size ${blockSize}: expected a power of two from 1024 to 65536`);
+  }
   const blocks = Math.floor(sizeBytes / blockSize);
   const sb: Superblock = {
     ...emptySuperblock(),

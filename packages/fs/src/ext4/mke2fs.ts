@@ -49,7 +49,13 @@ export function makeExt4(store: BlockStore, options: Mke2fsOptions): MadeExt4 {
   const geometry = planExt4(options);
   const { sb, groups } = geometry;
   const making: Making = {
-    ...geometry, store, options, blockSize: options.blockSize, descs: Array.from({ length: groups }, emptyGroupDesc), used: createUsedBlocks(), usedInodes: sb.firstIno - 1,
+    ...geometry,
+    store,
+    options,
+    blockSize: options.blockSize,
+    descs: Array.from({ length: groups }, emptyGroupDesc),
+    used: createUsedBlocks(),
+    usedInodes: sb.firstIno - 1,
   };
   const journalBlocks = hasCompat(sb, COMPAT.HAS_JOURNAL) ? journalSize(making) : 0;
   reserveSupers(making);
@@ -116,7 +122,11 @@ function allocateTables(making: Making, group: number): void {
   const find = (hint: number, count: number): number => flexStart(making, group, hint, last, rest, count);
   desc.blockBitmap = place(find(before ? before.blockBitmap + 1 : 0, 1), last, 1);
   desc.inodeBitmap = place(find(before ? before.inodeBitmap + 1 : desc.blockBitmap + tableOffset, 1), last, 1);
-  desc.inodeTable = place(find(before ? before.inodeTable + inodeBlocksPerGroup : desc.inodeBitmap + tableOffset, inodeBlocksPerGroup), last, inodeBlocksPerGroup);
+  desc.inodeTable = place(
+    find(before ? before.inodeTable + inodeBlocksPerGroup : desc.inodeBitmap + tableOffset, inodeBlocksPerGroup),
+    last,
+    inodeBlocksPerGroup,
+  );
 }
 
 /** Spread bitmaps over the members of an array, each group a stride further. */
@@ -189,7 +199,9 @@ function treeOf(making: Making, ino: number, extents: readonly Extent[]): Extent
 /** How an inode says where its blocks are, which follow each other from `first` on. */
 function mapOf(making: Making, first: number, count: number): Pick<RawInode, 'block' | 'flags'> {
   const { sb } = making;
-  if (hasIncompat(sb, INCOMPAT.EXTENTS)) return { block: treeOf(making, 0, [{ block: 0, length: count, start: first, isUnwritten: false }]).root, flags: INODE_FL.EXTENTS };
+  if (hasIncompat(sb, INCOMPAT.EXTENTS)) {
+    return { block: treeOf(making, 0, [{ block: 0, length: count, start: first, isUnwritten: false }]).root, flags: INODE_FL.EXTENTS };
+  }
   const block = new Uint8Array(60);
   for (let i = 0; i < count; i++) new DataView(block.buffer).setUint32(i * 4, first + i, true);
   return { block, flags: 0 };
@@ -213,7 +225,11 @@ function makeDirectories(making: Making): void {
     ];
     store.write(block * blockSize, newDirBlock(blockSize, seedOf(LOST_FOUND_INO), entries));
   }
-  writeInode(making, LOST_FOUND_INO, bornInode(making, { mode: 0o40700, links: 2, sizeLo: count * blockSize, blocksLo: count * sectors, ...mapOf(making, blocks[0]!, count) }));
+  writeInode(
+    making,
+    LOST_FOUND_INO,
+    bornInode(making, { mode: 0o40700, links: 2, sizeLo: count * blockSize, blocksLo: count * sectors, ...mapOf(making, blocks[0]!, count) }),
+  );
   making.usedInodes = LOST_FOUND_INO;
   making.descs[0]!.usedDirs = 2;
 }
@@ -260,7 +276,13 @@ function makeJournal(making: Making, count: number): void {
   const blocksUsed = count + nodes.size;
   const size = count * blockSize;
   const inode = bornInode(making, {
-    mode: 0o100600, links: 1, flags: INODE_FL.EXTENTS, block, sizeLo: size % 2 ** 32, sizeHi: Math.floor(size / 2 ** 32), blocksLo: (blocksUsed * blockSize) / 512,
+    mode: 0o100600,
+    links: 1,
+    flags: INODE_FL.EXTENTS,
+    block,
+    sizeLo: size % 2 ** 32,
+    sizeHi: Math.floor(size / 2 ** 32),
+    blocksLo: (blocksUsed * blockSize) / 512,
   });
   writeInode(making, EXT4_JOURNAL_INO, inode);
   store.write(extents[0]!.start * blockSize, encodeJournalSuper({ blockSize, blocks: count, uuid: sb.uuid }));
@@ -282,7 +304,8 @@ function freeRun({ sb, used }: Making, goal: number, most: number): { readonly s
 /** The group near the middle with the most free blocks (get_midpoint_journal_block). */
 function journalGoal(making: Making): number {
   const { sb, groups, used } = making;
-  const freeIn = (group: number): number => groupLastBlock(making, group) + 1 - groupFirstBlock(sb, group) - used.countWithin(groupFirstBlock(sb, group), groupLastBlock(making, group) + 1);
+  const freeIn = (group: number): number =>
+    groupLastBlock(making, group) + 1 - groupFirstBlock(sb, group) - used.countWithin(groupFirstBlock(sb, group), groupLastBlock(making, group) + 1);
   let group = Math.floor(Math.floor((blocksCountOf(sb) - sb.firstDataBlock) / 2) / sb.blocksPerGroup);
   const flexSize = 2 ** sb.logGroupsPerFlex;
   let start: number;

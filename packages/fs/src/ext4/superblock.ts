@@ -8,7 +8,15 @@ import { CRC32C_SEED, crc32c } from '../crc32c.js';
 export const SUPER_OFFSET = 1024;
 export const EXT4_SUPER_MAGIC = 0xef53;
 
-export const COMPAT = { HAS_JOURNAL: 0x4, EXT_ATTR: 0x8, RESIZE_INODE: 0x10, DIR_INDEX: 0x20, SPARSE_SUPER2: 0x200, FAST_COMMIT: 0x400, ORPHAN_FILE: 0x1000 } as const;
+export const COMPAT = {
+  HAS_JOURNAL: 0x4,
+  EXT_ATTR: 0x8,
+  RESIZE_INODE: 0x10,
+  DIR_INDEX: 0x20,
+  SPARSE_SUPER2: 0x200,
+  FAST_COMMIT: 0x400,
+  ORPHAN_FILE: 0x1000,
+} as const;
 export const INCOMPAT = {
   COMPRESSION: 0x1, FILETYPE: 0x2, RECOVER: 0x4, JOURNAL_DEV: 0x8, META_BG: 0x10, EXTENTS: 0x40, BIT64: 0x80, MMP: 0x100, FLEX_BG: 0x200, EA_INODE: 0x400,
   DIRDATA: 0x1000, CSUM_SEED: 0x2000, LARGEDIR: 0x4000, INLINE_DATA: 0x8000, ENCRYPT: 0x10000, CASEFOLD: 0x20000,
@@ -19,7 +27,10 @@ export const RO_COMPAT = {
 } as const;
 
 /** What each older kind of file system stops at: a kernel that knows no more mounts nothing beyond it. */
-export const EXT2_FEATURES = { incompat: INCOMPAT.FILETYPE | INCOMPAT.META_BG, roCompat: RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.BTREE_DIR } as const;
+export const EXT2_FEATURES = {
+  incompat: INCOMPAT.FILETYPE | INCOMPAT.META_BG,
+  roCompat: RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.BTREE_DIR,
+} as const;
 export const EXT3_FEATURES = { incompat: EXT2_FEATURES.incompat | INCOMPAT.RECOVER, roCompat: EXT2_FEATURES.roCompat } as const;
 
 /** s_state. */

@@ -9,7 +9,8 @@ import type { Buffers } from '../buffer-cache.js';
 import { type GroupDesc, decodeGroupDesc, encodeGroupDesc, groupDescChecksum } from './group-desc.js';
 import { type RawInode, decodeInode, encodeInode, inodeChecksumOk, inodeSeed, inodeSizeOf } from './inode.js';
 import {
-  RO_COMPAT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, checksumSeedOf, descSizeOf, encodeSuperblock, groupCountOf, groupFirstBlock, hasRoCompat,
+  RO_COMPAT, SUPER_OFFSET, type Superblock, blockSizeOf, blocksCountOf, checksumSeedOf, descSizeOf, encodeSuperblock, groupCountOf, groupFirstBlock,
+  hasRoCompat,
 } from './superblock.js';
 
 export interface Ext4Volume {
@@ -43,7 +44,11 @@ export function loadVolume(sb: Superblock, buffers: Buffers, now: () => number):
     if (hasCsum && groupDescChecksum(sb, group, bytes) !== new DataView(bytes.buffer, bytes.byteOffset).getUint16(0x1e, true)) {
       throw new KernelError('EINVAL', `the checksum of group descriptor ${group} is wrong`);
     }
-    for (const [what, block, count] of [['block bitmap', desc.blockBitmap, 1], ['inode bitmap', desc.inodeBitmap, 1], ['inode table', desc.inodeTable, tableBlocks]] as const) {
+    for (const [what, block, count] of [
+      ['block bitmap', desc.blockBitmap, 1],
+      ['inode bitmap', desc.inodeBitmap, 1],
+      ['inode table', desc.inodeTable, tableBlocks],
+    ] as const) {
       if (!isInside(block, count)) throw new KernelError('EINVAL', `the ${what} of group ${group} is at block ${block}, outside of the device`);
     }
     return desc;

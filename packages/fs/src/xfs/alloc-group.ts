@@ -44,7 +44,14 @@ export interface AllocGroup {
 }
 
 /** Blocks of the roots, behind the header sectors. */
-export function rootsOf({ sectorBytes, blockBytes, hasReflink }: XfsGeometry): { bno: number; cnt: number; ino: number; fino: number; refc: number | undefined; end: number } {
+export function rootsOf({ sectorBytes, blockBytes, hasReflink }: XfsGeometry): {
+  bno: number;
+  cnt: number;
+  ino: number;
+  fino: number;
+  refc: number | undefined;
+  end: number;
+} {
   const first = Math.ceil((4 * sectorBytes) / blockBytes);
   return { bno: first, cnt: first + 1, ino: first + 2, fino: first + 3, refc: hasReflink ? first + 4 : undefined, end: first + (hasReflink ? 5 : 4) };
 }
@@ -81,7 +88,8 @@ export function writeFreeSpace(geometry: XfsGeometry, store: BlockStore, { agno,
   const agf = new Uint8Array(geometry.sectorBytes);
   const { put32 } = wordsOf(agf);
   const words: readonly (readonly [number, number])[] = [
-    [0x0, AGF_MAGIC], [0x4, 1], [0x8, agno], [0xc, blocks], [0x10, roots.bno], [0x14, roots.cnt], [0x1c, 1], [0x20, 1], [0x28, 1], [0x2c, agfl.length], [0x30, agfl.length],
+    [0x0, AGF_MAGIC], [0x4, 1], [0x8, agno], [0xc, blocks], [0x10, roots.bno], [0x14, roots.cnt], [0x1c, 1], [0x20, 1], [0x28, 1],
+    [0x2c, agfl.length], [0x30, agfl.length],
     [0x34, free.reduce((sum, { count }) => sum + count, 0)], [0x38, free.reduce((most, { count }) => Math.max(most, count), 0)],
     ...(roots.refc === undefined ? [] : ([[0x54, 1], [0x58, roots.refc], [0x5c, 1]] as const)),
   ];
@@ -108,7 +116,8 @@ export function writeInodeTrees(geometry: XfsGeometry, store: BlockStore, { agno
   const { put32 } = wordsOf(agi);
   const words: readonly (readonly [number, number])[] = [
     [0x0, AGI_MAGIC], [0x4, 1], [0x8, agno], [0xc, blocks], [0x10, chunks.length * XFS_INODES_PER_CHUNK], [0x14, roots.ino], [0x18, 1],
-    [0x1c, chunks.reduce((sum, { free }) => sum + countBits(free), 0)], [0x20, newino], [0x24, XFS_NULL], [0x148, roots.fino], [0x14c, 1], [0x150, 1], [0x154, 1],
+    [0x1c, chunks.reduce((sum, { free }) => sum + countBits(free), 0)], [0x20, newino], [0x24, XFS_NULL], [0x148, roots.fino], [0x14c, 1], [0x150, 1],
+    [0x154, 1],
   ];
   for (const [at, value] of words) put32(at, value);
   agi.set(geometry.uuid, 0x128);
@@ -119,13 +128,26 @@ export function writeInodeTrees(geometry: XfsGeometry, store: BlockStore, { agno
 export function readAg(geometry: XfsGeometry, store: BlockStore, agno: number): AllocGroup {
   const sector = (index: number): Uint8Array => store.read(agno * geometry.agBlocks * geometry.blockBytes + index * geometry.sectorBytes, geometry.sectorBytes);
   const [agf, agi, agfl] = [sector(1), sector(2), sector(3)];
-  for (const [bytes, magic, crcAt, seqAt] of [[agf, AGF_MAGIC, XFS_CRC_AT.agf, 0x8], [agi, AGI_MAGIC, XFS_CRC_AT.agi, 0x8], [agfl, AGFL_MAGIC, XFS_CRC_AT.agfl, 0x4]] as const) {
+  for (const [bytes, magic, crcAt, seqAt] of [
+    [agf, AGF_MAGIC, XFS_CRC_AT.agf, 0x8],
+    [agi, AGI_MAGIC, XFS_CRC_AT.agi, 0x8],
+    [agfl, AGFL_MAGIC, XFS_CRC_AT.agfl, 0x4],
+  ] as const) {
     const { u32 } = wordsOf(bytes);
-    if (u32(0) !== magic || !isSealed(bytes, crcAt) || u32(seqAt) !== agno) throw new KernelError('EIO', `a header of group ${agno} is not what it should be`);
+    if (u32(0) !== magic || !isSealed(bytes, crcAt) || u32(seqAt) !== agno) {
+      throw new KernelError('EIO', `a header of group ${agno} is not what it should be`);
+    }
   }
   const words = { agf: wordsOf(agf), agi: wordsOf(agi), agfl: wordsOf(agfl) };
   const roots = rootsOf(geometry);
-  if (words.agf.u32(0x1c) !== 1 || words.agi.u32(0x18) !== 1 || words.agf.u32(0x10) !== roots.bno || words.agf.u32(0x14) !== roots.cnt || words.agi.u32(0x14) !== roots.ino || words.agi.u32(0x148) !== roots.fino) {
+  if (
+    words.agf.u32(0x1c) !== 1 ||
+    words.agi.u32(0x18) !== 1 ||
+    words.agf.u32(0x10) !== roots.bno ||
+    words.agf.u32(0x14) !== roots.cnt ||
+    words.agi.u32(0x14) !== roots.ino ||
+    words.agi.u32(0x148) !== roots.fino
+  ) {
     throw new KernelError('EOPNOTSUPP', `group ${agno} has trees of several levels`);
   }
   const leaf = (magic: number, agbno: number, recordBytes: number): Uint8Array[] => {
@@ -134,13 +156,28 @@ export function readAg(geometry: XfsGeometry, store: BlockStore, agno: number): 
   };
   const blocks = blocksInAg(geometry, agno);
   const free = leaf(XFS_BTREE.BNO, roots.bno, FREE_RECORD).map((bytes) => ({ start: wordsOf(bytes).u32(0), count: wordsOf(bytes).u32(4) }));
-  if (free.some(({ start, count }, index) => count === 0 || start + count > blocks || start < (index === 0 ? roots.end : free[index - 1]!.start + free[index - 1]!.count))) {
+  if (
+    free.some(
+      ({ start, count }, index) =>
+        count === 0 || start + count > blocks || start < (index === 0 ? roots.end : free[index - 1]!.start + free[index - 1]!.count),
+    )
+  ) {
     throw new KernelError('EIO', `the free space of group ${agno} is in no order`);
   }
-  const chunks = leaf(XFS_BTREE.INO, roots.ino, INODE_RECORD).map((bytes) => ({ first: wordsOf(bytes).u32(0), free: (BigInt(wordsOf(bytes).u32(8)) << 32n) | BigInt(wordsOf(bytes).u32(12)) }));
+  const chunks = leaf(XFS_BTREE.INO, roots.ino, INODE_RECORD).map((bytes) => ({
+    first: wordsOf(bytes).u32(0),
+    free: (BigInt(wordsOf(bytes).u32(8)) << 32n) | BigInt(wordsOf(bytes).u32(12)),
+  }));
   const [from, count] = [words.agf.u32(0x28), words.agf.u32(0x30)];
   const slots = (geometry.sectorBytes - 0x24) / 4;
-  return { agno, blocks, free, chunks, newino: words.agi.u32(0x20), agfl: Array.from({ length: Math.min(count, slots) }, (_, i) => words.agfl.u32(0x24 + ((from + i) % slots) * 4)) };
+  return {
+    agno,
+    blocks,
+    free,
+    chunks,
+    newino: words.agi.u32(0x20),
+    agfl: Array.from({ length: Math.min(count, slots) }, (_, i) => words.agfl.u32(0x24 + ((from + i) % slots) * 4)),
+  };
 }
 
 /** Take up to `most` blocks, at `goal` or behind it, else anywhere in the group; undefined if there are none. */
@@ -151,7 +188,10 @@ export function takeBlocks(geometry: XfsGeometry, ag: AllocGroup, goal: number, 
     const from = roundUp(agStart + Math.max(extent.start, goal > extent.start && goal < extent.start + extent.count ? goal : 0), align) - agStart;
     const count = Math.min(most, extent.start + extent.count - from);
     if (count <= 0 || (align > 1 && count < Math.min(most, align))) continue;
-    const pieces = [{ start: extent.start, count: from - extent.start }, { start: from + count, count: extent.start + extent.count - from - count }].filter((piece) => piece.count > 0);
+    const pieces = [
+      { start: extent.start, count: from - extent.start },
+      { start: from + count, count: extent.start + extent.count - from - count },
+    ].filter((piece) => piece.count > 0);
     if (ag.free.length - 1 + pieces.length > leafCapacity(geometry, FREE_RECORD)) continue;
     ag.free.splice(ag.free.indexOf(extent), 1, ...pieces);
     return { start: from, count };
@@ -166,7 +206,9 @@ export function giveBlocks(geometry: XfsGeometry, ag: AllocGroup, start: number,
   const first = before >= 0 ? ag.free[before]!.start : start;
   const end = behind >= 0 ? ag.free[behind]!.start + ag.free[behind]!.count : start + count;
   const rest = ag.free.filter((_, index) => index !== before && index !== behind);
-  if (rest.length >= leafCapacity(geometry, FREE_RECORD)) throw new KernelError('EOPNOTSUPP', `the free space of group ${ag.agno} is in more pieces than one leaf holds`);
+  if (rest.length >= leafCapacity(geometry, FREE_RECORD)) {
+    throw new KernelError('EOPNOTSUPP', `the free space of group ${ag.agno} is in more pieces than one leaf holds`);
+  }
   ag.free = [...rest, { start: first, count: end - first }].sort((a, b) => a.start - b.start);
 }
 
@@ -180,7 +222,10 @@ export function takeChunk(geometry: XfsGeometry, ag: AllocGroup): InodeChunk | u
     for (const extent of ag.free) {
       const from = roundUp(extent.start, grain);
       if (from + blocks > extent.start + extent.count) continue;
-      const pieces = [{ start: extent.start, count: from - extent.start }, { start: from + blocks, count: extent.start + extent.count - from - blocks }].filter(({ count }) => count > 0);
+      const pieces = [
+        { start: extent.start, count: from - extent.start },
+        { start: from + blocks, count: extent.start + extent.count - from - blocks },
+      ].filter(({ count }) => count > 0);
       ag.free.splice(ag.free.indexOf(extent), 1, ...pieces);
       const chunk: InodeChunk = { first: from * (geometry.blockBytes / geometry.inodeBytes), free: 2n ** 64n - 1n };
       ag.chunks = [...ag.chunks, chunk].sort((a, b) => a.first - b.first);
@@ -201,7 +246,14 @@ function writeLeaf(geometry: XfsGeometry, store: BlockStore, place: LeafPlace, r
   store.write((place.agno * geometry.agBlocks + place.agbno) * geometry.blockBytes, encodeLeaf(geometry, place, records));
 }
 
-function writeSector({ agBlocks, blockBytes, sectorBytes }: XfsGeometry, store: BlockStore, agno: number, index: number, bytes: Uint8Array, crcAt: number): void {
+function writeSector(
+  { agBlocks, blockBytes, sectorBytes }: XfsGeometry,
+  store: BlockStore,
+  agno: number,
+  index: number,
+  bytes: Uint8Array,
+  crcAt: number,
+): void {
   sealXfs(bytes, crcAt);
   store.write(agno * agBlocks * blockBytes + index * sectorBytes, bytes);
 }

@@ -43,7 +43,9 @@ export function encodeLeaf(geometry: XfsGeometry, { magic, agno, agbno }: LeafPl
 /** @throws KernelError EIO for what is no such leaf, EOPNOTSUPP for a node of a higher tree */
 export function decodeLeaf(geometry: XfsGeometry, { magic, agno }: LeafPlace, bytes: Uint8Array, recordBytes: number): Uint8Array[] {
   const { u16, u32 } = wordsOf(bytes);
-  if (u32(0x0) !== magic || !isSealed(bytes, XFS_CRC_AT.btree) || u32(0x30) !== agno) throw new KernelError('EIO', `group ${agno} has a tree that is not what it should be`);
+  if (u32(0x0) !== magic || !isSealed(bytes, XFS_CRC_AT.btree) || u32(0x30) !== agno) {
+    throw new KernelError('EIO', `group ${agno} has a tree that is not what it should be`);
+  }
   if (u16(0x4) !== 0) throw new KernelError('EOPNOTSUPP', `group ${agno} has a tree of several levels`);
   const count = u16(0x6);
   if (count > leafCapacity(geometry, recordBytes)) throw new KernelError('EIO', `group ${agno} has a leaf of ${count} records`);

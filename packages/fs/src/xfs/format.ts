@@ -177,8 +177,10 @@ export function decodeXfsSuper(bytes: Uint8Array): XfsSuper {
   const logStart = u64(0x30);
   return {
     blockBytes: u32(0x4), sectorBytes: u16(0x66), inodeBytes: u16(0x68), dblocks: u64(0x8), agBlocks: u32(0x54), agCount: u32(0x58), agBlockLog,
-    logAg: Math.floor(logStart / 2 ** agBlockLog), logAgBlock: logStart % 2 ** agBlockLog, logBlocks: u32(0x60), sunit: u32(0xb8), swidth: u32(0xbc), logSunitBytes: u32(0xc4),
+    logAg: Math.floor(logStart / 2 ** agBlockLog), logAgBlock: logStart % 2 ** agBlockLog, logBlocks: u32(0x60), sunit: u32(0xb8), swidth: u32(0xbc),
+    logSunitBytes: u32(0xc4),
     inodeAlign: u32(0xb4), hasReflink: (u32(0xd4) & XFS_FEAT.RO_REFLINK) !== 0, uuid: bytes.slice(0x20, 0x30),
-    label: String.fromCharCode(...bytes.subarray(0x6c, 0x78)).replace(/\0.*$/s, ''), rootIno: u64(0x38), icount: u64(0x80), ifree: u64(0x88), fdblocks: u64(0x90),
+    label: String.fromCharCode(...bytes.subarray(0x6c, 0x78)).replace(/\0.*$/s, ''), rootIno: u64(0x38), icount: u64(0x80), ifree: u64(0x88),
+    fdblocks: u64(0x90),
   };
 }

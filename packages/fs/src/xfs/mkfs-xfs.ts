@@ -5,7 +5,9 @@
 import { KernelError, isAligned, roundUp } from '@holdfast/lib';
 import type { BlockStore } from '../block-store.js';
 import { AGFL_COUNT, type AllocGroup, blocksInAg, rootsOf, takeBlocks, takeChunk, writeAg } from './alloc-group.js';
-import { XFS_DIFLAG2, XFS_DINODE_FMT, XFS_INODES_PER_CHUNK, XFS_NULL, type XfsGeometry, type XfsSuper, agBlockToIno, encodeXfsSuper, wordsOf } from './format.js';
+import {
+  XFS_DIFLAG2, XFS_DINODE_FMT, XFS_INODES_PER_CHUNK, XFS_NULL, type XfsGeometry, type XfsSuper, agBlockToIno, encodeXfsSuper, wordsOf,
+} from './format.js';
 import { encodeFreeInode, encodeShortDir, encodeXfsInode, newXfsInode } from './xfs-dinode.js';
 
 export interface MkfsXfsOptions {
@@ -36,7 +38,8 @@ export class XfsUsage extends KernelError {
 }
 
 /** Sizes of everything. @throws XfsUsage for what mkfs.xfs refuses */
-export function planXfs({ sizeBytes, blockBytes, sectorBytes, uuid, label = '', hasReflink = true, stripeUnitBytes = 0, stripeWidthBytes = 0 }: MkfsXfsOptions): XfsGeometry {
+export function planXfs(options: MkfsXfsOptions): XfsGeometry {
+  const { sizeBytes, blockBytes, sectorBytes, uuid, label = '', hasReflink = true, stripeUnitBytes = 0, stripeWidthBytes = 0 } = options;
   const allBlocks = Math.floor(sizeBytes / blockBytes);
   const fewest = XFS_AG_MIN_BYTES / blockBytes;
   if (allBlocks < fewest) throw new XfsUsage(`size ${allBlocks} of data subvolume is too small, minimum ${fewest} blocks`);
@@ -47,7 +50,8 @@ export function planXfs({ sizeBytes, blockBytes, sectorBytes, uuid, label = '', 
   const logSunitBytes = logStripe(stripeUnitBytes, sectorBytes, blockBytes);
   const inodeAlign = (XFS_INODES_PER_CHUNK * INODE_BYTES) / blockBytes;
   const sketch: XfsGeometry = {
-    blockBytes, sectorBytes, inodeBytes: INODE_BYTES, dblocks, agBlocks, agCount, agBlockLog, logAg: Math.floor(agCount / 2), logAgBlock: 0, logBlocks: 0, sunit, swidth, logSunitBytes,
+    blockBytes, sectorBytes, inodeBytes: INODE_BYTES, dblocks, agBlocks, agCount, agBlockLog, logAg: Math.floor(agCount / 2), logAgBlock: 0,
+    logBlocks: 0, sunit, swidth, logSunitBytes,
     inodeAlign, hasReflink, uuid, label,
   };
   const { end } = rootsOf(sketch);
@@ -126,7 +130,10 @@ function newGroup(geometry: XfsGeometry, agno: number, end: number): AllocGroup 
   const blocks = blocksInAg(geometry, agno);
   const { logAg, logAgBlock, logBlocks } = geometry;
   const taken = agno === logAg ? [{ start: logAgBlock, count: logBlocks }] : [];
-  const free = [{ start: end, count: (taken[0]?.start ?? blocks) - end }, ...taken.map(({ start, count }) => ({ start: start + count, count: blocks - start - count }))].filter(({ count }) => count > 0);
+  const free = [
+    { start: end, count: (taken[0]?.start ?? blocks) - end },
+    ...taken.map(({ start, count }) => ({ start: start + count, count: blocks - start - count })),
+  ].filter(({ count }) => count > 0);
   const ag: AllocGroup = { agno, blocks, free, chunks: [], agfl: [], newino: XFS_NULL };
   // The free list comes from the smallest piece that has it.
   const smallest = [...free].sort((a, b) => a.count - b.count).find(({ count }) => count >= AGFL_COUNT)!;

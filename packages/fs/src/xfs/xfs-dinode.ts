@@ -5,7 +5,10 @@
 import { KernelError } from '@holdfast/lib';
 import type { Extent } from '../extent-list.js';
 import { utf8Decode, utf8Encode } from '../utf8.js';
-import { XFS_CRC_AT, XFS_DIFLAG2, XFS_DINODE_FMT, XFS_INODE_CORE, XFS_NULL, type XfsGeometry, blockOfFs, encodeBigtime, fsBlockOf, isSealed, sealXfs, wordsOf } from './format.js';
+import {
+  XFS_CRC_AT, XFS_DIFLAG2, XFS_DINODE_FMT, XFS_INODE_CORE, XFS_NULL, type XfsGeometry, blockOfFs, encodeBigtime, fsBlockOf, isSealed, sealXfs,
+  wordsOf,
+} from './format.js';
 
 export interface XfsInode {
   mode: number;
@@ -39,7 +42,8 @@ const FIRST_NAME = 0x60;
 
 export function newXfsInode(geometry: XfsGeometry, mode: number, format: number, now: number): XfsInode {
   return {
-    mode, format, uid: 0, gid: 0, nlink: 1, atime: now, mtime: now, ctime: now, crtime: now, sizeBytes: 0, nblocks: 0, nextents: 0, flags: 0, flags2: XFS_DIFLAG2.BIGTIME,
+    mode, format, uid: 0, gid: 0, nlink: 1, atime: now, mtime: now, ctime: now, crtime: now, sizeBytes: 0, nblocks: 0, nextents: 0, flags: 0,
+    flags2: XFS_DIFLAG2.BIGTIME,
     generation: 0, changeCount: 1, fork: new Uint8Array(geometry.inodeBytes - XFS_INODE_CORE), forkoff: 0,
   };
 }
@@ -55,7 +59,13 @@ export function encodeXfsInode(geometry: XfsGeometry, ino: number, inode: XfsIno
   put32(0x8, inode.uid);
   put32(0xc, inode.gid);
   put32(0x10, inode.nlink);
-  for (const [at, time] of [[0x20, inode.atime], [0x28, inode.mtime], [0x30, inode.ctime], [0x90, inode.crtime]] as const) view.setBigUint64(at, encodeBigtime(time));
+  for (const [at, time] of [
+    [0x20, inode.atime],
+    [0x28, inode.mtime],
+    [0x30, inode.ctime],
+    [0x90, inode.crtime],
+  ] as const)
+    view.setBigUint64(at, encodeBigtime(time));
   put64(0x38, inode.sizeBytes);
   put64(0x40, inode.nblocks);
   put32(0x4c, inode.nextents);
@@ -94,21 +104,30 @@ export function encodeFreeInode(geometry: XfsGeometry, ino: number, generation =
 /** @throws KernelError EIO for what is no inode of that number, EOPNOTSUPP for forms that are not read here */
 export function decodeXfsInode(ino: number, bytes: Uint8Array): XfsInode {
   const { u8, u16, u32, u64 } = wordsOf(bytes);
-  if (u16(0x0) !== DINODE_MAGIC || u8(0x4) !== 3 || u64(0x98) !== ino || !isSealed(bytes, XFS_CRC_AT.inode)) throw new KernelError('EIO', `inode ${ino} is not what it should be`);
+  if (u16(0x0) !== DINODE_MAGIC || u8(0x4) !== 3 || u64(0x98) !== ino || !isSealed(bytes, XFS_CRC_AT.inode)) {
+    throw new KernelError('EIO', `inode ${ino} is not what it should be`);
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   if (u8(0x52) !== 0) throw new KernelError('EOPNOTSUPP', `inode ${ino} has attributes, which are not kept here`);
   const flags2 = u64(0x78);
   const time = (at: number): number => ((flags2 & XFS_DIFLAG2.BIGTIME) !== 0 ? Number(view.getBigUint64(at) / 1_000_000_000n - 2n ** 31n) : u32(at));
   return {
-    mode: u16(0x2), format: u8(0x5), uid: u32(0x8), gid: u32(0xc), nlink: u32(0x10), atime: time(0x20), mtime: time(0x28), ctime: time(0x30), crtime: time(0x90), sizeBytes: u64(0x38),
-    nblocks: u64(0x40), nextents: u32(0x4c), flags: u16(0x5a), flags2, generation: u32(0x5c), changeCount: u64(0x68), fork: bytes.slice(XFS_INODE_CORE), forkoff: 0,
+    mode: u16(0x2), format: u8(0x5), uid: u32(0x8), gid: u32(0xc), nlink: u32(0x10), atime: time(0x20), mtime: time(0x28), ctime: time(0x30),
+    crtime: time(0x90), sizeBytes: u64(0x38),
+    nblocks: u64(0x40), nextents: u32(0x4c), flags: u16(0x5a), flags2, generation: u32(0x5c), changeCount: u64(0x68),
+    fork: bytes.slice(XFS_INODE_CORE), forkoff: 0,
   };
 }
 
 /** Extents, of device blocks, as the fork has them. @throws KernelError EOPNOTSUPP if there are more than it holds */
 export function encodeXfsExtents(geometry: XfsGeometry, extents: readonly Extent[], forkBytes: number): { fork: Uint8Array; count: number } {
   const pieces = extents.flatMap((extent) => cutExtent(extent));
-  if (pieces.length * EXTENT_BYTES > forkBytes) throw new KernelError('EOPNOTSUPP', `a file in ${pieces.length} pieces: an inode holds ${Math.floor(forkBytes / EXTENT_BYTES)}, and trees of them are not made here`);
+  if (pieces.length * EXTENT_BYTES > forkBytes) {
+    throw new KernelError(
+      'EOPNOTSUPP',
+      `a file in ${pieces.length} pieces: an inode holds ${Math.floor(forkBytes / EXTENT_BYTES)}, and trees of them are not made here`,
+    );
+  }
   const fork = new Uint8Array(forkBytes);
   const view = new DataView(fork.buffer);
   for (const [index, { block, length, start, isUnwritten }] of pieces.entries()) {
@@ -133,7 +152,9 @@ export function decodeXfsExtents(geometry: XfsGeometry, { fork, nextents }: XfsI
       length: Number(word & (2n ** 21n - 1n)),
     };
     const last = extents.at(-1);
-    if (extent.length === 0 || extent.start + extent.length > geometry.dblocks || (last && last.block + last.length > extent.block)) throw new KernelError('EIO', 'an extent leads out of the device, or back');
+    if (extent.length === 0 || extent.start + extent.length > geometry.dblocks || (last && last.block + last.length > extent.block)) {
+      throw new KernelError('EIO', 'an extent leads out of the device, or back');
+    }
     extents.push(extent);
   }
   return extents;
@@ -141,7 +162,9 @@ export function decodeXfsExtents(geometry: XfsGeometry, { fork, nextents }: XfsI
 
 function cutExtent({ block, length, start, isUnwritten }: Extent): Extent[] {
   const pieces: Extent[] = [];
-  for (let done = 0; done < length; done += MAX_EXTENT) pieces.push({ block: block + done, length: Math.min(MAX_EXTENT, length - done), start: start + done, isUnwritten });
+  for (let done = 0; done < length; done += MAX_EXTENT) {
+    pieces.push({ block: block + done, length: Math.min(MAX_EXTENT, length - done), start: start + done, isUnwritten });
+  }
   return pieces;
 }
 
@@ -172,7 +195,9 @@ export function encodeShortDir({ parent, entries }: XfsShortDir, forkBytes: numb
     parts.push(bytes.length, offset >> 8, offset & 0xff, ...bytes, type);
     putIno(ino);
   }
-  if (parts.length > forkBytes || entries.length > 255) throw new KernelError('EOPNOTSUPP', `a directory of ${entries.length} names: those that outgrow their inode are not made here`);
+  if (parts.length > forkBytes || entries.length > 255) {
+    throw new KernelError('EOPNOTSUPP', `a directory of ${entries.length} names: those that outgrow their inode are not made here`);
+  }
   return Uint8Array.from(parts);
 }
 

@@ -128,7 +128,13 @@ export function createXfsInodes(mount: XfsMount): MountedInodes {
     };
   };
   const dataOf = (inode: Inode): FileData => {
-    inode.data ??= createFileData({ name: `${bdev.name} inode ${inode.ino}`, bdev, cache: mount.cache, dax: inode.isDax ? mount.dax : undefined, blocks: blocksOf(inode) });
+    inode.data ??= createFileData({
+      name: `${bdev.name} inode ${inode.ino}`,
+      bdev,
+      cache: mount.cache,
+      dax: inode.isDax ? mount.dax : undefined,
+      blocks: blocksOf(inode),
+    });
     return inode.data;
   };
   const evictIfGone = (inode: Inode): void => {
@@ -139,7 +145,8 @@ export function createXfsInodes(mount: XfsMount): MountedInodes {
     inodes.delete(inode.ino);
   };
   const statOf = ({ ino, raw, isDax }: Inode): Kstat => ({
-    ino, mode: raw.mode, nlink: raw.nlink, uid: raw.uid, gid: raw.gid, sizeBytes: raw.sizeBytes, blocks: (raw.nblocks * blockSize) / 512, blockSize, atime: raw.atime, mtime: raw.mtime, ctime: raw.ctime,
+    ino, mode: raw.mode, nlink: raw.nlink, uid: raw.uid, gid: raw.gid, sizeBytes: raw.sizeBytes, blocks: (raw.nblocks * blockSize) / 512, blockSize,
+    atime: raw.atime, mtime: raw.mtime, ctime: raw.ctime,
     btime: raw.crtime,
     attributes: (isDax ? STATX_ATTR.DAX : 0) | (ino === sb.rootIno ? STATX_ATTR.MOUNT_ROOT : 0) | (raw.flags & DIFLAG.IMMUTABLE ? STATX_ATTR.IMMUTABLE : 0)
       | (raw.flags & DIFLAG.APPEND ? STATX_ATTR.APPEND : 0) | (raw.flags & DIFLAG.NODUMP ? STATX_ATTR.NODUMP : 0),
@@ -247,7 +254,9 @@ export function createXfsInodes(mount: XfsMount): MountedInodes {
       case S_IFREG:
         return regular(inode);
       case S_IFLNK:
-        if (inode.raw.format === XFS_DINODE_FMT.LOCAL) return { kind: 'symlink', stat: () => statOf(inode), target: utf8Decode(inode.raw.fork.subarray(0, inode.raw.sizeBytes)) };
+        if (inode.raw.format === XFS_DINODE_FMT.LOCAL) {
+          return { kind: 'symlink', stat: () => statOf(inode), target: utf8Decode(inode.raw.fork.subarray(0, inode.raw.sizeBytes)) };
+        }
         throw new KernelError('EOPNOTSUPP', `the link of inode ${inode.ino} has outgrown it`);
       default:
         throw new KernelError('EOPNOTSUPP', `inode ${inode.ino} is a device, a pipe or a socket`);

@@ -17,8 +17,10 @@ import { createXfsVolume, writeXfsSuper } from './xfs-volume.js';
 const FLAG = { kind: 'flag' } as const;
 const SPECS: ParameterSpecs = {
   ...Object.fromEntries([
-    'wsync', 'noalign', 'swalloc', 'nouuid', 'grpid', 'nogrpid', 'bsdgroups', 'sysvgroups', 'norecovery', 'inode64', 'inode32', 'ikeep', 'noikeep', 'largeio', 'nolargeio', 'attr2', 'noattr2',
-    'filestreams', 'quota', 'noquota', 'usrquota', 'grpquota', 'prjquota', 'uquota', 'gquota', 'pquota', 'uqnoenforce', 'gqnoenforce', 'pqnoenforce', 'qnoenforce', 'discard', 'nodiscard',
+    'wsync', 'noalign', 'swalloc', 'nouuid', 'grpid', 'nogrpid', 'bsdgroups', 'sysvgroups', 'norecovery', 'inode64', 'inode32', 'ikeep', 'noikeep',
+    'largeio', 'nolargeio', 'attr2', 'noattr2',
+    'filestreams', 'quota', 'noquota', 'usrquota', 'grpquota', 'prjquota', 'uquota', 'gquota', 'pquota', 'uqnoenforce', 'gqnoenforce', 'pqnoenforce',
+    'qnoenforce', 'discard', 'nodiscard',
   ].map((name) => [name, FLAG])),
   dax: [FLAG, { kind: 'enum', values: ['inode', 'always', 'never'] }],
   logbufs: { kind: 'number' },
@@ -129,12 +131,18 @@ function readSuper(bdev: BlockDevice, silent: boolean, readOnly: boolean, messag
   if (incompat !== 0) return fail(`Superblock has unknown incompatible features (0x${incompat.toString(16)}) enabled.`);
   if (roCompat !== 0 && !readOnly) return fail(`Superblock has unknown read-only compatible features (0x${roCompat.toString(16)}) enabled.`);
   const missing = u32(0xd4) & (XFS_FEAT.RO_FINOBT | XFS_FEAT.RO_INOBTCNT);
-  if (missing !== (XFS_FEAT.RO_FINOBT | XFS_FEAT.RO_INOBTCNT) || (u32(0xd8) & XFS_FEAT.INCOMPAT_FTYPE) === 0) return fail('not simulated: an XFS without finobt, inobtcount or ftype', 'EOPNOTSUPP');
+  if (missing !== (XFS_FEAT.RO_FINOBT | XFS_FEAT.RO_INOBTCNT) || (u32(0xd8) & XFS_FEAT.INCOMPAT_FTYPE) === 0) {
+    return fail('not simulated: an XFS without finobt, inobtcount or ftype', 'EOPNOTSUPP');
+  }
   const sb = decodeXfsSuper(head.subarray(0, sectorBytes));
-  const isSane = isPowerOf2(sb.blockBytes) && sb.blockBytes >= sectorBytes && sb.inodeBytes >= 256 && sb.inodeBytes <= 2048 && isPowerOf2(sb.inodeBytes) && sb.agCount > 0 && sb.agBlocks >= 64
-    && sb.agBlockLog === Math.ceil(Math.log2(sb.agBlocks)) && sb.dblocks > sb.agBlocks * (sb.agCount - 1) && sb.dblocks <= sb.agBlocks * sb.agCount && sb.logAg < sb.agCount && sb.inodeAlign > 0;
+  const isSane = isPowerOf2(sb.blockBytes) && sb.blockBytes >= sectorBytes
+    && sb.inodeBytes >= 256 && sb.inodeBytes <= 2048 && isPowerOf2(sb.inodeBytes) && sb.inodeAlign > 0
+    && sb.agCount > 0 && sb.agBlocks >= 64 && sb.agBlockLog === Math.ceil(Math.log2(sb.agBlocks)) && sb.logAg < sb.agCount
+    && sb.dblocks > sb.agBlocks * (sb.agCount - 1) && sb.dblocks <= sb.agBlocks * sb.agCount;
   if (!isSane) return fail('SB sanity check failed');
-  if (sb.blockBytes > PAGE_SIZE) return fail(`File system with blocksize ${sb.blockBytes} bytes. Only pagesize (${PAGE_SIZE}) or less will currently work.`, 'ENOSYS');
+  if (sb.blockBytes > PAGE_SIZE) {
+    return fail(`File system with blocksize ${sb.blockBytes} bytes. Only pagesize (${PAGE_SIZE}) or less will currently work.`, 'ENOSYS');
+  }
   if (sb.dblocks * sb.blockBytes > size) return fail('file system too large to be mounted on this device.', 'EFBIG');
   return sb;
 }

@@ -36,7 +36,9 @@ interface OptionReply {
  */
 export function* clientHandshake(name: string, most: Headers, send: (bytes: Buffer) => void): Reading<ExportTerms> {
   const greeting = yield 18;
-  if (greeting.readBigUInt64BE(0) !== NBDMAGIC || greeting.readBigUInt64BE(8) !== IHAVEOPT) throw new NbdProtocolError('the server is none of NBD, or an old one');
+  if (greeting.readBigUInt64BE(0) !== NBDMAGIC || greeting.readBigUInt64BE(8) !== IHAVEOPT) {
+    throw new NbdProtocolError('the server is none of NBD, or an old one');
+  }
   const serverFlags = greeting.readUInt16BE(16);
   if ((serverFlags & FLAG_FIXED_NEWSTYLE) === 0) throw new NbdProtocolError('the server knows no fixed newstyle handshake');
   send(u32(FLAG_FIXED_NEWSTYLE | (serverFlags & FLAG_NO_ZEROES)));
@@ -64,7 +66,9 @@ export function* clientHandshake(name: string, most: Headers, send: (bytes: Buff
   for (;;) {
     const { type, data } = yield* optionReply(OPT.GO);
     if (type === REP.ACK) break;
-    if (type >= FIRST_ERROR) throw new NbdRefusedError(data.toString() || `the server does not give '${name}': error ${type - FIRST_ERROR + 1} of its handshake`);
+    if (type >= FIRST_ERROR) {
+      throw new NbdRefusedError(data.toString() || `the server does not give '${name}': error ${type - FIRST_ERROR + 1} of its handshake`);
+    }
     takeInfo(known, data);
   }
   if (known.sizeBytes < 0) throw new NbdProtocolError('the server has not told the size');
@@ -87,7 +91,9 @@ function takeInfo(known: { sizeBytes: number; flags: number; minBlock: number; p
 function* optionReply(option: number): Reading<OptionReply> {
   const head = yield 20;
   const length = head.readUInt32BE(16);
-  if (head.readBigUInt64BE(0) !== REPLY_MAGIC || head.readUInt32BE(8) !== option) throw new NbdProtocolError(`no reply to option ${option}: ${head.toString('hex')}`);
+  if (head.readBigUInt64BE(0) !== REPLY_MAGIC || head.readUInt32BE(8) !== option) {
+    throw new NbdProtocolError(`no reply to option ${option}: ${head.toString('hex')}`);
+  }
   if (length > MAX_REPLY_BYTES) throw new NbdProtocolError(`a reply of ${length} bytes to option ${option}`);
   return { type: head.readUInt32BE(12), data: yield length };
 }

@@ -6,7 +6,16 @@
  */
 import type { Extent } from '../disk.js';
 import {
-  CHUNK_HEADER_BYTES, CMD, EXTENDED_CHUNK_HEADER_BYTES, EXTENDED_REPLY_MAGIC, NBD, REPLY_FLAG_DONE, REPLY_TYPE, SIMPLE_REPLY_BYTES, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC,
+  CHUNK_HEADER_BYTES,
+  CMD,
+  EXTENDED_CHUNK_HEADER_BYTES,
+  EXTENDED_REPLY_MAGIC,
+  NBD,
+  REPLY_FLAG_DONE,
+  REPLY_TYPE,
+  SIMPLE_REPLY_BYTES,
+  SIMPLE_REPLY_MAGIC,
+  STRUCTURED_REPLY_MAGIC,
 } from '../protocol.js';
 import { NbdProtocolError, NbdReplyError } from './client-errors.js';
 import type { ExportTerms } from './client-handshake.js';
@@ -72,8 +81,9 @@ export function* readReplies({ headers, allocationId }: Pick<ExportTerms, 'heade
     const [error, cookie] = [head.readUInt32BE(4), head.readUInt32BE(12)];
     const request = requestOf(cookie);
     if (error !== NBD.OK) request.error = new NbdReplyError(error);
-    else if (request.type === CMD.BLOCK_STATUS || (request.type === CMD.READ && headers !== 'simple')) throw new NbdProtocolError('a plain reply where chunks were agreed on');
-    else if (request.type === CMD.READ) request.data = yield request.length;
+    else if (request.type === CMD.BLOCK_STATUS || (request.type === CMD.READ && headers !== 'simple')) {
+      throw new NbdProtocolError('a plain reply where chunks were agreed on');
+    } else if (request.type === CMD.READ) request.data = yield request.length;
     finish(cookie, request);
   }
 
@@ -99,7 +109,9 @@ function takePayload(request: Waiting, type: number, payload: Buffer, allocation
   } else if (request.type === CMD.BLOCK_STATUS && (type === REPLY_TYPE.BLOCK_STATUS || type === REPLY_TYPE.BLOCK_STATUS_EXT)) {
     const extents = parseExtents(payload, type === REPLY_TYPE.BLOCK_STATUS_EXT);
     if (payload.readUInt32BE(0) === allocationId) request.extents = extents;
-  } else if (type !== REPLY_TYPE.NONE || payload.length > 0) throw new NbdProtocolError(`a chunk of type ${type} with ${payload.length} bytes in reply to command ${request.type}`);
+  } else if (type !== REPLY_TYPE.NONE || payload.length > 0) {
+    throw new NbdProtocolError(`a chunk of type ${type} with ${payload.length} bytes in reply to command ${request.type}`);
+  }
 }
 
 /** A part of what is read: bytes, or a hole. */

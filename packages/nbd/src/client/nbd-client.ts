@@ -139,7 +139,9 @@ function clientOf(socket: Socket, terms: ExportTerms, rest: Buffer): NbdClient {
   const ask = (type: number, flags: number, offset: number, length: number, payload?: Uint8Array): Promise<Waiting> =>
     new Promise((resolve, reject) => {
       const most = headers === 'extended' ? Number.MAX_SAFE_INTEGER : 0xffff_ffff;
-      if (!isCount(offset, Number.MAX_SAFE_INTEGER) || !isCount(length, most)) throw new RangeError(`offset ${offset}, length ${length}: expected whole numbers up to 2^53 - 1 and ${most}`);
+      if (!isCount(offset, Number.MAX_SAFE_INTEGER) || !isCount(length, most)) {
+        throw new RangeError(`offset ${offset}, length ${length}: expected whole numbers up to 2^53 - 1 and ${most}`);
+      }
       if (ended || closing) throw ended ?? new NbdEndedError();
       lastCookie = (lastCookie + 1) >>> 0;
       waiting.set(lastCookie, { type, offset, length, covered: 0, resolve, reject });

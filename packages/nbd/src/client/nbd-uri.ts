@@ -17,7 +17,9 @@ export function parseNbdUri(uri: string): NbdTarget {
     if (!socket) throw new KernelError('EINVAL', `'${uri}' names no socket: expected nbd+unix:///EXPORT?socket=PATH`);
     return { socket, name: nameOf(url, uri) };
   }
-  if (url?.protocol !== 'nbd:' || url.hostname === '') throw new KernelError('EINVAL', `'${uri}': expected nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH`);
+  if (url?.protocol !== 'nbd:' || url.hostname === '') {
+    throw new KernelError('EINVAL', `'${uri}': expected nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH`);
+  }
   return { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? DEFAULT_PORT : Number(url.port), name: nameOf(url, uri) };
 }
 

@@ -49,8 +49,9 @@ export async function createNbdControl(path: string): Promise<NbdControl> {
       const message = parse(line);
       if (!message) fail(new ControlError('EPROTO', `${path}: what speaks there is no control socket of holdfast nbd`));
       else if (greeted) settle(message);
-      else if (message['holdfast-nbd'] !== CONTROL_VERSION) fail(new ControlError('EPROTO', `${path}: expected version ${CONTROL_VERSION} of the control protocol`));
-      else {
+      else if (message['holdfast-nbd'] !== CONTROL_VERSION) {
+        fail(new ControlError('EPROTO', `${path}: expected version ${CONTROL_VERSION} of the control protocol`));
+      } else {
         greeted = true;
         resolve(socket);
       }
@@ -61,7 +62,12 @@ export async function createNbdControl(path: string): Promise<NbdControl> {
     socket.on('error', reject);
     socket.on('close', () => {
       end();
-      reject(new ControlError('EPROTO', `${path}: the connection ended without a greeting; the control socket of holdfast nbd is SOCKET.ctl, unless --control named another`));
+      reject(
+        new ControlError(
+          'EPROTO',
+          `${path}: the connection ended without a greeting; the control socket of holdfast nbd is SOCKET.ctl, unless --control named another`,
+        ),
+      );
     });
   });
   return {

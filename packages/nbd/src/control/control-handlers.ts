@@ -95,7 +95,9 @@ export function createControlHandlers({ server, exports, power, trigger, states,
       return { record: recorder.mark(name) };
     },
     'faults.add': (spec) => {
-      if (spec.export !== undefined && !exports().some(({ name }) => name === spec.export)) throw new ControlError('ENOENT', `there is no export '${spec.export}'`);
+      if (spec.export !== undefined && !exports().some(({ name }) => name === spec.export)) {
+        throw new ControlError('ENOENT', `there is no export '${spec.export}'`);
+      }
       const fault = faults.add(spec);
       recorder?.faultAdded(spec);
       return { fault };

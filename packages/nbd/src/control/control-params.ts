@@ -36,7 +36,11 @@ const PARSERS: { readonly [M in ControlMethod]: (fields: Fields) => ControlParam
   restore: () => ({}),
   'states.count': states,
   'states.list': (fields) => ({ ...states(fields), ...optional(fields, 'from', decimal), ...optional(fields, 'limit', wholeNumber(1, MAX_LISTED)) }),
-  'states.sample': (fields) => ({ ...states(fields), count: wholeNumber(1, MAX_SAMPLES)(fields.take('count'), 'count'), ...optional(fields, 'seed', wholeNumber(0, MAX_SEED)) }),
+  'states.sample': (fields) => ({
+    ...states(fields),
+    count: wholeNumber(1, MAX_SAMPLES)(fields.take('count'), 'count'),
+    ...optional(fields, 'seed', wholeNumber(0, MAX_SEED)),
+  }),
   mark: (fields) => ({ name: boundedString(MAX_NAME)(fields.take('name'), 'name') }),
   'faults.add': parseFaultSpec,
   'faults.list': () => ({}),

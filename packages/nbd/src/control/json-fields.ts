@@ -47,14 +47,18 @@ export function wholeNumber(least: number, most: number): Check<number> {
 
 export function numberWithin(above: number, most: number): Check<number> {
   return (value, name) => {
-    if (typeof value !== 'number' || !(value > above && value <= most)) throw new ControlError('EINVAL', `${name}: expected a number above ${above}, at most ${most}`);
+    if (typeof value !== 'number' || !(value > above && value <= most)) {
+      throw new ControlError('EINVAL', `${name}: expected a number above ${above}, at most ${most}`);
+    }
     return value;
   };
 }
 
 export function boundedString(mostBytes: number): Check<string> {
   return (value, name) => {
-    if (typeof value !== 'string' || value === '' || Buffer.byteLength(value) > mostBytes) throw new ControlError('EINVAL', `${name}: expected 1 to ${mostBytes} bytes of text`);
+    if (typeof value !== 'string' || value === '' || Buffer.byteLength(value) > mostBytes) {
+      throw new ControlError('EINVAL', `${name}: expected 1 to ${mostBytes} bytes of text`);
+    }
     return value;
   };
 }

@@ -66,7 +66,8 @@ export function createFaultPlan(defaultExport: () => string | undefined): FaultP
       return fault ? anotherPlace(fault.random, disk, offset, length) : offset;
     };
     /** A disk that lies about flush takes FUA for nothing, too. */
-    const liesAboutFua = (own: readonly Fault[]): boolean => own.some((fault) => fault.spec.kind === 'lost' && fault.spec.op === 'flush' && meets(fault, 'flush', 0, 0));
+    const liesAboutFua = (own: readonly Fault[]): boolean =>
+      own.some((fault) => fault.spec.kind === 'lost' && fault.spec.op === 'flush' && meets(fault, 'flush', 0, 0));
 
     const read = (slab: Slab, at: number, offset: number, length: number): NbdError => {
       const own = of(name);

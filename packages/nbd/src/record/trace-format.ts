@@ -53,7 +53,14 @@ export type TraceRecord =
   | { readonly kind: 'header'; readonly header: TraceHeader }
   | { readonly kind: 'write'; readonly disk: number; readonly fua: boolean; readonly offset: number; readonly bytes: Uint8Array }
   | { readonly kind: 'flush'; readonly disk: number }
-  | { readonly kind: 'trim' | 'zero' | 'read'; readonly disk: number; readonly fua: boolean; readonly noHole: boolean; readonly offset: number; readonly length: number }
+  | {
+      readonly kind: 'trim' | 'zero' | 'read';
+      readonly disk: number;
+      readonly fua: boolean;
+      readonly noHole: boolean;
+      readonly offset: number;
+      readonly length: number;
+    }
   | { readonly kind: 'event'; readonly event: TraceEvent }
   | { readonly kind: 'base'; readonly image: number; readonly offset: number; readonly bytes: Uint8Array };
 

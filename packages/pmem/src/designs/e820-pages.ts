@@ -17,7 +17,10 @@ export const bootPages = {
   madeAtBoot: true,
   attach({ name, start, sizeBytes, bus }, host) {
     if (bus !== 'e820') {
-      throw new KernelError('EOPNOTSUPP', `${name}: boot gives struct pages to ranges of the e820 memory map, and this device is on the ${bus} bus: see pmem.pages=dynamic`);
+      throw new KernelError(
+        'EOPNOTSUPP',
+        `${name}: boot gives struct pages to ranges of the e820 memory map, and this device is on the ${bus} bus: see pmem.pages=dynamic`,
+      );
     }
     if (!host.hasBootPages(start, sizeBytes)) {
       throw new KernelError('EOPNOTSUPP', `${name}: boot gave it no struct pages: pmem.pages=e820-pages, or ${name}:e820-pages, has to be on the command line`);

@@ -23,7 +23,10 @@ export const hotplugPages = {
     const least = leastRamBytes(sizeBytes);
     const ramBytes = options.ramBytes ?? least;
     if (ramBytes < least) {
-      throw new KernelError('ENOSPC', `${name}: ${binarySize(ramBytes)} of RAM cannot hold the struct pages of ${binarySize(sizeBytes)}: expected at least ${binarySize(least)}`);
+      throw new KernelError(
+        'ENOSPC',
+        `${name}: ${binarySize(ramBytes)} of RAM cannot hold the struct pages of ${binarySize(sizeBytes)}: expected at least ${binarySize(least)}`,
+      );
     }
     const ram = layOutRamPartition(device, host, ramBytes);
     const dataSize = ram.start - start;

@@ -39,7 +39,13 @@ export function wordOf(index: number): number {
  * @param init writes what a struct page starts with, at word `at`, all zeros before
  * @throws KernelError ENOMEM
  */
-export function allocPageArray({ frames, memory, chargeStores }: Pick<PageHost, 'frames' | 'memory' | 'chargeStores'>, owner: string, nid: NodeId, count: number, init: (words: Int32Array, at: number, index: number, array: PhysAddr) => void): PageArray {
+export function allocPageArray(
+  { frames, memory, chargeStores }: Pick<PageHost, 'frames' | 'memory' | 'chargeStores'>,
+  owner: string,
+  nid: NodeId,
+  count: number,
+  init: (words: Int32Array, at: number, index: number, array: PhysAddr) => void,
+): PageArray {
   const nrFrames = Math.ceil(count / PER_FRAME);
   const taken = takeFrames(frames, owner, nid, nrFrames);
   const { runs } = taken;
@@ -113,7 +119,11 @@ function takeFrames(frames: PageHost['frames'], owner: string, nid: NodeId, nrFr
  * @param array stands in for the dev_pagemap that `pgmap` points to
  * @param frame counted from the start of the device
  */
-export function initDevicePage(words: Int32Array, at: number, { array, nid, frame, refcount }: { array: PhysAddr; nid: NodeId; frame: number; refcount: number }): void {
+export function initDevicePage(
+  words: Int32Array,
+  at: number,
+  { array, nid, frame, refcount }: { array: PhysAddr; nid: NodeId; frame: number; refcount: number },
+): void {
   words[at + PAGE_FLAGS] = NEW_PAGE_FLAGS_LO | (1 << PG.reserved);
   words[at + PAGE_FLAGS_HI] = pageLinks(Math.max(0, nid), ZONE_DEVICE);
   writeWord64(words, at + PAGE_PGMAP, DIRECT_MAP_BASE_L4 + BigInt(array));

@@ -26,11 +26,18 @@ export function leastRamBytes(deviceBytes: number): number {
  * Lay a partition of at least `ramBytes` out at the end of a device, in whole memory blocks.
  * @throws KernelError ENOSPC if the device has no such blocks, with anything before them
  */
-export function layOutRamPartition({ name, start, sizeBytes }: DesignDevice, { memoryHotplug: { blockSize } }: Pick<PageHost, 'memoryHotplug'>, ramBytes: number): RamPartition {
+export function layOutRamPartition(
+  { name, start, sizeBytes }: DesignDevice,
+  { memoryHotplug: { blockSize } }: Pick<PageHost, 'memoryHotplug'>,
+  ramBytes: number,
+): RamPartition {
   const end = roundDown(start + sizeBytes, blockSize);
   const size = roundUp(ramBytes, blockSize);
   if (end - size <= start) {
-    throw new KernelError('ENOSPC', `${name}: ${binarySize(size)} of RAM, in whole memory blocks of ${binarySize(blockSize)}, leave nothing of ${binarySize(sizeBytes)} for a disk`);
+    throw new KernelError(
+      'ENOSPC',
+      `${name}: ${binarySize(size)} of RAM, in whole memory blocks of ${binarySize(blockSize)}, leave nothing of ${binarySize(sizeBytes)} for a disk`,
+    );
   }
   return { start: (end - size) as PhysAddr, sizeBytes: size };
 }

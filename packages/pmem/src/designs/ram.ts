@@ -13,14 +13,19 @@ export const pagesInRam = {
   attach(device, host) {
     const { name, sizeBytes, bus } = device;
     if (bus !== 'e820') {
-      throw new KernelError('EOPNOTSUPP', `${name}: pages in RAM are for ranges of the e820 memory map, and this device is on the ${bus} bus: see pmem.pages=dynamic`);
+      throw new KernelError(
+        'EOPNOTSUPP',
+        `${name}: pages in RAM are for ranges of the e820 memory map, and this device is on the ${bus} bus: see pmem.pages=dynamic`,
+      );
     }
     const needed = (sizeBytes / PAGE_SIZE) * STRUCT_PAGE_SIZE;
     try {
       return attachMemremap(device, host);
     } catch (error) {
       if (!(error instanceof KernelError) || error.code !== 'ENOMEM') throw error;
-      throw new KernelError('ENOMEM', `${name}: struct pages for ${binarySize(sizeBytes)} take ${binarySize(needed)} of RAM, which is not there`, { cause: error });
+      throw new KernelError('ENOMEM', `${name}: struct pages for ${binarySize(sizeBytes)} take ${binarySize(needed)} of RAM, which is not there`, {
+        cause: error,
+      });
     }
   },
 } satisfies PageDesign;

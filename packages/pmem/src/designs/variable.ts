@@ -1,6 +1,6 @@
 /**
- * Struct pages of variable size: one for each unit of 2 MiB or 1 GiB (or of 4 KiB, to compare), and smaller ones only where somebody needs them. Mentioned in the
- * thread of April 2015 (row 19); what Linux came to have are compound devmaps (5.17), folios, and a vmemmap without its tail pages (6.0).
+ * Struct pages of variable size: one for each unit of 2 MiB or 1 GiB (or of 4 KiB, to compare), and smaller ones only where somebody needs them.
+ * Mentioned in the thread of April 2015 (row 19); what Linux came to have are compound devmaps (5.17), folios, and a vmemmap without its tail pages (6.0).
  *
  *   1 GiB ─┬─ 2 MiB ─┬─ 4 KiB      each step down is an array of 512 struct pages, 32 KiB of RAM,
  *          │         └─ …          that is there while one of its frames is held for long

@@ -15,13 +15,20 @@ const STATUS_NONE = 2;
 export const blkid: Command = {
   usage: 'blkid [-p] [-o FORMAT] [-s TAG]… [-t NAME=VALUE] [-L LABEL | -U UUID] [DEVICE]…',
   help: [
-    ' -o FORMAT      full, value, device, export or, with -p, udev', ' -s TAG         only this tag', ' -t NAME=VALUE  only devices with this, -l the first of them',
+    ' -o FORMAT      full, value, device, export or, with -p, udev', ' -s TAG         only this tag',
+    ' -t NAME=VALUE  only devices with this, -l the first of them',
     ' -L, -U         the device with a label or a UUID', ' -p             what a look at the device itself tells: VERSION and USAGE, too',
   ].join('\n'),
   run(io) {
     const { has, value, values, operands } = getopt(io.args, {
-      short: { p: 'probe', o: 'output', s: 'match-tag', t: 'match-token', L: 'label', U: 'uuid', l: 'list-one', g: 'garbage-collect', c: 'cache-file', d: 'no-encoding', w: 'write' },
-      long: { probe: false, output: true, 'match-tag': true, 'match-token': true, label: true, uuid: true, 'list-one': false, 'garbage-collect': false, 'cache-file': true, 'no-encoding': false, write: true },
+      short: {
+        p: 'probe', o: 'output', s: 'match-tag', t: 'match-token', L: 'label', U: 'uuid', l: 'list-one', g: 'garbage-collect', c: 'cache-file',
+        d: 'no-encoding', w: 'write',
+      },
+      long: {
+        probe: false, output: true, 'match-tag': true, 'match-token': true, label: true, uuid: true, 'list-one': false, 'garbage-collect': false,
+        'cache-file': true, 'no-encoding': false, write: true,
+      },
     });
     const output = value('output') ?? 'full';
     if (!OUTPUTS.some((name) => name === output)) throw new UsageError(`unsupported output format ${output}`);
@@ -97,5 +104,8 @@ function udevLines({ name, value }: Tag): string {
   if (name === 'PTUUID' || name === 'PTTYPE') return `ID_PART_TABLE_${name.slice(2)}=${value}\n`;
   if (name === 'PARTUUID' || name === 'PARTLABEL') return `ID_PART_ENTRY_${name === 'PARTUUID' ? 'UUID' : 'NAME'}=${value}\n`;
   const isEncoded = name === 'UUID' || name === 'LABEL';
-  return `ID_FS_${name}=${value}\n${isEncoded ? `ID_FS_${name}_ENC=${value.replace(/[^-\w#+.:=@]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)}\n` : ''}`;
+  const line = `ID_FS_${name}=${value}\n`;
+  if (!isEncoded) return line;
+  const encoded = value.replace(/[^-\w#+.:=@]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return `${line}ID_FS_${name}_ENC=${encoded}\n`;
 }

@@ -2,7 +2,8 @@
  * What is on a device, told by its superblock, as tags. Mirrors libblkid's superblocks/{ext,xfs,swap}.c of util-linux 2.38.
  */
 import {
-  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_SUPER_MAGIC, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, XFS_CRC_AT, XFS_SB_MAGIC, blockSizeOf, decodeXfsSuper, hasCompat, hasIncompat, hasRoCompat, isSealed,
+  COMPAT, EXT2_FEATURES, EXT3_FEATURES, EXT4_SUPER_MAGIC, INCOMPAT, RO_COMPAT, SUPER_LAYOUT, SUPER_OFFSET, type Superblock, XFS_CRC_AT, XFS_SB_MAGIC,
+  blockSizeOf, decodeXfsSuper, hasCompat, hasIncompat, hasRoCompat, isSealed,
   superblockChecksum,
 } from '@holdfast/fs';
 import { PAGE_SIZE } from '@holdfast/lib';
@@ -26,7 +27,9 @@ export function probeSuperblock(read: ReadBytes): Tag[] {
 
 function tags(values: Readonly<Partial<Record<Tag['name'], string | undefined>>>): Tag[] {
   const isProbeOnly = (name: string): boolean => name === 'VERSION' || name === 'USAGE';
-  return Object.entries(values).flatMap(([name, value]) => (value === undefined || value === '' ? [] : [{ name: name as Tag['name'], value, ...(isProbeOnly(name) ? { probeOnly: true as const } : {}) }]));
+  return Object.entries(values).flatMap(([name, value]) =>
+    value === undefined || value === '' ? [] : [{ name: name as Tag['name'], value, ...(isProbeOnly(name) ? { probeOnly: true as const } : {}) }],
+  );
 }
 
 function probeXfs(read: ReadBytes): Tag[] | undefined {
@@ -52,7 +55,8 @@ function probeExt(read: ReadBytes): Tag[] | undefined {
 
 function extType(sb: Superblock): string {
   if (hasIncompat(sb, INCOMPAT.JOURNAL_DEV)) return 'jbd';
-  const fits = ({ incompat, roCompat }: { readonly incompat: number; readonly roCompat: number }): boolean => (sb.featureIncompat & ~incompat) === 0 && (sb.featureRoCompat & ~roCompat) === 0;
+  const fits = ({ incompat, roCompat }: { readonly incompat: number; readonly roCompat: number }): boolean =>
+    (sb.featureIncompat & ~incompat) === 0 && (sb.featureRoCompat & ~roCompat) === 0;
   if (!hasCompat(sb, COMPAT.HAS_JOURNAL)) return fits(EXT2_FEATURES) ? 'ext2' : 'ext4';
   return fits(EXT3_FEATURES) ? 'ext3' : 'ext4';
 }

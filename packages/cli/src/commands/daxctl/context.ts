@@ -50,11 +50,18 @@ export function writeAttr(ctx: DaxctlContext, path: string, text: string, { quie
  * Keep a refusal's sentence, and what would do, as an explanation. Returns its errno.
  * @param sizeToo the size that must be given with an alignment, without which daxctl fails when all is done
  */
-export function explained({ explain, again }: DaxctlContext, refusal: KernelError, option?: 'size' | 'align', sizeToo: { readonly size?: string } = {}): ErrnoName {
-  explain(explanationOf(refusal, {
-    again: again(sizeToo),
-    withValue: (value) => (option === undefined ? undefined : again({ ...sizeToo, [option]: value })),
-  }));
+export function explained(
+  { explain, again }: DaxctlContext,
+  refusal: KernelError,
+  option?: 'size' | 'align',
+  sizeToo: { readonly size?: string } = {},
+): ErrnoName {
+  explain(
+    explanationOf(refusal, {
+      again: again(sizeToo),
+      withValue: (value) => (option === undefined ? undefined : again({ ...sizeToo, [option]: value })),
+    }),
+  );
   return refusal.code;
 }
 

@@ -36,7 +36,10 @@ function changeMode(ctx: DaxctlContext, device: DaxDevice, request: DeviceReques
   ctx.line(`${device.name}: unknown mode requested: 0`);
   ctx.explain(
     request.align > 0
-      ? { rule: `${device.name} has its new alignment; daxctl then wants a mode, which an alignment hides, unless a size is given`, nearest: [ctx.again({ size: String(numberAt(ctx, `${device.path}/size`) ?? 0) })] }
+      ? {
+          rule: `${device.name} has its new alignment; daxctl then wants a mode, which an alignment hides, unless a size is given`,
+          nearest: [ctx.again({ size: String(numberAt(ctx, `${device.path}/size`) ?? 0) })],
+        }
       : { rule: `${device.name}: '${mode}' is no mode`, nearest: ['system-ram', 'devdax'].map((word) => ctx.again({ mode: word })) },
   );
   return 'EINVAL';
@@ -48,7 +51,11 @@ function toSystemRam(ctx: DaxctlContext, device: DaxDevice, { noOnline, noMovabl
     ctx.line(`${device.name}: error: kernel policy will auto-online memory, aborting`);
     ctx.explain({
       rule: 'the kernel takes new memory online by itself (auto_online_blocks), perhaps into another zone than the one that daxctl would choose',
-      nearest: [`echo offline > /sys/devices/system/memory/auto_online_blocks && ${ctx.again()}`, ctx.again({ 'no-movable': true, 'no-online': false }), ctx.again({ force: true })],
+      nearest: [
+        `echo offline > /sys/devices/system/memory/auto_online_blocks && ${ctx.again()}`,
+        ctx.again({ 'no-movable': true, 'no-online': false }),
+        ctx.again({ force: true }),
+      ],
     });
     return 'EBUSY';
   }
@@ -214,7 +221,10 @@ export function destroy(ctx: DaxctlContext, device: DaxDevice, { force }: Device
     ctx.line(`${name} is active, specify --force for deletion`);
     ctx.explain(
       device.id === 0
-        ? { rule: `${name} is bound to a driver, and stays as long as its region: it can but give back its memory`, nearest: [`daxctl disable-device ${name} && daxctl reconfigure-device -s 0 ${name}`] }
+        ? {
+            rule: `${name} is bound to a driver, and stays as long as its region: it can but give back its memory`,
+            nearest: [`daxctl disable-device ${name} && daxctl reconfigure-device -s 0 ${name}`],
+          }
         : { rule: `${name} is bound to a driver`, nearest: [ctx.again({ force: true })] },
     );
     return 'ENXIO';

@@ -32,7 +32,10 @@ function largerNamespace(ctx: DaxctlContext, { claim, region, ns }: { claim: str
   const nd = `/sys/bus/nd/devices/${ns}`;
   const [start = 0, sizeBytes = 0, align] = [numberAt(ctx, `${nd}/resource`), numberAt(ctx, `${nd}/size`), numberAt(ctx, `${claim}/align`)];
   const map = textAt(ctx.root, `${claim}/mode`) === 'ram' ? 'mem' : 'dev';
-  const fits = (size: number): boolean => sizeTable({ size, start, blockSize: blockSize(ctx) }).some((row) => row.mode === 'devdax' && row.map === map && row.align === align && (row.ramBlocks ?? 0) > 0);
+  const fits = (size: number): boolean =>
+    sizeTable({ size, start, blockSize: blockSize(ctx) }).some(
+      (row) => row.mode === 'devdax' && row.map === map && row.align === align && (row.ramBlocks ?? 0) > 0,
+    );
   const first = roundDown(sizeBytes, 16 * MIB);
   const size = Array.from({ length: MOST_STEPS }, (_, step) => first + (step + 1) * 16 * MIB).find(fits);
   if (size === undefined) return [];

@@ -34,7 +34,12 @@ export function mkfsDevice(io: CommandIo, path: string): MkfsDevice | undefined 
   const resolved = io.resolve(path);
   const { node } = resolvePath(io.root, resolved);
   if (node.kind !== 'block') return undefined;
-  const sys = (attribute: string): number => Number(textAt(io.root, `/sys/class/block/${node.bdev.name}/queue/${attribute}`) ?? textAt(io.root, `/sys/block/${node.bdev.disk.name}/queue/${attribute}`) ?? 0);
+  const sys = (attribute: string): number =>
+    Number(
+      textAt(io.root, `/sys/class/block/${node.bdev.name}/queue/${attribute}`) ??
+        textAt(io.root, `/sys/block/${node.bdev.disk.name}/queue/${attribute}`) ??
+        0,
+    );
   return withFile(node, (file) => ({
     path,
     sizeBytes: file.sizeBytes,

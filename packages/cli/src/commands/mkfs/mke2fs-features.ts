@@ -10,7 +10,10 @@ const NAMES: Readonly<Record<string, readonly [set: keyof Features, bit: number]
 };
 
 /** What mke2fs makes, and is not made here. */
-const NOT_HERE = ['sparse_super2', 'fast_commit', 'stable_inodes', 'orphan_file', 'meta_bg', 'mmp', 'ea_inode', 'metadata_csum_seed', 'casefold', 'uninit_bg', 'bigalloc', 'quota', 'project', 'journal_dev', 'read-only', 'shared_blocks'];
+const NOT_HERE = [
+  'sparse_super2', 'fast_commit', 'stable_inodes', 'orphan_file', 'meta_bg', 'mmp', 'ea_inode', 'metadata_csum_seed', 'casefold', 'uninit_bg',
+  'bigalloc', 'quota', 'project', 'journal_dev', 'read-only', 'shared_blocks',
+];
 
 /** Apply a list to features; `refuse` is called with what mke2fs prints. */
 export function editFeatures(start: Features, list: string, refuse: (line: string) => never): Features {
@@ -45,8 +48,14 @@ export function featureNames(features: Features): string[] {
 /** Features that others may have set. */
 const OTHERS: Readonly<Record<keyof Features, Readonly<Record<number, string>>>> = {
   compat: { 0x1: 'dir_prealloc', 0x200: 'sparse_super2', 0x400: 'fast_commit', 0x800: 'stable_inodes', 0x1000: 'orphan_file' },
-  incompat: { 0x1: 'compression', 0x4: 'needs_recovery', 0x8: 'journal_dev', 0x10: 'meta_bg', 0x100: 'mmp', 0x400: 'ea_inode', 0x1000: 'dirdata', 0x2000: 'metadata_csum_seed', 0x20000: 'casefold' },
-  roCompat: { 0x10: 'uninit_bg', 0x100: 'quota', 0x200: 'bigalloc', 0x800: 'replica', 0x1000: 'read-only', 0x2000: 'project', 0x4000: 'shared_blocks', 0x10000: 'orphan_present' },
+  incompat: {
+    0x1: 'compression', 0x4: 'needs_recovery', 0x8: 'journal_dev', 0x10: 'meta_bg', 0x100: 'mmp', 0x400: 'ea_inode', 0x1000: 'dirdata',
+    0x2000: 'metadata_csum_seed', 0x20000: 'casefold',
+  },
+  roCompat: {
+    0x10: 'uninit_bg', 0x100: 'quota', 0x200: 'bigalloc', 0x800: 'replica', 0x1000: 'read-only', 0x2000: 'project', 0x4000: 'shared_blocks',
+    0x10000: 'orphan_present',
+  },
 };
 
 function bitsOf(word: number): number[] {

@@ -41,12 +41,16 @@ function checkFeatures(io: CommandIo, { incompat }: Features): void {
 function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
   const { has, value, operands } = getopt(io.args, {
     short: {
-      q: 'quiet', F: 'force', b: 'block-size', O: 'features', L: 'label', U: 'uuid', m: 'reserved', i: 'inode-ratio', I: 'inode-size', N: 'inodes', t: 'type', T: 'usage', n: 'dry-run',
-      v: 'verbose', E: 'extended', J: 'journal', j: 'with-journal', V: 'version', K: 'no-discard', e: 'errors', M: 'last-mounted', D: 'direct', c: 'check', S: 'super-only',
+      q: 'quiet', F: 'force', b: 'block-size', O: 'features', L: 'label', U: 'uuid', m: 'reserved', i: 'inode-ratio', I: 'inode-size', N: 'inodes',
+      t: 'type', T: 'usage', n: 'dry-run',
+      v: 'verbose', E: 'extended', J: 'journal', j: 'with-journal', V: 'version', K: 'no-discard', e: 'errors', M: 'last-mounted', D: 'direct',
+      c: 'check', S: 'super-only',
     },
     long: {
-      quiet: false, force: false, 'block-size': true, features: true, label: true, uuid: true, reserved: true, 'inode-ratio': true, 'inode-size': true, inodes: true, type: true, usage: true,
-      'dry-run': false, verbose: false, extended: true, journal: true, 'with-journal': false, version: false, 'no-discard': false, errors: true, 'last-mounted': true, direct: false, check: false,
+      quiet: false, force: false, 'block-size': true, features: true, label: true, uuid: true, reserved: true, 'inode-ratio': true,
+      'inode-size': true, inodes: true, type: true, usage: true,
+      'dry-run': false, verbose: false, extended: true, journal: true, 'with-journal': false, version: false, 'no-discard': false, errors: true,
+      'last-mounted': true, direct: false, check: false,
       'super-only': false,
     },
   });
@@ -70,14 +74,21 @@ function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
     const stride = device.minIo > blockSize ? device.minIo / blockSize : 0;
     const stripeWidth = device.optIo > blockSize && device.isRotational ? device.optIo / blockSize : 0;
     if (device.isDax && blockSize !== PAGE_SIZE) {
-      io.err(`${path} is capable of DAX but current block size ${blockSize} is different from system page size ${PAGE_SIZE} so filesystem will not support DAX.`);
+      io.err(
+        `${path} is capable of DAX but current block size ${blockSize} is different from system page size ${PAGE_SIZE} so filesystem will not support DAX.`,
+      );
     }
-    if (device.alignmentOffset !== 0) io.out(`${path} alignment is offset by ${device.alignmentOffset} bytes.\nThis may result in very poor performance, (re)-partitioning suggested.\n`);
+    if (device.alignmentOffset !== 0) {
+      io.out(
+        `${path} alignment is offset by ${device.alignmentOffset} bytes.\nThis may result in very poor performance, (re)-partitioning suggested.\n`,
+      );
+    }
     if (value('inode-size') === '128') io.out('128-byte inodes cannot handle dates beyond 2038 and are deprecated\n');
     const isTooSmall = (features.compat & 0x4) !== 0 && defaultJournalBlocks(Math.floor(sizeBytes / blockSize)) === undefined;
     const uuid = bytesOf(value('uuid') ?? io.system.randomUuid(), name, io);
     const options = {
-      sizeBytes, blockSize, features, inodeRatio: Math.max(inodeRatio, blockSize), uuid, hashSeed: hashSeedOf(io, value('extended'), name), now: io.kernel.now(), label: value('label') ?? '',
+      sizeBytes, blockSize, features, inodeRatio: Math.max(inodeRatio, blockSize), uuid, hashSeed: hashSeedOf(io, value('extended'), name),
+      now: io.kernel.now(), label: value('label') ?? '',
       reservedPercent: Number(value('reserved') ?? 5), inodeSize: Number(value('inode-size') ?? 256), stride, stripeWidth, lazyItable: true,
       ...(has('inodes') ? { inodes: Number(value('inodes')) } : {}),
     };
@@ -128,13 +139,23 @@ function checkInUse(io: CommandIo, { path, isMounted, isBusy }: MkfsDevice): voi
   else refuse(io, `${path} is ${what}; will not make a filesystem here!`);
 }
 
-function chooseBlockSize(io: CommandIo, { logicalBlockSize, physicalBlockSize }: MkfsDevice, sizeBytes: number, given: string | undefined, name: string): number {
+function chooseBlockSize(
+  io: CommandIo,
+  { logicalBlockSize, physicalBlockSize }: MkfsDevice,
+  sizeBytes: number,
+  given: string | undefined,
+  name: string,
+): number {
   if (given === undefined) return Math.max(usageBySize(sizeBytes).blockSize, logicalBlockSize);
   const asked = Number(given);
-  if (!Number.isInteger(asked) || Math.abs(asked) < 1024 || Math.abs(asked) > 65536 || !isPowerOf2(Math.abs(asked))) return refuse(io, `${name}: invalid block size - ${given}`);
+  if (!Number.isInteger(asked) || Math.abs(asked) < 1024 || Math.abs(asked) > 65536 || !isPowerOf2(Math.abs(asked))) {
+    return refuse(io, `${name}: invalid block size - ${given}`);
+  }
   if (asked < 0) return Math.max(usageBySize(sizeBytes).blockSize, -asked, logicalBlockSize);
   if (asked < logicalBlockSize) return refuse(io, `${name}: Invalid argument while setting blocksize; too small for device`);
-  if (asked < physicalBlockSize && physicalBlockSize <= PAGE_SIZE) io.err(`Warning: specified blocksize ${asked} is less than device physical sectorsize ${physicalBlockSize}`);
+  if (asked < physicalBlockSize && physicalBlockSize <= PAGE_SIZE) {
+    io.err(`Warning: specified blocksize ${asked} is less than device physical sectorsize ${physicalBlockSize}`);
+  }
   if (asked > PAGE_SIZE) {
     io.err(`Warning: blocksize ${asked} not usable on most systems.`);
     if (!/^-[a-zA-Z]*F/m.test(io.args.join('\n'))) return refuse(io, `${name}: ${asked}-byte blocks too big for system (max ${PAGE_SIZE})`);

@@ -74,7 +74,9 @@ function make(io: CommandIo, job: Job): number {
   if (path === undefined) throw new XfsUsage('no device name given in argument list');
   const device = openDevice(io, path);
   if (!device) return 1;
-  if (device.isMounted || device.isBusy) throw new XfsUsage(device.isMounted ? `mkfs.xfs: ${path} contains a mounted filesystem` : `mkfs.xfs: cannot open ${path}: ${strerror('EBUSY')}`);
+  if (device.isMounted || device.isBusy) {
+    throw new XfsUsage(device.isMounted ? `mkfs.xfs: ${path} contains a mounted filesystem` : `mkfs.xfs: cannot open ${path}: ${strerror('EBUSY')}`);
+  }
   const old = job.isForced ? undefined : contentOf(device);
   if (old !== undefined) {
     io.err(`mkfs.xfs: ${path} appears to contain an existing filesystem (${old}).`);
@@ -86,8 +88,15 @@ function make(io: CommandIo, job: Job): number {
   const sectorBytes = chooseSector(io, device, blockBytes, values.get('s.size') ?? values.get('d.sectsize'));
   const [stripeUnitBytes, stripeWidthBytes] = stripes(values, blockBytes);
   const options = {
-    sizeBytes: Math.min(device.sizeBytes, sizeOf(values.get('d.size') ?? String(device.sizeBytes), blockBytes)), blockBytes, sectorBytes, label: job.label, now: io.kernel.now(),
-    uuid: uuidOf(values.get('m.uuid') ?? io.system.randomUuid()), hasReflink: values.get('m.reflink') !== '0', stripeUnitBytes, stripeWidthBytes,
+    sizeBytes: Math.min(device.sizeBytes, sizeOf(values.get('d.size') ?? String(device.sizeBytes), blockBytes)),
+    blockBytes,
+    sectorBytes,
+    label: job.label,
+    now: io.kernel.now(),
+    uuid: uuidOf(values.get('m.uuid') ?? io.system.randomUuid()),
+    hasReflink: values.get('m.reflink') !== '0',
+    stripeUnitBytes,
+    stripeWidthBytes,
   };
   if (!job.isQuiet && stripeUnitBytes > 256 * 1024 && sectorBytes === 512) {
     io.err(`log stripe unit (${stripeUnitBytes} bytes) is too large (maximum is 256KiB)`);
@@ -142,7 +151,11 @@ function stripes(values: ReadonlyMap<string, string>, blockBytes: number): [unit
   if ((sunit === undefined) !== (swidth === undefined)) throw new XfsUsage('both data sunit and data swidth options must be specified');
   const unit = su !== undefined ? sizeOf(su, blockBytes) : Number(sunit ?? 0) * 512;
   const width = su !== undefined ? unit * Number(sw) : Number(swidth ?? 0) * 512;
-  if (unit % blockBytes !== 0) throw new XfsUsage(su === undefined ? `data sunit (${sunit}) must be a multiple of the block size` : 'data su must be a multiple of the sector size');
+  if (unit % blockBytes !== 0) {
+    throw new XfsUsage(
+      su === undefined ? `data sunit (${sunit}) must be a multiple of the block size` : 'data su must be a multiple of the sector size',
+    );
+  }
   if (unit > 0 && width % unit !== 0) throw new XfsUsage(`data stripe width (${width / 512}) must be a multiple of the data stripe unit (${unit / 512})`);
   return [unit, width];
 }
@@ -200,16 +213,19 @@ function readSuboptions(letter: string, text: string, values: Map<string, string
 
 function report(io: CommandIo, path: string, sb: XfsSuper): void {
   const { agCount, agBlocks, sectorBytes, blockBytes, dblocks, sunit, swidth, logBlocks, logSunitBytes } = sb;
-  io.out([
-    `meta-data=${path.padEnd(22)} isize=${String(sb.inodeBytes).padEnd(6)} agcount=${agCount}, agsize=${agBlocks} blks`,
-    `         =${''.padEnd(22)} sectsz=${String(sectorBytes).padEnd(5)} attr=2, projid32bit=1`,
-    `         =${''.padEnd(22)} crc=${'1'.padEnd(8)} finobt=1, sparse=1, rmapbt=0`,
-    `         =${''.padEnd(22)} reflink=${String(Number(sb.hasReflink)).padEnd(4)} bigtime=1 inobtcount=1 nrext64=0`,
-    `data     =${''.padEnd(22)} bsize=${String(blockBytes).padEnd(6)} blocks=${dblocks}, imaxpct=${dblocks * blockBytes < 2 ** 40 ? 25 : dblocks * blockBytes < 50 * 2 ** 40 ? 5 : 1}`,
-    `         =${''.padEnd(22)} sunit=${String(sunit).padEnd(6)} swidth=${swidth} blks`,
-    `naming   =${'version 2'.padEnd(22)} bsize=${String(Math.max(4096, blockBytes)).padEnd(6)} ascii-ci=0, ftype=1`,
-    `log      =${'internal log'.padEnd(22)} bsize=${String(blockBytes).padEnd(6)} blocks=${logBlocks}, version=2`,
-    `         =${''.padEnd(22)} sectsz=${String(sectorBytes).padEnd(5)} sunit=${Math.floor(logSunitBytes / blockBytes)} blks, lazy-count=1`,
-    `realtime =${'none'.padEnd(22)} extsz=${'4096'.padEnd(6)} blocks=0, rtextents=0`, '',
-  ].join('\n'));
+  io.out(
+    [
+      `meta-data=${path.padEnd(22)} isize=${String(sb.inodeBytes).padEnd(6)} agcount=${agCount}, agsize=${agBlocks} blks`,
+      `         =${''.padEnd(22)} sectsz=${String(sectorBytes).padEnd(5)} attr=2, projid32bit=1`,
+      `         =${''.padEnd(22)} crc=${'1'.padEnd(8)} finobt=1, sparse=1, rmapbt=0`,
+      `         =${''.padEnd(22)} reflink=${String(Number(sb.hasReflink)).padEnd(4)} bigtime=1 inobtcount=1 nrext64=0`,
+      `data     =${''.padEnd(22)} bsize=${String(blockBytes).padEnd(6)} blocks=${dblocks}, imaxpct=${dblocks * blockBytes < 2 ** 40 ? 25 : dblocks * blockBytes < 50 * 2 ** 40 ? 5 : 1}`,
+      `         =${''.padEnd(22)} sunit=${String(sunit).padEnd(6)} swidth=${swidth} blks`,
+      `naming   =${'version 2'.padEnd(22)} bsize=${String(Math.max(4096, blockBytes)).padEnd(6)} ascii-ci=0, ftype=1`,
+      `log      =${'internal log'.padEnd(22)} bsize=${String(blockBytes).padEnd(6)} blocks=${logBlocks}, version=2`,
+      `         =${''.padEnd(22)} sectsz=${String(sectorBytes).padEnd(5)} sunit=${Math.floor(logSunitBytes / blockBytes)} blks, lazy-count=1`,
+      `realtime =${'none'.padEnd(22)} extsz=${'4096'.padEnd(6)} blocks=0, rtextents=0`,
+      '',
+    ].join('\n'),
+  );
 }

@@ -22,7 +22,9 @@ export function checkNamespace(ctx: NdctlContext, args: readonly string[]): numb
   const request = parseNamespaceOptions(ctx, args, 'check', 'ndctl check-namespace <namespace> [<options>]', OPTIONS);
   ctx.commandName = 'check namespace';
   const { has } = request.options;
-  return forEachNamespace(ctx, request, { doing: 'checking', done: 'checked' }, (ns) => check(ctx, ns, { repair: has('repair'), rewriteLog: has('rewrite-log'), force: has('force') }));
+  return forEachNamespace(ctx, request, { doing: 'checking', done: 'checked' }, (ns) =>
+    check(ctx, ns, { repair: has('repair'), rewriteLog: has('rewrite-log'), force: has('force') }),
+  );
 }
 
 interface CheckOptions {

@@ -79,7 +79,12 @@ export function activateFirmware(ctx: NdctlContext, args: readonly string[]): nu
 
 const attribute = (short: string, threshold: string, name: string, text: string): OptionSpec[] => [
   { short, long: name, value: `smart ${text} attribute`, help: `inject a value for smart ${text}` },
-  { short: threshold, long: `${name}-threshold`, value: `set smart ${text} threshold`, help: `set ${name === 'spares' ? 'a ' : ''}threshold value for smart ${text}` },
+  {
+    short: threshold,
+    long: `${name}-threshold`,
+    value: `set smart ${text} threshold`,
+    help: `set ${name === 'spares' ? 'a ' : ''}threshold value for smart ${text}`,
+  },
   { short: '', long: `${name}-alarm`, value: `smart ${text} alarm`, help: `enable or disable the smart ${text} alarm` },
 ];
 const SMART_OPTIONS: readonly OptionSpec[] = [

@@ -24,7 +24,11 @@ export const setupPassphrase = securityCommand('setup-passphrase', KEY_OPTIONS, 
 export const updatePassphrase = securityCommand('update-passphrase', KEY_OPTIONS, (nmems) => `passphrase updated for ${nmems}.`);
 export const removePassphrase = securityCommand('remove-passphrase', [MASTER], (nmems) => `passphrase removed for ${nmems}.`);
 export const freezeSecurity = securityCommand('freeze-security', [], (nmems) => `security froze ${nmems}.`);
-export const sanitizeDimm = securityCommand('sanitize-dimm', [...SANITIZE, MASTER], (nmems, { has }) => `${has('overwrite') ? 'overwrite issued for' : 'sanitized'} ${nmems}.`);
+export const sanitizeDimm = securityCommand(
+  'sanitize-dimm',
+  [...SANITIZE, MASTER],
+  (nmems, { has }) => `${has('overwrite') ? 'overwrite issued for' : 'sanitized'} ${nmems}.`,
+);
 export const waitOverwrite = securityCommand('wait-overwrite', [], undefined);
 
 /** @param summary the last line; left out by commands that say nothing */

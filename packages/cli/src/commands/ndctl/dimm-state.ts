@@ -16,7 +16,9 @@ export function explainActive(ctx: NdctlContext, dimm: Dimm, again = ctx.again()
 /** What frees a DIMM of the regions that use it. */
 export function releaseLines(ctx: NdctlContext, dimm: Dimm): string[] {
   const quiet = { ...ctx, verbose: false, announced: new Set(ctx.announced) };
-  const users = buses(quiet).flatMap((bus) => regions(quiet, bus)).filter((region) => isBound(quiet, region.path) && dimmsInRegion(quiet, region).some(({ path }) => path === dimm.path));
+  const users = buses(quiet)
+    .flatMap((bus) => regions(quiet, bus))
+    .filter((region) => isBound(quiet, region.path) && dimmsInRegion(quiet, region).some(({ path }) => path === dimm.path));
   return users.map(({ name }) => `ndctl disable-region ${name}`);
 }
 

@@ -19,7 +19,9 @@ export function infoBlocksJson(head: Uint8Array, source: InfoBlockSource): JsonO
   const second = head.subarray(INFO_BLOCK_OFFSET, INFO_BLOCK_OFFSET + INFO_BLOCK_SIZE);
   const first = head.subarray(0, INFO_BLOCK_SIZE);
   return [
-    ...[second, first].filter((bytes) => hasSignature(bytes, BTT_SIGNATURE)).flatMap((bytes) => blockJson(bytes, BTT_SIGNATURE, bttFields(bytes, source), source)),
+    ...[second, first]
+      .filter((bytes) => hasSignature(bytes, BTT_SIGNATURE))
+      .flatMap((bytes) => blockJson(bytes, BTT_SIGNATURE, bttFields(bytes, source), source)),
     ...Object.values(INFO_BLOCK_SIGNATURE)
       .filter((signature) => hasSignature(second, signature))
       .flatMap((signature) => blockJson(second, signature, pfnFields(second, source), source)),
@@ -29,7 +31,10 @@ export function infoBlocksJson(head: Uint8Array, source: InfoBlockSource): JsonO
 function blockJson(bytes: Uint8Array, signature: string, fields: JsonObject, { origin, human, verify }: InfoBlockSource): JsonObject[] {
   const { uuid, parentUuid, flags, versionMajor, versionMinor, checksum } = decodeInfoBlock(bytes); // the fields that both kinds have
   if (verify && checksum !== superBlockChecksum(bytes)) return [];
-  return [{ ...origin, signature, uuid, parent_uuid: parentUuid, flags: human ? humanHex(flags) : flags, version: `${versionMajor}.${versionMinor}`, ...fields }];
+  return [{
+    ...origin, signature, uuid, parent_uuid: parentUuid, flags: human ? humanHex(flags) : flags, version: `${versionMajor}.${versionMinor}`,
+    ...fields,
+  }];
 }
 
 function bttFields(bytes: Uint8Array, { human }: InfoBlockSource): JsonObject {

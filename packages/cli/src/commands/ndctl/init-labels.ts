@@ -22,7 +22,12 @@ export function initLabels(ctx: NdctlContext, args: readonly string[]): number {
   const labelSize = LABEL_SIZES[version];
   if (!labelSize) {
     ctx.line(`'${version}' is not a valid label version`);
-    ctx.explain({ rule: 'labels are of version 1.1 (128 bytes) or 1.2 (256 bytes)', nearest: [[...dimmsFor(ctx, options).flatMap((dimm) => releaseLines(ctx, dimm)), ctx.again({ 'label-version': '1.2', force: true })].join(' && ')] });
+    ctx.explain({
+      rule: 'labels are of version 1.1 (128 bytes) or 1.2 (256 bytes)',
+      nearest: [
+        [...dimmsFor(ctx, options).flatMap((dimm) => releaseLines(ctx, dimm)), ctx.again({ 'label-version': '1.2', force: true })].join(' && '),
+      ],
+    });
     return report({ count: 0, failure: 'EINVAL' });
   }
   return report(forEachDimm(dimmsFor(ctx, options), (dimm) => init(ctx, dimm, labelSize, options.has('force'))));

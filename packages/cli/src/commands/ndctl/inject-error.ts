@@ -38,7 +38,9 @@ export function injectError(ctx: NdctlContext, args: readonly string[]): number 
   for (const operand of rest) error(ctx, `unknown extra parameter "${operand}"\n`);
   if (name === undefined || rest.length > 0) return exitWithUsage(ctx, USAGE, OPTIONS);
   ctx.verbose = options.has('verbose');
-  const ns = regionsFor(ctx, { bus: options.value('bus'), region: options.value('region') }).flatMap(({ region }) => namespaces(ctx, region)).find((each) => each.name === name);
+  const ns = regionsFor(ctx, { bus: options.value('bus'), region: options.value('region') })
+    .flatMap(({ region }) => namespaces(ctx, region))
+    .find((each) => each.name === name);
   if (!ns) {
     error(ctx, `${name}: no such namespace\n`);
     return exitStatus('ENXIO');
@@ -81,7 +83,9 @@ function inject(ctx: NdctlContext, ns: Namespace, request: Injection, human: boo
     ctx.line('Unable to get scrub count');
     return 'ENXIO';
   }
-  const refused = eachBlock(ctx, ns, request, 'Injection', (control, range) => control.arsErrorInject({ ...range, options: request.notify ? INJECT_NOTIFY : 0 }));
+  const refused = eachBlock(ctx, ns, request, 'Injection', (control, range) =>
+    control.arsErrorInject({ ...range, options: request.notify ? INJECT_NOTIFY : 0 }),
+  );
   if (refused) return failed(ctx, 'inject error', refused);
   if (request.notify) {
     const lost = waitForNews(ctx, bus, before.count);
@@ -134,7 +138,15 @@ function eachBlock(
     const area = dataArea(ctx, ns);
     if (typeof area === 'string') return area;
     if ((block + 1) * BLOCK > area.size) {
-      ctx.explain({ rule: `the data of ${ns.name} has ${area.size / BLOCK} blocks of ${BLOCK} bytes`, nearest: [ctx.again({ block: String(Math.min(first, area.size / BLOCK - 1)), count: String(Math.max(1, Math.min(count, area.size / BLOCK - first))) })] });
+      ctx.explain({
+        rule: `the data of ${ns.name} has ${area.size / BLOCK} blocks of ${BLOCK} bytes`,
+        nearest: [
+          ctx.again({
+            block: String(Math.min(first, area.size / BLOCK - 1)),
+            count: String(Math.max(1, Math.min(count, area.size / BLOCK - first))),
+          }),
+        ],
+      });
       return 'EINVAL';
     }
     const control = busControlOf(ctx, ns.region.bus);
@@ -152,7 +164,10 @@ function eachBlock(
 function dataArea(ctx: NdctlContext, ns: Namespace): { start: number; size: number } | Exclude<Failure, undefined> {
   const holder = holderOf(ctx, ns);
   if (holder?.kind === 'btt') {
-    ctx.explain({ rule: 'a block of a BTT may lie anywhere in it: errors can be injected only below', nearest: [`ndctl create-namespace -f -e ${ns.name} -m raw && ${ctx.again()}`] });
+    ctx.explain({
+      rule: 'a block of a BTT may lie anywhere in it: errors can be injected only below',
+      nearest: [`ndctl create-namespace -f -e ${ns.name} -m raw && ${ctx.again()}`],
+    });
     return 'EOPNOTSUPP';
   }
   const [start, size] = [readNumber(ctx, (holder ?? ns).path, 'resource'), readNumber(ctx, (holder ?? ns).path, 'size')];

@@ -1,13 +1,17 @@
 /** `ndctl list`: devices as JSON. Mirrors ndctl's ndctl/list.c: cmd_list, and filter.c: ndctl_filter_walk. */
 import { dirAt } from '../../facts/sysfs.js';
 import { type NdctlContext, error, exitStatus } from './context.js';
-import { busPasses, dimmInRegion, dimmPasses, everything, namespacePasses, onNode, parseMode, regionHasDimm, regionHasNamespace, regionPasses } from './filter.js';
+import {
+  busPasses, dimmInRegion, dimmPasses, everything, namespacePasses, onNode, parseMode, regionHasDimm, regionHasNamespace, regionPasses,
+} from './filter.js';
 import { type JsonObject, jsonList, jsonText } from './json-text.js';
 import { type JsonFlags, namespaceJson } from './namespace-json.js';
 import { type OptionSpec, type ParsedOptions, exitWithUsage, parseOptions } from './parse-options.js';
 import { busJson, dimmJson, regionJson } from './region-json.js';
 import { isBound } from './sysfs-access.js';
-import { type Dimm, type Mode, type NdBus, type Namespace, type Region, buses, dimms, isActive, mappings, modeOf, namespaces, regions, sizeOf } from './topology.js';
+import {
+  type Dimm, type Mode, type NdBus, type Namespace, type Region, buses, dimms, isActive, mappings, modeOf, namespaces, regions, sizeOf,
+} from './topology.js';
 
 const OPTIONS: readonly OptionSpec[] = [
   { short: 'b', long: 'bus', value: 'bus-id', help: 'filter by bus' },

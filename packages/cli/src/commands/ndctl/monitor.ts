@@ -25,7 +25,14 @@ const OPTIONS: readonly OptionSpec[] = [
   { short: 'p', long: 'poll', value: 'n', numeric: true, help: 'poll and report events/status every <n> seconds' },
 ];
 
-const EVENTS: readonly string[] = ['all', 'dimm-spares-remaining', 'dimm-media-temperature', 'dimm-controller-temperature', 'dimm-health-state', 'dimm-unclean-shutdown'];
+const EVENTS: readonly string[] = [
+  'all',
+  'dimm-spares-remaining',
+  'dimm-media-temperature',
+  'dimm-controller-temperature',
+  'dimm-health-state',
+  'dimm-unclean-shutdown',
+];
 
 /** Where ndctl keeps its settings; this machine has none. */
 const CONFIG_FOLDER = '/etc/ndctl.conf.d';
@@ -75,7 +82,9 @@ function watch(ctx: NdctlContext, settings: Settings, log: Log, hasConfig: boole
     }
   }
   log.info('no dimms to monitor, exiting');
-  ctx.explain({ rule: `no DIMM reports its health: ${buses(ctx).flatMap((bus) => regions(ctx, bus)).length} regions, and the firmware of none of their DIMMs knows SMART` });
+  ctx.explain({
+    rule: `no DIMM reports its health: ${buses(ctx).flatMap((bus) => regions(ctx, bus)).length} regions, and the firmware of none of their DIMMs knows SMART`,
+  });
   return exitStatus('ENXIO');
 }
 

@@ -160,7 +160,13 @@ export interface NamespaceRequest {
 }
 
 /** The options of a command on existing namespaces. @throws NdctlExit with 129 */
-export function parseNamespaceOptions(ctx: NdctlContext, args: readonly string[], what: string, usage: string, more: readonly OptionSpec[] = []): NamespaceRequest {
+export function parseNamespaceOptions(
+  ctx: NdctlContext,
+  args: readonly string[],
+  what: string,
+  usage: string,
+  more: readonly OptionSpec[] = [],
+): NamespaceRequest {
   const specs = [...BASE_OPTIONS, ...more];
   const options = parseOptions(args, specs, usage, ctx, ctx.out);
   const [namespace, ...rest] = options.operands;

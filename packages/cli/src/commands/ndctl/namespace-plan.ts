@@ -11,7 +11,8 @@ import type { CreateRequest } from './namespace-options.js';
 import { readNumber } from './sysfs-access.js';
 import {
   type Claim, type Mode, type Namespace, type Region, NSTYPE_IO, UINT_MAX,
-  claimSeed, holderOf, interleaveWays, listDimmsInRegion, maxAvailableExtent, modeOf, namespaceSectorSizes, namespaceSeed, namespaces, nstype, sectorSizes, sizeOf, supportedAlignments,
+  claimSeed, holderOf, interleaveWays, listDimmsInRegion, maxAvailableExtent, modeOf, namespaceSectorSizes, namespaceSeed, namespaces, nstype,
+  sectorSizes, sizeOf, supportedAlignments,
 } from './topology.js';
 import { isBound, readAttr } from './sysfs-access.js';
 
@@ -38,7 +39,10 @@ const NAME_LIMIT = 63;
 export function planNamespace(ctx: NdctlContext, request: CreateRequest, region: Region, ns?: Namespace): NamespacePlan | Refusal {
   if (!isBound(ctx, region.path)) {
     debug(ctx, 'validate_namespace_options:663', `${region.name}: disabled, skipping...`);
-    ctx.explain({ rule: `${region.name} is disabled`, nearest: [`ndctl enable-region ${region.name} && ${nstype(ctx, region) === NSTYPE_IO ? anew(ctx, region) : ctx.again()}`] });
+    ctx.explain({
+      rule: `${region.name} is disabled`,
+      nearest: [`ndctl enable-region ${region.name} && ${nstype(ctx, region) === NSTYPE_IO ? anew(ctx, region) : ctx.again()}`],
+    });
     return 'EAGAIN';
   }
   const size = chooseSize(ctx, request, region, ns);
@@ -98,13 +102,23 @@ function chooseSize(ctx: NdctlContext, request: CreateRequest, region: Region, n
   if (isIo && size !== regionSize) {
     error(ctx, 'Legacy / label-less namespaces do not support sub-dividing a region\n');
     error(ctx, 'Retry without -s/--size=\n');
-    ctx.explain({ rule: `${region.name} has no labels, so its one namespace spans all of its ${regionSize} bytes`, nearest: [ctx.again({ size: false }), ...withLabels(ctx, region)] });
+    ctx.explain({
+      rule: `${region.name} has no labels, so its one namespace spans all of its ${regionSize} bytes`,
+      nearest: [ctx.again({ size: false }), ...withLabels(ctx, region)],
+    });
     return 'EINVAL';
   }
   return size;
 }
 
-function chooseAlign(ctx: NdctlContext, { align }: CreateRequest, region: Region, ns: Namespace | undefined, mode: Mode, holder: Claim | undefined): number | Refusal {
+function chooseAlign(
+  ctx: NdctlContext,
+  { align }: CreateRequest,
+  region: Region,
+  ns: Namespace | undefined,
+  mode: Mode,
+  holder: Claim | undefined,
+): number | Refusal {
   if (!align) return defaultAlign(ctx, region, ns, mode, holder);
   if (!holder) {
     error(ctx, mode === 'fsdax' ? 'Kernel does not support setting an alignment in fsdax mode\n' : `${mode} mode does not support setting an alignment\n`);
@@ -146,7 +160,10 @@ function checkSize(ctx: NdctlContext, { request, region, mode, size, align, defa
   const regionAlign = readNumber(ctx, region.path, 'align');
   if (regionAlign !== undefined && size % regionAlign !== 0) {
     err(ctx, `${region.name}: align setting is 0x${regionAlign.toString(16)} size 0x${size.toString(16)} is misaligned`);
-    ctx.explain({ rule: `sizes in ${region.name} are multiples of its align, ${regionAlign} bytes; ${size} is not`, ...nearestSize(ctx, region, size, regionAlign, () => [finerRegion(ctx, region, size), ...otherBoot(ctx, region, roundUp(size, regionAlign))]) });
+    ctx.explain({
+      rule: `sizes in ${region.name} are multiples of its align, ${regionAlign} bytes; ${size} is not`,
+      ...nearestSize(ctx, region, size, regionAlign, () => [finerRegion(ctx, region, size), ...otherBoot(ctx, region, roundUp(size, regionAlign))]),
+    });
     return 'EINVAL';
   }
   const ways = interleaveWays(ctx, region);
@@ -154,12 +171,24 @@ function checkSize(ctx: NdctlContext, { request, region, mode, size, align, defa
     const unit = request.size?.unit ?? 1;
     const step = Math.max(unit, align) * ways;
     const suggested = roundDown(size, step) + step;
-    err(ctx, `'--size=' must align to interleave-width: ${ways} and alignment: ${align}\ndid you intend --size=${suggested / unit}${UNIT_LETTERS[unit] ?? ''}?`);
-    ctx.explain({ rule: `a namespace whose pages are ${align} bytes, over ${ways} DIMM${ways === 1 ? '' : 's'}, has a multiple of ${align * ways} bytes`, ...nearestSize(ctx, region, size, step, () => [...smallerPages(ctx, region, { mode, size, align, ways }), ...otherBoot(ctx, region, roundUp(size, step))]) });
+    err(
+      ctx,
+      `'--size=' must align to interleave-width: ${ways} and alignment: ${align}\ndid you intend --size=${suggested / unit}${UNIT_LETTERS[unit] ?? ''}?`,
+    );
+    ctx.explain({
+      rule: `a namespace whose pages are ${align} bytes, over ${ways} DIMM${ways === 1 ? '' : 's'}, has a multiple of ${align * ways} bytes`,
+      ...nearestSize(ctx, region, size, step, () => [
+        ...smallerPages(ctx, region, { mode, size, align, ways }),
+        ...otherBoot(ctx, region, roundUp(size, step)),
+      ]),
+    });
     return 'EINVAL';
   }
   if (size >= LEAST_HOSTED || mode === 'raw') return undefined;
-  ctx.explain({ rule: `${mode} keeps its own records in the namespace, and the kernel lets nothing hold one below 16 MiB`, nearest: [ctx.again({ mode: 'raw' }), ...atLeast(ctx, region, mode === 'sector' ? 2 * LEAST_HOSTED : LEAST_HOSTED)] });
+  ctx.explain({
+    rule: `${mode} keeps its own records in the namespace, and the kernel lets nothing hold one below 16 MiB`,
+    nearest: [ctx.again({ mode: 'raw' }), ...atLeast(ctx, region, mode === 'sector' ? 2 * LEAST_HOSTED : LEAST_HOSTED)],
+  });
   if (defaultSize) {
     debug(ctx, 'validate_namespace_options:885', `${region.name}: insufficient capacity for mode: ${mode}`);
     return 'EAGAIN';

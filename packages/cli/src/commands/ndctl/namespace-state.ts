@@ -55,7 +55,14 @@ export function disableNamespaceSafely(ctx: NdctlContext, ns: Namespace): Failur
       dbg(ctx, 'ndctl_namespace_disable_safe', `${ns.name}: active as system-ram, refusing to disable`);
       ctx.explain({
         rule: `${ns.name} is in use as RAM: some of its memory blocks are online`,
-        nearest: [[...daxDevices(ctx, holder).filter((device) => hasOnlineMemory(ctx, device)).map(({ name }) => `daxctl offline-memory ${name}`), ctx.again()].join(' && ')],
+        nearest: [
+          [
+            ...daxDevices(ctx, holder)
+              .filter((device) => hasOnlineMemory(ctx, device))
+              .map(({ name }) => `daxctl offline-memory ${name}`),
+            ctx.again(),
+          ].join(' && '),
+        ],
       });
       return 'EBUSY';
     }

@@ -9,10 +9,17 @@ import { type Namespace, type NdBus, type Region, buses, hasUuid, namespaces, re
 export type Outcome = 'done' | 'skipped' | Exclude<Failure, undefined>;
 
 /** The regions that a command may touch, bus by bus. */
-export function regionsFor(ctx: NdctlContext, { bus: busWanted, region: regionWanted }: Pick<NamespaceRequest, 'bus' | 'region'>): { bus: NdBus; region: Region }[] {
+export function regionsFor(
+  ctx: NdctlContext,
+  { bus: busWanted, region: regionWanted }: Pick<NamespaceRequest, 'bus' | 'region'>,
+): { bus: NdBus; region: Region }[] {
   return buses(ctx)
     .filter((bus) => busPasses(ctx, bus, busWanted))
-    .flatMap((bus) => regions(ctx, bus).filter((region) => regionPasses(region, regionWanted)).map((region) => ({ bus, region })));
+    .flatMap((bus) =>
+      regions(ctx, bus)
+        .filter((region) => regionPasses(region, regionWanted))
+        .map((region) => ({ bus, region })),
+    );
 }
 
 /** The one namespace, or with `all` every one that has a size or a UUID. */

@@ -75,7 +75,10 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
 };
 
 const USAGE = 'ndctl [--version] [--help] COMMAND [ARGS]';
-const MORE = "\n usage: " + USAGE + "\n\n\n See 'ndctl help COMMAND' for more information on a specific command.\n ndctl --list-cmds to see all available commands\n\n";
+const MORE =
+  '\n usage: ' +
+  USAGE +
+  "\n\n\n See 'ndctl help COMMAND' for more information on a specific command.\n ndctl --list-cmds to see all available commands\n\n";
 
 export const ndctl: Command = {
   usage: USAGE,
@@ -107,7 +110,9 @@ function help(ctx: NdctlContext, topic: string | undefined): number {
 }
 
 /** The context of one run. */
-export function createContext({ root, system, out, err, stdin, resolve, explain, refused }: Pick<CommandIo, 'root' | 'system' | 'out' | 'err' | 'stdin' | 'resolve' | 'explain' | 'refused'>): NdctlContext {
+type ContextIo = Pick<CommandIo, 'root' | 'system' | 'out' | 'err' | 'stdin' | 'resolve' | 'explain' | 'refused'>;
+
+export function createContext({ root, system, out, err, stdin, resolve, explain, refused }: ContextIo): NdctlContext {
   return {
     root, out, stdin, resolve, explain, refused,
     line: err,

@@ -12,12 +12,22 @@ const VERBOSE: OptionSpec = { short: 'v', long: 'verbose', help: 'turn on debug'
 const POLL: OptionSpec = { short: 'p', long: 'poll', value: 'n', numeric: true, help: 'poll interval (seconds)' };
 
 export function startScrub(ctx: NdctlContext, args: readonly string[]): number {
-  return forEachBus(ctx, args, { usage: 'ndctl start-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE], doing: 'starting scrub' }, (bus) => startBusScrub(ctx, bus));
+  return forEachBus(
+    ctx,
+    args,
+    { usage: 'ndctl start-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE], doing: 'starting scrub' },
+    (bus) => startBusScrub(ctx, bus),
+  );
 }
 
 /** The poll interval says how often to look; the end is the same. */
 export function waitScrub(ctx: NdctlContext, args: readonly string[]): number {
-  return forEachBus(ctx, args, { usage: 'ndctl wait-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE, POLL], doing: 'waiting for scrub completion' }, (bus) => pollScrub(ctx, bus));
+  return forEachBus(
+    ctx,
+    args,
+    { usage: 'ndctl wait-scrub [<bus-id> <bus-id2> ... <bus-idN>] [<options>]', options: [VERBOSE, POLL], doing: 'waiting for scrub completion' },
+    (bus) => pollScrub(ctx, bus),
+  );
 }
 
 interface ScrubCommand {
@@ -47,6 +57,8 @@ function forEachBus(ctx: NdctlContext, args: readonly string[], { usage, options
   }
   failure ??= 'ENXIO';
   ctx.line(`error ${doing}: ${strerror(failure)}`);
-  if (failure === 'EOPNOTSUPP' || failure === 'ENOENT') ctx.explain({ rule: 'this bus has no address range scrub: its firmware does not offer one, and sysfs shows no nfit/scrub' });
+  if (failure === 'EOPNOTSUPP' || failure === 'ENOENT') {
+    ctx.explain({ rule: 'this bus has no address range scrub: its firmware does not offer one, and sysfs shows no nfit/scrub' });
+  }
   return exitStatus(failure);
 }

@@ -71,7 +71,14 @@ function storeSectorSize(ctx: NdctlContext, ns: Namespace, { mode, sectorSize }:
 }
 
 /** Enable the namespace through what has to hold it in its mode: `failure` before that is tried, `refused` where the kernel says no. */
-function hold(ctx: NdctlContext, region: Region, ns: Namespace, plan: NamespacePlan, uuid: string, options: SetupOptions): { failure: Failure } | { refused: Failure } {
+function hold(
+  ctx: NdctlContext,
+  region: Region,
+  ns: Namespace,
+  plan: NamespacePlan,
+  uuid: string,
+  options: SetupOptions,
+): { failure: Failure } | { refused: Failure } {
   const { mode, sectorSize } = plan;
   if (mode === 'sector') {
     const btt = claimSeed(ctx, region, 'btt');

@@ -68,7 +68,9 @@ function requestForm(ctx: NdctlContext, device: string, attribute?: string): Req
     withValue: (value) => (option === undefined ? undefined : again({ [option]: value })),
     withBytes(what, bytes) {
       if (what === 'align') return again({ align: String(bytes) });
-      if (readAttr(ctx, `/sys/bus/nd/devices/${region}`, 'nstype') === NSTYPE_IO) return bootAdvice(ctx.root, region, what === 'size' ? { sizeBytes: bytes } : { start: bytes });
+      if (readAttr(ctx, `/sys/bus/nd/devices/${region}`, 'nstype') === NSTYPE_IO) {
+        return bootAdvice(ctx.root, region, what === 'size' ? { sizeBytes: bytes } : { start: bytes });
+      }
       return what === 'size' && bytes <= roomFor(ctx, region, device) ? again({ size: String(bytes) }) : undefined;
     },
   };

@@ -96,7 +96,15 @@ function parseRequest(ctx: NdctlContext, { value, has, operands }: ParsedOptions
   if (has('stdout') && value('size') === undefined) refuse('--size required with --stdout');
   for (const text of problems) error(ctx, `${text}\n`);
   if (problems.length > 0) exitWithUsage(ctx, USAGE, OPTIONS);
-  return { kind: mode === 'devdax' ? 'dax' : 'pfn', map: map as Request['map'], size: size?.bytes || undefined, align, uuid, parentUuid, start: start?.bytes ?? 0 };
+  return {
+    kind: mode === 'devdax' ? 'dax' : 'pfn',
+    map: map as Request['map'],
+    size: size?.bytes || undefined,
+    align,
+    uuid,
+    parentUuid,
+    start: start?.bytes ?? 0,
+  };
 }
 
 function writeToNamespace(ctx: NdctlContext, request: Request, ns: Namespace, sizeWord: string | undefined): Failure {
