@@ -13,6 +13,9 @@ import type { BlockDevice, Gendisk } from './blk-types.js';
 import { createBlkdevAops } from './blkdev-aops.js';
 import { bdevSizeBytes } from './block-device.js';
 
+/** In whose name swapon claims a device. Nobody writes to it then (IS_SWAPFILE). */
+export const SWAP_HOLDER = 'swap';
+
 /** A device that nobody has open. */
 export const IDLE_BDEV = { openers: 0, holder: undefined, mapping: undefined } as const;
 

@@ -13,7 +13,7 @@ import type { Pfn } from '@holdfast/lib';
 import {
   type FileMapping, fileWriteAndWait, filemapRead, filemapWrite, filemapWriteAndWait, invalidateInodePages2, openMapping, truncateInodePages,
 } from '@holdfast/mm';
-import { blkdevGet, blkdevPut, invalidateBdev, syncBlockdev } from './bdev.js';
+import { SWAP_HOLDER, blkdevGet, blkdevPut, invalidateBdev, syncBlockdev } from './bdev.js';
 import { BIO_MAX_VECS, allocBio, bioAddPage, resetBio } from './bio.js';
 import { BLK_STS, blkStatusToErrno } from './blk-status.js';
 import type { BlkStatus } from './blk-status.js';
@@ -32,7 +32,7 @@ export interface BlockDeviceFile {
   readOnly: boolean;
   /** Read up to `target.length` bytes; returns how many: 0 at or after the end. @throws KernelError EIO, EINVAL */
   pread(target: Uint8Array, offset: number): number;
-  /** Write; returns how many bytes fitted. @throws KernelError ENOSPC at or after the end, EPERM if read-only, EIO, EINVAL */
+  /** Write; returns how many bytes fitted. @throws KernelError ENOSPC at or after the end, EPERM if read-only, ETXTBSY if swapped to, EIO, EINVAL */
   pwrite(source: Uint8Array, offset: number): number;
   /** All writes that returned are durable when this returns, as far as the device can promise. @throws KernelError EIO, once for each error */
   fsync(): void;
@@ -112,6 +112,7 @@ export function openBlockDevice(bdev: BlockDevice, { direct = false, exclusive }
     pwrite(source, offset) {
       checkOffset(bdev, offset);
       if (bdevReadOnly(bdev)) throw new KernelError('EPERM', `${bdev.name} is read-only`);
+      if (bdev.holder === SWAP_HOLDER) throw new KernelError('ETXTBSY', `${bdev.name} is swapped to`);
       if (source.length === 0) return 0;
       const length = Math.min(source.length, bdevSizeBytes(bdev) - offset);
       if (length <= 0) throw new KernelError('ENOSPC', `${bdev.name}: a write at ${offset}, and the device ends at ${bdevSizeBytes(bdev)}`);

@@ -36,6 +36,6 @@ export { type MbrPartition, encodeMbr, parseMsdos } from './partition-msdos.js';
 export { type DiskPatch, type GptPartition, encodeGpt, parseGpt } from './partition-gpt.js';
 // What users see: a device opened, /sys/block, /proc/partitions.
 export { type BlockDeviceFile, type BlockOpenOptions, issueFlush, openBlockDevice, readDirect, writeDirect } from './block-file.js';
-export { blkdevGet, blkdevPut, evictDirectPages, invalidateBdev, syncBlockdev } from './bdev.js';
+export { SWAP_HOLDER, blkdevGet, blkdevPut, evictDirectPages, invalidateBdev, syncBlockdev } from './bdev.js';
 export { blockUevent, diskAttributeGroups, formatDiskstats, formatPartitions, partitionAttributes, traceAttributes } from './disk-attributes.js';
 export { queueAttributes } from './queue-attributes.js';

@@ -29,8 +29,18 @@ describe('swap areas', () => {
     ['an impossible priority', ['swapon -p 32768 /dev/pmem0'], "swapon: invalid number '32768'\nTry 'swapon --help' for more information.\n"],
   ])('refuse %s', async (_what, lines, out) => expect(await run(...lines)).toEqual({ status: 1, out }));
 
-  it('are not for others meanwhile', async () => {
-    const { status, out } = await run(MAKE, 'swapon /dev/pmem0', 'blkdiscard -z /dev/pmem0');
-    expect({ status, out }).toEqual({ status: 1, out: 'blkdiscard: cannot open /dev/pmem0: Device or resource busy\n' });
+  it.each([
+    ['blkdiscard -z /dev/pmem0', 'blkdiscard: cannot open /dev/pmem0: Device or resource busy\n'],
+    ['mkswap /dev/pmem0', 'Setting up swapspace version 1, size = 67104768 bytes\nmkswap: write error: Text file busy\n'],
+    ['dd if=/dev/zero of=/dev/pmem0 bs=4k count=1', "dd: error writing '/dev/pmem0': Text file busy\n1+0 records in\n0+0 records out\n"],
+    ['dd if=/dev/zero of=/dev/pmem0 bs=4k count=1 oflag=direct', "dd: error writing '/dev/pmem0': Text file busy\n1+0 records in\n0+0 records out\n"],
+  ])('are not for others meanwhile: %s', async (line, out) => {
+    const result = await run(MAKE, 'swapon /dev/pmem0', line);
+    expect(result.status).toBe(1);
+    expect(result.out.startsWith(out)).toBe(true);
+  });
+
+  it('are written to again after swapoff', async () => {
+    expect(await run(MAKE, 'swapon /dev/pmem0', 'swapoff /dev/pmem0', 'echo free > /dev/pmem0', 'head -c 5 /dev/pmem0')).toEqual({ status: 0, out: 'free\n' });
   });
 });

@@ -1,6 +1,7 @@
 /**
  * swapon(2) and swapoff(2): from a path to a device that is held, and back. Mirrors mm/swapfile.c: claim_swapfile.
  */
+import { SWAP_HOLDER } from '@holdfast/block';
 import { KernelError } from '@holdfast/lib';
 import type { Swap } from '@holdfast/mm';
 import { type VfsDir, resolvePath } from './vfs.js';
@@ -21,7 +22,7 @@ export function createSwapCalls(root: VfsDir, swap: Swap): SwapCalls {
     swapon(path, prio) {
       const { node } = resolvePath(root, path);
       if (node.kind !== 'block') throw new KernelError('EINVAL', `${path} is no block device`);
-      const file = node.open({ exclusive: 'swap' });
+      const file = node.open({ exclusive: SWAP_HOLDER });
       const { rotational } = node.bdev.disk.queue;
       swap.swapon(path, { sizeBytes: file.sizeBytes, rotational, pread: file.pread.bind(file), close: file.close.bind(file) }, prio);
     },

@@ -22,6 +22,7 @@ const ERRNOS = {
   EISDIR: [21, 'Is a directory'],
   EINVAL: [22, 'Invalid argument'],
   ENOTTY: [25, 'Inappropriate ioctl for device'],
+  ETXTBSY: [26, 'Text file busy'],
   EFBIG: [27, 'File too large'],
   ENOSPC: [28, 'No space left on device'],
   ESPIPE: [29, 'Illegal seek'],

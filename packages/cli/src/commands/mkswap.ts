@@ -19,6 +19,7 @@ export const mkswap: Command = {
     if (device === undefined || more !== undefined) throw new UsageError('expected a device, and at most a size in KiB');
     if (kbytes !== undefined && !/^\d+$/.test(kbytes)) throw new UsageError(`invalid number '${kbytes}'`);
     let isOpen = false;
+    let isWriting = false;
     try {
       const { node } = resolvePath(root, resolve(device));
       if (node.kind !== 'block' && node.kind !== 'regular') throw new KernelError('EINVAL', `${device} is no block device and no file`);
@@ -33,9 +34,12 @@ export const mkswap: Command = {
         const nrPages = Math.floor(sizeBytes / PAGE_SIZE);
         const uuid = system.randomUuid();
         const label = options.value('label');
-        out(`Setting up swapspace version 1, size = ${sizeBytes - PAGE_SIZE} bytes\n${label === undefined ? '' : `LABEL=${label}, `}UUID=${uuid}\n`);
+        out(`Setting up swapspace version 1, size = ${sizeBytes - PAGE_SIZE} bytes\n`);
         const page = encodeSwapHeader({ nrPages, uuid: parseUuid(uuid), ...(label === undefined ? {} : { label }) });
+        isWriting = true;
         file.pwrite(page.subarray(BOOT_BITS), BOOT_BITS);
+        isWriting = false;
+        out(`${label === undefined ? '' : `LABEL=${label}, `}UUID=${uuid}\n`);
         file.fsync();
       } finally {
         file.close();
@@ -43,7 +47,8 @@ export const mkswap: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      err(`mkswap: ${isOpen || error.code === 'EINVAL' ? `${device}:` : `can't open '${device}':`} ${strerror(error.code)}`);
+      if (isWriting) err(`mkswap: write error: ${strerror(error.code)}`);
+      else err(`mkswap: ${isOpen || error.code === 'EINVAL' ? `${device}:` : `can't open '${device}':`} ${strerror(error.code)}`);
       explain({ rule: error.message });
       return 1;
     }
