@@ -124,3 +124,19 @@ describe('media errors', () => {
     expect((await run('cat /sys/block/pmem0/badblocks')).out).toBe('0 1\n');
   });
 });
+
+describe('a namespace that is RAM in use', () => {
+  it('is not taken away, and -v tells once where the library looked', async () => {
+    const run = await boot({ memory: '8G', cmdline: 'memmap=1G!4G numa=fake=2' });
+    await run('ndctl create-namespace -f -e namespace0.0 -m devdax');
+    await run('daxctl reconfigure-device --mode=system-ram --no-movable dax0.0');
+    const { err, rc } = await run('ndctl create-namespace -f -v -e namespace0.0 -m fsdax');
+    expect(rc).toBe(240);
+    expect(err.split('\n').slice(-4)).toEqual([
+      expect.stringContaining("libdaxctl: add_dax_dev: add_dax_dev: base: '/sys/devices/"),
+      'libndctl: ndctl_namespace_disable_safe: namespace0.0: active as system-ram, refusing to disable',
+      'failed to reconfigure namespace: Device or resource busy',
+      '',
+    ]);
+  });
+});

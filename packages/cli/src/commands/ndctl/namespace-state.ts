@@ -51,18 +51,12 @@ export function disableNamespaceSafely(ctx: NdctlContext, ns: Namespace): Failur
   const holder = holderOf(ctx, ns);
   const active = holder && isBound(ctx, holder.path) ? holder : ns;
   if (active === holder && holder.kind === 'dax') {
-    if (daxDevices(ctx, holder).some((device) => hasOnlineMemory(ctx, device))) {
+    const online = daxDevices(ctx, holder).filter((device) => hasOnlineMemory(ctx, device));
+    if (online.length > 0) {
       dbg(ctx, 'ndctl_namespace_disable_safe', `${ns.name}: active as system-ram, refusing to disable`);
       ctx.explain({
         rule: `${ns.name} is in use as RAM: some of its memory blocks are online`,
-        nearest: [
-          [
-            ...daxDevices(ctx, holder)
-              .filter((device) => hasOnlineMemory(ctx, device))
-              .map(({ name }) => `daxctl offline-memory ${name}`),
-            ctx.again(),
-          ].join(' && '),
-        ],
+        nearest: [[...online.map(({ name }) => `daxctl offline-memory ${name}`), ctx.again()].join(' && ')],
       });
       return 'EBUSY';
     }
