@@ -116,8 +116,10 @@ export function mmInit({ arch, machine, release, printk, cmdline, params, image,
   });
   // The image's first uninitialised page stands for empty_zero_page.
   const zeroFrame = physToPfn(physAddr(image.sections.find(({ name }) => name === 'Kernel bss')!.start));
-  const userPages = createUserPages({ memory: machine.memory, mm, devicePages, nid: numa.withMemory[0]!, zeroFrame });
-  const views = viewsOf(mm, onliner, arch, machine, createSwap(printk, release));
+  const swap = createSwap(printk, release);
+  const commitLimit = (): number => mm.totalRamPages() + swap.totalPages;
+  const userPages = createUserPages({ memory: machine.memory, mm, devicePages, nid: numa.withMemory[0]!, zeroFrame, commitLimit });
+  const views = viewsOf(mm, onliner, arch, machine, swap);
   mm.movable.register(pageCacheOwner(views.pageCache));
   mm.movable.register(anonPageOwner(userPages, mm.vmemmap));
   return { ...views, userPages, swiotlb };

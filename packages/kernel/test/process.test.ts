@@ -48,6 +48,17 @@ describe('a process', () => {
     expect(signalOf(() => process.store(address + 4096, Uint8Array.of(1)))).toBe('SIGSEGV SEGV_ACCERR');
   });
 
+  it('may map no more for itself than RAM and swap have, unless it says that it will not use all', () => {
+    const kernel = bootedPc();
+    const process = kernel.createProcess('app');
+    const total = Number(/MemTotal: +(\d+)/.exec(String(readFile(kernel.root, '/proc/meminfo')))![1]) * 1024;
+    process.munmap(process.mmap(null, { length: total }), total);
+    expect(errnoOf(() => process.mmap(null, { length: total + 4096 }))).toBe('ENOMEM');
+    process.mmap(null, { length: total + 4096, flags: MAP.PRIVATE | MAP.NORESERVE });
+    process.mmap(null, { length: total + 4096, prot: PROT.READ });
+    process.mmap(null, { length: total + 4096, flags: MAP.SHARED });
+  });
+
   it('gives back every frame when it ends', () => {
     const kernel = bootedPc();
     const before = free(kernel);

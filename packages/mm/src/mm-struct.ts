@@ -16,7 +16,9 @@ import type { AnonSpace, UserPages } from './user-pages.js';
 import { type MmapFile, type VmArea, VM, isCowMapping, linearPageIndex } from './vm-area.js';
 
 export const PROT = { NONE: 0, READ: 1, WRITE: 2, EXEC: 4 } as const;
-export const MAP = { SHARED: 1, PRIVATE: 2, SHARED_VALIDATE: 3, TYPE: 0xf, FIXED: 0x10, ANONYMOUS: 0x20, SYNC: 0x80000, FIXED_NOREPLACE: 0x100000 } as const;
+export const MAP = {
+  SHARED: 1, PRIVATE: 2, SHARED_VALIDATE: 3, TYPE: 0xf, FIXED: 0x10, ANONYMOUS: 0x20, NORESERVE: 0x4000, SYNC: 0x80000, FIXED_NOREPLACE: 0x100000,
+} as const;
 /** Flags that every mapping of a file may have, known or not. */
 const LEGACY_MAP_MASK = 0xffff;
 
@@ -126,6 +128,14 @@ export function createMmStruct(pages: UserPages): MmStruct {
     return copy;
   };
 
+  /** What may become a process' own pages must fit into RAM and swap, each mapping by itself (accountable_mapping). Linux logs it, too. */
+  const checkCommit = ({ flags }: MmapRequest, vma: VmArea): void => {
+    if ((flags & MAP.NORESERVE) !== 0 || (vma.flags & (VM.SHARED | VM.WRITE)) !== VM.WRITE) return;
+    const nrPages = (vma.end - vma.start) / PAGE_SIZE;
+    const limit = pages.commitLimit();
+    if (nrPages > limit) throw new KernelError('ENOMEM', `a private mapping of ${nrPages} pages: RAM and swap have ${limit}`);
+  };
+
   const mm: MmStruct = {
     pages,
     pageTable,
@@ -148,6 +158,7 @@ export function createMmStruct(pages: UserPages): MmStruct {
       }
       const vma: VmArea = { mm, start, end: start + length, flags: vmFlags, pgoff: (file ? offset : start) / PAGE_SIZE, file, ops: undefined, hasAnon: false };
       if ((flags & MAP.FIXED) !== 0) unmap(start, start + length);
+      checkCommit(request, vma);
       file?.mmap(vma);
       insert(vma);
       return start;

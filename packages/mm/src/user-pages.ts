@@ -38,6 +38,8 @@ export interface UserPages {
   isAnon(pfn: Pfn): boolean;
   /** The page of an area that it is (page->index). */
   anonIndex(pfn: Pfn): number;
+  /** Pages that one mapping may promise at most: what RAM and swap areas have (__vm_enough_memory, OVERCOMMIT_GUESS). */
+  commitLimit(): number;
   /** A cleared frame for a page table. @throws KernelError ENOMEM */
   allocTable(): Pfn;
   /** 2 MiB of zeros that all who hold it share, each with a reference; undefined if there is no room. */
@@ -69,13 +71,15 @@ export interface UserPagesNeeds {
   readonly nid: NodeId;
   /** A frame that the kernel image sets aside for zeros (empty_zero_page). */
   readonly zeroFrame: Pfn;
+  /** Pages of RAM and of swap areas; no limit if left out. */
+  readonly commitLimit?: () => number;
 }
 
 const HUGE_ORDER = 9;
 /** The low bit of page->mapping (PAGE_MAPPING_ANON). */
 const MAPPING_ANON = 1;
 
-export function createUserPages({ memory, mm, devicePages, nid, zeroFrame }: UserPagesNeeds): UserPages {
+export function createUserPages({ memory, mm, devicePages, nid, zeroFrame, commitLimit = () => Infinity }: UserPagesNeeds): UserPages {
   let zeroIsClear = false;
   const refs = createPageRefs(mm.vmemmap);
   const deviceHolds = new Map<Pfn, number>();
@@ -107,6 +111,7 @@ export function createUserPages({ memory, mm, devicePages, nid, zeroFrame }: Use
   return {
     memory,
     spaces: new Set(),
+    commitLimit,
     zeroPage() {
       if (!zeroIsClear) memory.clear(pfnToPhys(zeroFrame), PAGE_SIZE);
       zeroIsClear = true;
