@@ -11,6 +11,7 @@ export {
 } from './vfs.js';
 export { type MountCalls, vfsOfFs } from './vfs-mounts.js';
 export { qemuHole64 } from './pci-root.js';
+export { SWIOTLB_DEFAULT_SIZE } from './swiotlb.js';
 // Processes.
 export type { Process, ProcessMmap } from './process.js';
 export type { OpenOptions } from './open-file.js';

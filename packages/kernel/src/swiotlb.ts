@@ -16,7 +16,8 @@ import type { Memblock } from '@holdfast/mm';
 const SLAB_SIZE = 2048;
 /** Slabs that one mapping may take (IO_TLB_SEGSIZE): the buffer, and each area of it, is whole segments. */
 const SEGMENT_SLABS = 128;
-const DEFAULT_SLABS = (64 * MIB) / SLAB_SIZE;
+/** Bytes, if nothing is said (IO_TLB_DEFAULT_SIZE). */
+export const SWIOTLB_DEFAULT_SIZE = 64 * MIB;
 /** It is not worth booting with less. */
 const MIN_SLABS = MIB / SLAB_SIZE;
 const DMA32_END = physAddr(4 * GIB);
@@ -82,7 +83,7 @@ function needsBuffer(params: readonly KernelParam[], maxPossiblePfn: Pfn): boole
 
 /** `swiotlb=[SLABS][,AREAS][,force|noforce]`; of several options, each says its part. */
 function swiotlbSetup(params: readonly KernelParam[]): SwiotlbSetup {
-  let setup: SwiotlbSetup = { slabs: DEFAULT_SLABS, areas: undefined, mode: '' };
+  let setup: SwiotlbSetup = { slabs: SWIOTLB_DEFAULT_SIZE / SLAB_SIZE, areas: undefined, mode: '' };
   for (const { name, value } of params) {
     if (name !== 'swiotlb' || value === undefined) continue;
     const slabs = parseUint(value);

@@ -53,10 +53,10 @@ describe('a process', () => {
     const process = kernel.createProcess('app');
     const total = Number(/MemTotal: +(\d+)/.exec(String(readFile(kernel.root, '/proc/meminfo')))![1]) * 1024;
     process.munmap(process.mmap(null, { length: total }), total);
-    expect(errnoOf(() => process.mmap(null, { length: total + 4096 }))).toBe('ENOMEM');
+    for (const flags of [MAP.PRIVATE, MAP.SHARED]) expect(errnoOf(() => process.mmap(null, { length: total + 4096, flags }))).toBe('ENOMEM');
     process.mmap(null, { length: total + 4096, flags: MAP.PRIVATE | MAP.NORESERVE });
     process.mmap(null, { length: total + 4096, prot: PROT.READ });
-    process.mmap(null, { length: total + 4096, flags: MAP.SHARED });
+    process.mmap(process.open('/dev/pmem0', { write: true }), { length: total + 4096, prot: RW, flags: MAP.SHARED });
   });
 
   it('gives back every frame when it ends', () => {

@@ -128,12 +128,17 @@ export function createMmStruct(pages: UserPages): MmStruct {
     return copy;
   };
 
-  /** What may become a process' own pages must fit into RAM and swap, each mapping by itself (accountable_mapping). Linux logs it, too. */
-  const checkCommit = ({ flags }: MmapRequest, vma: VmArea): void => {
-    if ((flags & MAP.NORESERVE) !== 0 || (vma.flags & (VM.SHARED | VM.WRITE)) !== VM.WRITE) return;
+  /**
+   * What may become a process' own pages, or shared ones of no file, must fit into RAM and swap, each mapping by itself
+   * (accountable_mapping, shmem_acct_size). Linux logs it, too.
+   */
+  const checkCommit = ({ flags, file }: MmapRequest, vma: VmArea): void => {
+    const isOwn = (vma.flags & (VM.SHARED | VM.WRITE)) === VM.WRITE;
+    const isShmem = file === undefined && (vma.flags & VM.SHARED) !== 0;
+    if ((flags & MAP.NORESERVE) !== 0 || !(isOwn || isShmem)) return;
     const nrPages = (vma.end - vma.start) / PAGE_SIZE;
     const limit = pages.commitLimit();
-    if (nrPages > limit) throw new KernelError('ENOMEM', `a private mapping of ${nrPages} pages: RAM and swap have ${limit}`);
+    if (nrPages > limit) throw new KernelError('ENOMEM', `a mapping of ${nrPages} pages of its own: RAM and swap have ${limit}`);
   };
 
   const mm: MmStruct = {

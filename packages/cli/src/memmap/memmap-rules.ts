@@ -1,6 +1,7 @@
 /**
  * What there is to say against a `memmap=` option, from two boots of the same machine: without it and with it.
  */
+import { SWIOTLB_DEFAULT_SIZE } from '@holdfast/kernel';
 import { GIB, MIB, SECTION_SIZE, SUBSECTION_SIZE, hex, isAligned, roundDown, roundUp } from '@holdfast/lib';
 import type { BootLook, LegacyRegion, Row } from './boot-look.js';
 import { exactSize, memmapOption, wholeMib } from './memmap-option.js';
@@ -17,8 +18,6 @@ export interface MemmapWarning {
 
 /** A machine's map below which PCI devices, the initrd and buffers for devices have their places. */
 const LOW = 4 * GIB;
-/** The bounce buffer for devices that reach 32 bits only (SWIOTLB), which Linux takes at boot where RAM lies above 4 GiB. */
-const SWIOTLB = 64 * MIB;
 /** With an initrd of a distribution beside it. */
 const LOW_ROOM = 256 * MIB;
 
@@ -112,8 +111,8 @@ function lowRoom(before: BootLook, after: BootLook): MemmapWarning[] {
   const left = largest(after);
   if (left >= LOW_ROOM || left === largest(before)) return [];
   const needsBounce = after.freeRam.some(({ end }) => end > LOW);
-  const text = `the largest free piece of RAM below 4 GiB has ${wholeMib(left)}: the initrd goes there, and SWIOTLB, which takes ${exactSize(SWIOTLB)} where RAM lies above 4 GiB`;
-  return [{ rule: 'low-ram', level: needsBounce && left < SWIOTLB ? 'error' : 'warning', text }];
+  const text = `the largest free piece of RAM below 4 GiB has ${wholeMib(left)}: the initrd goes there, and SWIOTLB, which takes ${exactSize(SWIOTLB_DEFAULT_SIZE)} where RAM lies above 4 GiB`;
+  return [{ rule: 'low-ram', level: needsBounce && left < SWIOTLB_DEFAULT_SIZE ? 'error' : 'warning', text }];
 }
 
 function initrdInRange(initrd: Row): MemmapWarning {

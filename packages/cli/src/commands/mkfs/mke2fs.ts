@@ -1,7 +1,7 @@
 /**
  * mkfs.ext2 and mkfs.ext4: mke2fs(8) of e2fsprogs 1.47. What it makes is in packages/fs; here are its options, its words, and its choices.
  */
-import { type Features, type MadeExt4, TYPE_FEATURES, defaultJournalBlocks, makeExt4, planExt4, usageBySize } from '@holdfast/fs';
+import { COMPAT, type Features, INCOMPAT, type MadeExt4, TYPE_FEATURES, defaultJournalBlocks, makeExt4, planExt4, usageBySize } from '@holdfast/fs';
 import { KernelError, PAGE_SIZE, isPowerOf2, strerror } from '@holdfast/lib';
 import type { Command, CommandIo } from '../../console/command.js';
 import { UsageError, getopt } from '../../console/getopt.js';
@@ -29,11 +29,9 @@ function mke2fsAs(name: string, usual: 'ext2' | 'ext4'): Command {
 
 class Refused extends Error {}
 
-const [EXTENTS, BITS_64] = [0x40, 0x80];
-
 /** Of what does not go together, PRS says this on its output. */
 function checkFeatures(io: CommandIo, { incompat }: Features): void {
-  if ((incompat & BITS_64) === 0 || (incompat & EXTENTS) !== 0) return;
+  if ((incompat & INCOMPAT.BIT64) === 0 || (incompat & INCOMPAT.EXTENTS) !== 0) return;
   io.out('Extents MUST be enabled for a 64-bit filesystem.  Pass -O extents to rectify.\n');
   throw new Refused('64bit without extents');
 }
@@ -67,7 +65,7 @@ function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
     const sizeBytes = size === undefined ? device.sizeBytes : Math.min(device.sizeBytes, blocksArgument(size, value('block-size'), name));
     const blockSize = chooseBlockSize(io, device, sizeBytes, value('block-size'), name);
     const start: Features = { ...TYPE_FEATURES[type] };
-    if (has('with-journal')) start.compat |= 0x4;
+    if (has('with-journal')) start.compat |= COMPAT.HAS_JOURNAL;
     const features = editFeatures(start, value('features') ?? '', (text) => refuse(io, text));
     checkFeatures(io, features);
     const inodeRatio = numberOf(value('inode-ratio'), 'invalid inode ratio', name, io) ?? usageBySize(sizeBytes).inodeRatio;
@@ -84,7 +82,7 @@ function make(io: CommandIo, name: string, usual: 'ext2' | 'ext4'): number {
       );
     }
     if (value('inode-size') === '128') io.out('128-byte inodes cannot handle dates beyond 2038 and are deprecated\n');
-    const isTooSmall = (features.compat & 0x4) !== 0 && defaultJournalBlocks(Math.floor(sizeBytes / blockSize)) === undefined;
+    const isTooSmall = (features.compat & COMPAT.HAS_JOURNAL) !== 0 && defaultJournalBlocks(Math.floor(sizeBytes / blockSize)) === undefined;
     const uuid = bytesOf(value('uuid') ?? io.system.randomUuid(), name, io);
     const options = {
       sizeBytes, blockSize, features, inodeRatio: Math.max(inodeRatio, blockSize), uuid, hashSeed: hashSeedOf(io, value('extended'), name),
